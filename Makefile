@@ -1,0 +1,42 @@
+# The two commands are `make demo` and `make test`; each sets everything up by itself, once.
+MM = .venv/bin/mm
+PYTHON_IN_VENV = .venv/bin/python
+
+.PHONY: help demo test check test-compiled test-boundscheck test-interpreted bench lock clean
+
+help:
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
+
+demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.json" for options)
+	@tools/set-up requirements.lock
+	@$(MM) demo $(DEMO)
+
+test: ## style, types and every test, the kernels in three modes
+	@tools/set-up requirements-dev.lock
+	@$(MAKE) --no-print-directory check test-compiled test-boundscheck test-interpreted
+
+check: ## style and types
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m ruff format --check .
+	$(PYTHON_IN_VENV) -m mypy
+
+test-compiled: ## every test, compiled, and the running system
+	$(MM) warm
+	$(PYTHON_IN_VENV) -m pytest
+
+test-boundscheck: ## the kernels' tests with array bounds checked
+	NUMBA_BOUNDSCHECK=1 MMQUANT_CACHE_DIR=$(CURDIR)/var/cache-boundscheck $(PYTHON_IN_VENV) -m pytest -m kernels
+
+test-interpreted: ## the kernels' tests as plain Python
+	NUMBA_DISABLE_JIT=1 $(PYTHON_IN_VENV) -m pytest -m kernels
+
+bench: ## figures against peers, as ratios inside one run
+	@tools/set-up requirements-dev.lock
+	$(PYTHON_IN_VENV) -m benchmarks.replay
+
+lock: ## renew the lock files (needs uv)
+	uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --extra live --extra build pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --extra live --extra build --extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what was built
+	rm -rf .venv var logs dist .pytest_cache .mypy_cache .ruff_cache
