@@ -1,0 +1,192 @@
+"""Every small named number that travels in a message or comes back from a kernel."""
+
+from enum import IntEnum
+
+__all__ = [
+    "BookCode",
+    "BookState",
+    "FillKind",
+    "Liquidity",
+    "Market",
+    "MarketEventKind",
+    "OrderStatus",
+    "PricingFlag",
+    "Reason",
+    "RequestKind",
+    "Role",
+    "ServiceState",
+    "Side",
+    "Stream",
+    "Template",
+]
+
+
+class Stream(IntEnum):
+    """Aeron stream ids: the contract between the services."""
+
+    MARKET_DATA = 10
+    STATE = 11
+    HEARTBEATS = 12
+    TRADES = 13
+    PRICING = 14
+    QUOTES = 15
+    FILLS = 16
+    POSITIONS = 17
+
+
+class Template(IntEnum):
+    """SBE template id of each message."""
+
+    BOOK_DELTA = 1
+    BOOK_SNAPSHOT = 2
+    BEST_BID_OFFER = 3
+    INSTRUMENT = 4
+    STATE = 5
+    REQUEST = 6
+    HEARTBEAT = 7
+    TRADE = 8
+    PRICING = 9
+    QUOTES = 10
+    ORDER_UPDATE = 11
+    FILL = 12
+    POSITION = 13
+
+
+class Role(IntEnum):
+    """Who sent a message; the name in lower case is the service's name."""
+
+    AERONMD = 1
+    MM_COLLECTOR = 2
+    MM_PRICING = 3
+    MM_STRATEGY = 4
+    MM_SIMULATOR = 5
+    MM_VENUE = 6
+    MM_LAUNCHER = 7
+
+
+class Market(IntEnum):
+    """Which rules of the venue apply."""
+
+    SPOT = 1
+    USDM = 2
+
+
+class Side(IntEnum):
+    """Direction of a trade or an order: the sign of the position change."""
+
+    BUY = 1
+    SELL = -1
+
+
+class BookState(IntEnum):
+    """State of the local copy of a venue's book. Only LIVE may be quoted on."""
+
+    DOWN = 0
+    BUFFERING = 1
+    SYNCING = 2
+    LIVE = 3
+    GAP = 4
+    CROSSED = 5
+    STALE = 6
+
+
+class ServiceState(IntEnum):
+    """State of a service."""
+
+    STARTING = 0
+    READY = 1
+    DEGRADED = 2
+    HALTED = 3
+    STOPPED = 4
+
+
+class Reason(IntEnum):
+    """Why a service is not doing its job, or why there are no quotes. NONE means all is well."""
+
+    NONE = 0
+    STARTING = 1
+    NO_INSTRUMENT = 2
+    NO_MARKET_DATA = 3
+    BOOK_NOT_LIVE = 4
+    BOOK_STALE = 5
+    BOOK_CROSSED = 6
+    NOT_WARM = 7
+    NOT_FINITE = 8
+    NO_POSITION = 9
+    INVENTORY_LIMIT = 10
+    UPSTREAM_SILENT = 11
+    SPREAD_TOO_WIDE = 12
+    BELOW_MINIMUM_NOTIONAL = 13
+    STOPPING = 14
+    CONNECTION_LOST = 15
+    GAP = 16
+    DRIVER_LOST = 17
+    WOULD_CROSS = 18
+    STRATEGY_SILENT = 19
+    REPLACED = 20
+    PULLED = 21
+    RESTARTED = 22
+    OFF_TICK = 23
+    BELOW_MINIMUM_QUANTITY = 24
+    ABOVE_MAXIMUM_QUANTITY = 25
+    TOO_MANY_ORDERS = 26
+    INTERNAL_ERROR = 27
+    SNAPSHOT_FAILED = 28
+    OVERFLOW = 29
+    PRICE_OUT_OF_RANGE = 30
+
+
+class RequestKind(IntEnum):
+    """What one service asks of another on the state stream."""
+
+    BOOK_SNAPSHOT = 1
+
+
+class BookCode(IntEnum):
+    """What a book kernel answers."""
+
+    OK = 0
+    IGNORED = 1
+    NOT_SYNCED = 2
+    GAP = 3
+    CROSSED = 4
+    BAD_LEVEL = 5
+
+
+class PricingFlag(IntEnum):
+    """Bits of the pricing message's `flags`."""
+
+    LIVE = 1
+    WARM = 2
+    TOUCH_FROM_BBO = 4
+
+
+class OrderStatus(IntEnum):
+    """Life of a simulated order."""
+
+    NEW = 1
+    OPEN = 2
+    FILLED = 3
+    CANCELLED = 4
+    REJECTED = 5
+
+
+class FillKind(IntEnum):
+    """How a fill came about: the market's touch crossed the order, or a trade printed through it."""
+
+    CROSS = 1
+    THROUGH = 2
+
+
+class Liquidity(IntEnum):
+    """Which fee applies."""
+
+    MAKER = 1
+    TAKER = 2
+
+
+class MarketEventKind(IntEnum):
+    """What a row of the synthetic market's events says."""
+
+    LEVEL = 1
+    TRADE = 2
