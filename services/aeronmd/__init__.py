@@ -1,0 +1,1 @@
+"""aeronmd: Aeron's media driver as a service of its own."""

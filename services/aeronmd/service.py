@@ -1,0 +1,57 @@
+"""The media driver's process: owns the driver, beats like every service, counts shared memory."""
+
+from pathlib import Path
+
+from mm_runtime.clock import Clock
+from mm_runtime.config import load
+from mm_runtime.driver import Driver
+from mm_runtime.service import Service
+from mm_runtime.settings import AeronmdSettings, RuntimeSettings
+from mm_runtime.transport import shared_memory_bytes
+from mmquant.codes import Reason, Role, ServiceState
+
+__all__ = ["DriverService", "build"]
+
+_MEASURE_INTERVAL_NS = 1_000_000_000
+
+
+class DriverService(Service):
+    """Agent of aeronmd: the driver's own threads do the work."""
+
+    role = Role.AERONMD
+
+    def __init__(self, settings: RuntimeSettings, config: AeronmdSettings, clock: Clock) -> None:
+        super().__init__(settings, clock)
+        self.config = config
+        self._driver: Driver | None = None
+        self._next_measure_ns = 0
+
+    def on_start(self) -> None:
+        """Start the driver, then connect to it like any other service."""
+        self._driver = Driver(self.settings.aeron_directory(), self.config)
+        super().on_start()
+        self.set_state(ServiceState.READY, Reason.NONE, f"driver in {self._driver.directory}")
+
+    def duty(self, now_ns: int) -> int:
+        """Hear the peers; measure the shared memory in use."""
+        work = self.poll()
+        if now_ns >= self._next_measure_ns:
+            self._next_measure_ns = now_ns + _MEASURE_INTERVAL_NS
+            used = shared_memory_bytes(self.settings.aeron_directory())
+            self.counters["shm_bytes"] = used
+            limit = self.config.shared_memory_limit_bytes
+            if used > limit:
+                text = f"{used} of {limit} bytes of shared memory in use"
+                self.set_state(ServiceState.DEGRADED, Reason.OVERFLOW, text)
+        return work
+
+    def on_close(self) -> None:
+        """Leave the driver as a client, then stop it."""
+        super().on_close()
+        if self._driver is not None:
+            self._driver.close()
+
+
+def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> DriverService:
+    """Return the service that aeronmd.toml describes."""
+    return DriverService(settings, load("aeronmd", AeronmdSettings, config_dir), clock)

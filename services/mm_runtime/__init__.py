@@ -1,0 +1,1 @@
+"""What the services share: agent loop, transport, configuration, logs, heartbeats."""

@@ -1,0 +1,251 @@
+"""What every service shares: its streams, heartbeats, state changes and knowledge of its peers."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_runtime.clock import Clock
+from mm_runtime.settings import RuntimeSettings
+from mm_runtime.transport import Publisher, Subscriber, Transport
+from mmquant.codes import BookState, Reason, RequestKind, Role, ServiceState, Stream, Template
+from mmquant.wire import Inbox, MessageBuffer
+
+__all__ = ["Peer", "Service"]
+
+_MAX_COUNTERS = 96
+_POLL_LIMIT = 64
+_MS = 1_000_000
+
+
+@dataclass
+class Peer:
+    """What the last heartbeat of another service said, and when it came (our clock)."""
+
+    heard_ns: int
+    state: ServiceState
+    reason: Reason
+
+
+class Service:
+    """Base of the services: an agent with a role.
+
+    A subclass opens its streams in `start`, does its work in `duty` and releases what it
+    holds in `stop`. It counts what happens in `counters`, which travel with the heartbeat.
+    """
+
+    role: Role
+
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        clock: Clock,
+        connect: Callable[[RuntimeSettings], Transport] = Transport,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.log = logging.getLogger(self.role.name.lower())
+        self.counters: Counter[str] = Counter()
+        self.peers: dict[Role, Peer] = {}
+        self.state = ServiceState.STARTING
+        self.reason = Reason.STARTING
+        self.lag_ns = 0
+        self.inbox = Inbox()
+        self._connect = connect
+        self._bus: Transport | None = None
+        self._publishers: dict[Stream, Publisher] = {}
+        self._subscribers: list[Subscriber] = []
+        self._paced: list[Subscriber] = []
+        self.waits = settings.aeron.when_blocked == "wait"
+        self._heartbeat = MessageBuffer(Template.HEARTBEAT, (_MAX_COUNTERS,))
+        self._state = MessageBuffer(Template.STATE)
+        self._request = MessageBuffer(Template.REQUEST)
+        self._interval_ns = settings.heartbeats.interval_ms * _MS
+        self._timeout_ns = settings.heartbeats.timeout_ms * _MS
+        self._next_heartbeat_ns = 0
+        self._started_ns = clock.now_ns()
+
+    # what a subclass provides
+
+    def start(self) -> None:
+        """Open streams and warm up."""
+
+    def duty(self, now_ns: int) -> int:
+        """Do the service's own work; return how much was done."""
+        raise NotImplementedError(f"{type(self).__name__} does no work")
+
+    def stop(self) -> None:
+        """Release what `start` acquired."""
+
+    # what a subclass uses
+
+    def publish_on(self, stream: Stream, queue_limit: int, conflate: bool = False) -> Publisher:
+        """Open this service's publication of `stream`."""
+        publisher = self._transport().publisher(stream, queue_limit, conflate)
+        self._publishers[stream] = publisher
+        return publisher
+
+    def publisher(self, stream: Stream) -> Publisher:
+        """Return the publication that was opened of `stream`."""
+        return self._publishers[stream]
+
+    def subscribe(
+        self,
+        stream: Stream,
+        handlers: Mapping[Template, Callable[[], None]],
+        paced: bool = False,
+    ) -> None:
+        """Handle the messages of `stream`, polled once a turn in the order of subscribing.
+
+        A paced stream is left to wait while `poll` is told that the output is blocked, where
+        the configuration says that nothing may be lost (`when_blocked = "wait"`).
+        """
+        subscriber = self._transport().subscriber(stream, self.inbox, handlers)
+        (self._paced if paced else self._subscribers).append(subscriber)
+
+    def poll(self, blocked: bool = False) -> int:
+        """Poll every subscription once; return the number of messages handled."""
+        work = 0
+        for subscriber in self._subscribers:
+            work += subscriber.poll(_POLL_LIMIT)
+        if not (blocked and self.waits):
+            for subscriber in self._paced:
+                work += subscriber.poll(_POLL_LIMIT)
+        return work
+
+    def request(self, kind: RequestKind, instrument_id: int = 0) -> None:
+        """Ask on the state stream; instrument 0 stands for all of them."""
+        publisher = self._publishers[Stream.STATE]
+        block = self._request.block[0]
+        block["seq"], block["now_ns"] = publisher.next_seq(), self.clock.now_ns()
+        block["instrument_id"], block["role"], block["kind"] = instrument_id, self.role, kind
+        publisher.offer(self._request)
+
+    def is_alive(self, role: Role, now_ns: int) -> bool:
+        """Return whether `role` has been heard of lately and has not said goodbye."""
+        peer = self.peers.get(role)
+        if peer is None or now_ns - peer.heard_ns > self._timeout_ns:
+            return False
+        return peer.state is not ServiceState.STOPPED
+
+    def set_state(self, state: ServiceState, reason: Reason, text: str = "") -> None:
+        """Publish and log a change of this service's state; no change, no message."""
+        if (state, reason) == (self.state, self.reason):
+            return
+        self.state, self.reason = state, reason
+        level = logging.INFO if state is ServiceState.READY else logging.WARNING
+        self.log.log(level, "%s: %s %s", state.name, reason.name, text)
+        self._publish_state(0, 0, state, reason, text)
+        self._next_heartbeat_ns = 0  # the heartbeat says it at once, too
+
+    def publish_book_state(
+        self, instrument_id: int, epoch: int, state: BookState, reason: Reason, text: str
+    ) -> None:
+        """Publish and log a change of one instrument's book state."""
+        level = logging.INFO if state is not BookState.GAP else logging.WARNING
+        self.log.log(level, "book %d %s: %s %s", instrument_id, state.name, reason.name, text)
+        self._publish_state(instrument_id, epoch, state, reason, text)
+
+    # the agent
+
+    def on_start(self) -> None:
+        """Connect to the media driver and start the service."""
+        self._bus = self._connect(self.settings)
+        self.publish_on(Stream.HEARTBEATS, queue_limit=16)
+        self.publish_on(Stream.STATE, queue_limit=256)
+        self.subscribe(Stream.HEARTBEATS, {Template.HEARTBEAT: self._on_heartbeat})
+        self._publish_state(0, 0, self.state, self.reason, "")
+        self.start()
+
+    def do_work(self) -> int:
+        """Do one turn: queues, duty, heartbeat."""
+        bus = self._transport()
+        bus.check()
+        now_ns = self.clock.now_ns()
+        work = 0
+        for publisher in self._publishers.values():
+            if publisher.blocked:
+                work += publisher.flush()
+        work += self.duty(now_ns)
+        if now_ns >= self._next_heartbeat_ns:
+            self._next_heartbeat_ns = now_ns + self._interval_ns
+            self._beat(now_ns)
+        return work
+
+    def on_close(self) -> None:
+        """Say goodbye, so that nobody waits for a timeout, and release everything."""
+        bus = self._bus
+        if bus is None:
+            return
+        self.stop()
+        try:
+            bus.check()
+            self.set_state(ServiceState.STOPPED, Reason.STOPPING)
+            self._beat(self.clock.now_ns())
+        except Exception as error:  # the driver may be gone: nobody is left to tell
+            self.log.warning("closing without a goodbye: %s", error)
+        bus.close()
+
+    # inner works
+
+    def _transport(self) -> Transport:
+        if self._bus is None:
+            raise RuntimeError(f"{type(self).__name__} is not started: call on_start first")
+        return self._bus
+
+    def _on_heartbeat(self) -> None:
+        beat = self.inbox.block(Template.HEARTBEAT)[0]
+        role = Role(int(beat["role"]))
+        if role is not self.role:
+            state, reason = ServiceState(int(beat["state"])), Reason(int(beat["reason"]))
+            self.peers[role] = Peer(self.clock.now_ns(), state, reason)
+
+    def _publish_state(
+        self,
+        instrument_id: int,
+        epoch: int,
+        state: ServiceState | BookState,
+        reason: Reason,
+        text: str,
+    ) -> None:
+        publisher = self._publishers[Stream.STATE]
+        block = self._state.block[0]
+        block["seq"] = publisher.next_seq()
+        block["now_ns"] = self.clock.now_ns()
+        block["instrument_id"], block["epoch"] = instrument_id, epoch
+        block["role"], block["state"], block["reason"] = self.role, state, reason
+        block["text"] = text.encode()[:128]
+        publisher.offer(self._state)
+
+    def _beat(self, now_ns: int) -> None:
+        publisher = self._publishers[Stream.HEARTBEATS]
+        block = self._heartbeat.block[0]
+        block["seq"] = publisher.next_seq()
+        block["now_ns"] = now_ns
+        block["role"], block["state"], block["reason"] = self.role, self.state, self.reason
+        block["pid"], block["started_ns"] = os.getpid(), self._started_ns
+        block["messages_in"] = sum(s.received for s in (*self._subscribers, *self._paced))
+        block["messages_out"] = sum(p.sent for p in self._publishers.values())
+        block["lag_ns"] = self.lag_ns
+        block["resident_bytes"] = _resident_bytes()
+        counters = [*self.counters.items(), *self._transport_counters()][:_MAX_COUNTERS]
+        entries = self._heartbeat.group(0, len(counters))
+        for i, (name, value) in enumerate(counters):
+            entries[i] = (name.encode()[:40], value)
+        publisher.offer(self._heartbeat)
+
+    def _transport_counters(self) -> list[tuple[str, int]]:
+        rows = [("malformed", sum(s.malformed for s in (*self._subscribers, *self._paced)))]
+        for stream, publisher in self._publishers.items():
+            rows.append((f"sent.{int(stream)}", publisher.sent))
+            for name in ("dropped", "conflated", "back_pressured"):
+                if value := getattr(publisher, name):
+                    rows.append((f"stream_{name}.{int(stream)}", value))
+        return rows
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
