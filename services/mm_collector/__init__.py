@@ -1,0 +1,1 @@
+"""mm_collector: Binance's streams -> book deltas, snapshots, best bid and offer, trades."""

@@ -1,0 +1,264 @@
+"""One instrument's events -> its book and its messages: deltas, snapshots, best bid/offer, trades."""
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from mm_collector.frames import BestBidOffer, DepthEvent, Instrument, Levels, Snapshot, Trade
+from mm_collector.sync import BookSync, Transition
+from mm_runtime.transport import Publisher
+from mmquant.codes import BookCode, BookState, Market, Reason, Template
+from mmquant.kernels.book import book_follow, book_top
+from mmquant.records import BOOK, LEVEL
+from mmquant.wire import MessageBuffer
+
+__all__ = ["Feed", "InstrumentFilters", "warm_up"]
+
+_MAX_EVENT_LEVELS = 16_384
+_MAX_PENDING_CHECKS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentFilters:
+    """What the venue allows for an instrument, in ticks and lots."""
+
+    instrument: Instrument
+    market: Market
+    min_price_ticks: int
+    max_price_ticks: int
+    min_qty_lots: int
+    max_qty_lots: int
+    min_notional_e8: int
+
+
+class Feed:
+    """Keeps one instrument's book and publishes everything about it.
+
+    Parameters
+    ----------
+    instrument_id
+        Number of the instrument in all messages, from 1.
+    filters
+        The venue's rules for it.
+    sync
+        The state machine that decides what may be applied.
+    market_data, trades
+        Publishers of streams 10 and 13.
+    counters
+        The service's counters.
+    snapshot_levels
+        Levels a side in published snapshots.
+    """
+
+    def __init__(
+        self,
+        instrument_id: int,
+        filters: InstrumentFilters,
+        sync: BookSync,
+        market_data: Publisher,
+        trades: Publisher,
+        counters: Counter[str],
+        snapshot_levels: int,
+    ) -> None:
+        self.instrument_id = instrument_id
+        self.filters = filters
+        self.sync = sync
+        self.snapshot_due = False
+        self.transitions: deque[Transition] = deque()
+        self.instrument = MessageBuffer(Template.INSTRUMENT)
+        self.epoch = 0
+        self._market_data = market_data
+        self._trades = trades
+        self._counters = counters
+        self._book = np.zeros(1, BOOK)
+        self._delta = MessageBuffer(Template.BOOK_DELTA, (_MAX_EVENT_LEVELS, _MAX_EVENT_LEVELS))
+        self._loaded = MessageBuffer(
+            Template.BOOK_SNAPSHOT, (_MAX_EVENT_LEVELS, _MAX_EVENT_LEVELS)
+        )
+        self._snapshot = MessageBuffer(Template.BOOK_SNAPSHOT, (snapshot_levels, snapshot_levels))
+        self._bbo = MessageBuffer(Template.BEST_BID_OFFER)
+        self._trade = MessageBuffer(Template.TRADE)
+        self._top = np.zeros(2 * snapshot_levels, LEVEL)
+        self._levels = snapshot_levels
+        self._unchecked: deque[tuple[int, int, int, int, int]] = deque()
+        self._last_trade_id = 0
+        self._fill_instrument()
+
+    # events in
+
+    def on_depth(self, event: DepthEvent, received_ns: int, now_ns: int) -> None:
+        """Apply a depth event, if the rules allow it, and publish it."""
+        for due in self.sync.on_event(event, received_ns):
+            self._apply(due, received_ns, now_ns)
+        self._tell_transitions(received_ns, now_ns)
+
+    def on_snapshot(self, snapshot: Snapshot, received_ns: int, now_ns: int) -> None:
+        """Load the venue's snapshot and apply what was buffered on top of it."""
+        due = self.sync.on_snapshot(snapshot.last_update_id, received_ns)
+        if due is not None:
+            self._load(snapshot, now_ns)
+            for event in due:
+                self._apply(event, received_ns, now_ns)
+        self._tell_transitions(received_ns, now_ns)
+
+    def on_best_bid_offer(self, bbo: BestBidOffer, received_ns: int, now_ns: int) -> None:
+        """Publish the touch, and hold the book against it where the ids agree."""
+        if self.sync.state is not BookState.LIVE:
+            return
+        (bid_ticks, bid_lots), (ask_ticks, ask_lots) = bbo.bid, bbo.ask
+        touch = (bbo.update_id, bid_ticks, bid_lots, ask_ticks, ask_lots)
+        if bbo.update_id >= self.sync.last_update_id:
+            if len(self._unchecked) >= _MAX_PENDING_CHECKS:
+                self._unchecked.popleft()
+            self._unchecked.append(touch)
+            self._check_touch()
+        publisher = self._market_data
+        block = self._bbo.block[0]
+        block["now_ns"], block["epoch"] = now_ns, self.epoch
+        block["instrument_id"] = self.instrument_id
+        block["venue_ns"], block["update_id"] = bbo.venue_ns, bbo.update_id
+        block["bid_ticks"], block["bid_lots"] = bbo.bid
+        block["ask_ticks"], block["ask_lots"] = bbo.ask
+        block["received_ns"] = received_ns
+        block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
+        self.snapshot_due |= not publisher.offer(self._bbo)
+
+    def on_trade(self, trade: Trade, received_ns: int, now_ns: int) -> None:
+        """Publish a trade; its ids are contiguous, a hole is counted."""
+        if self._last_trade_id and trade.trade_id > self._last_trade_id + 1:
+            self._counters["trade_gaps"] += 1
+        self._last_trade_id = max(self._last_trade_id, trade.trade_id)
+        publisher = self._trades
+        block = self._trade.block[0]
+        block["now_ns"], block["epoch"] = now_ns, self.epoch
+        block["instrument_id"] = self.instrument_id
+        block["venue_ns"], block["trade_id"] = trade.venue_ns, trade.trade_id
+        block["price_ticks"], block["qty_lots"] = trade.price_ticks, trade.qty_lots
+        block["aggressor"], block["received_ns"] = trade.aggressor, received_ns
+        block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
+        publisher.offer(self._trade)
+
+    def on_time(self, received_ns: int, now_ns: int) -> None:
+        """Let the book grow stale, and tell of it."""
+        self.sync.on_time(received_ns)
+        self._tell_transitions(received_ns, now_ns)
+
+    def on_disconnected(self, text: str, received_ns: int, now_ns: int) -> None:
+        """Mark the book: nothing is known from here on."""
+        self.sync.on_disconnected(text)
+        self._tell_transitions(received_ns, now_ns)
+
+    # messages out
+
+    def publish_snapshot(self, received_ns: int, now_ns: int) -> None:
+        """Publish the book as far as it is known, marked with its state."""
+        publisher = self._market_data
+        book, block = self._book[0], self._snapshot.block[0]
+        block["now_ns"], block["epoch"] = now_ns, self.epoch
+        block["instrument_id"] = self.instrument_id
+        block["last_update_id"] = book["last_update_id"]
+        block["known_low_ticks"] = book["known_low_ticks"]
+        block["known_high_ticks"] = book["known_high_ticks"]
+        block["book_state"], block["received_ns"] = self.sync.state, received_ns
+        book_top(self._book, self._top, self._levels)
+        for side, start in ((0, 0), (1, self._levels)):
+            rows = self._top[start : start + self._levels]
+            self._snapshot.set_group(side, rows[rows["qty_lots"] > 0])
+        block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
+        self.snapshot_due = not publisher.offer(self._snapshot)
+
+    # inner works
+
+    def _apply(self, event: DepthEvent, received_ns: int, now_ns: int) -> None:
+        block = self._delta.block[0]
+        block["now_ns"], block["epoch"] = now_ns, self.epoch
+        block["instrument_id"] = self.instrument_id
+        block["venue_ns"] = event.venue_ns
+        block["first_update_id"], block["last_update_id"] = event.first, event.last
+        block["previous_update_id"] = self._book[0]["last_update_id"]
+        block["received_ns"] = received_ns
+        self._set_levels(self._delta, event.bids, event.asks)
+        code = book_follow(self._book, self._delta.words)
+        if code == BookCode.CROSSED:
+            touch = f"{self._book[0]['best_bid_ticks']} >= {self._book[0]['best_ask_ticks']}"
+            self.sync.on_crossed(received_ns, f"after {event.last}: {touch} ticks")
+            return
+        self._check_touch()
+        if not self._is_announced():
+            return  # still marked as not live downstream: the snapshot to come holds it
+        publisher = self._market_data
+        block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
+        self.snapshot_due |= not publisher.offer(self._delta)
+
+    def _load(self, snapshot: Snapshot, now_ns: int) -> None:
+        self.epoch = max(self.epoch + 1, time.time_ns() // 1_000_000_000)
+        block = self._loaded.block[0]
+        block["now_ns"], block["epoch"] = now_ns, self.epoch
+        block["instrument_id"] = self.instrument_id
+        block["last_update_id"] = snapshot.last_update_id
+        block["known_low_ticks"] = min((ticks for ticks, _ in snapshot.bids), default=0)
+        block["known_high_ticks"] = max((ticks for ticks, _ in snapshot.asks), default=0)
+        block["book_state"] = BookState.LIVE
+        self._set_levels(self._loaded, snapshot.bids, snapshot.asks)
+        book_follow(self._book, self._loaded.words)
+        self._unchecked.clear()
+
+    def _set_levels(self, message: MessageBuffer, bids: Levels, asks: Levels) -> None:
+        message.set_group(0, np.array(bids, LEVEL))
+        message.set_group(1, np.array(asks, LEVEL))
+
+    def _is_announced(self) -> bool:
+        return self.sync.state is BookState.LIVE and not self.sync.transitions
+
+    def _tell_transitions(self, received_ns: int, now_ns: int) -> None:
+        moved = bool(self.sync.transitions)
+        while self.sync.transitions:
+            self.transitions.append(self.sync.transitions.popleft())
+        if moved:
+            self.publish_snapshot(received_ns, now_ns)
+
+    def _check_touch(self) -> None:
+        book = self._book[0]
+        known_id = int(book["last_update_id"])
+        while self._unchecked and self._unchecked[0][0] <= known_id:
+            update_id, *touch = self._unchecked.popleft()
+            if update_id < known_id:
+                continue
+            ours = [
+                int(book[name])
+                for name in ("best_bid_ticks", "best_bid_lots", "best_ask_ticks", "best_ask_lots")
+            ]
+            self._counters["book_checks"] += 1
+            self._counters["book_mismatches"] += ours != touch
+
+    def _fill_instrument(self) -> None:
+        block, filters = self.instrument.block[0], self.filters
+        block["instrument_id"] = self.instrument_id
+        block["symbol"] = filters.instrument.symbol.encode()
+        block["tick_size_e8"] = filters.instrument.tick_size_e8
+        block["lot_size_e8"] = filters.instrument.lot_size_e8
+        block["min_price_ticks"], block["max_price_ticks"] = (
+            filters.min_price_ticks,
+            filters.max_price_ticks,
+        )
+        block["min_qty_lots"], block["max_qty_lots"] = filters.min_qty_lots, filters.max_qty_lots
+        block["min_notional_e8"], block["market"] = filters.min_notional_e8, filters.market
+
+    @property
+    def failure(self) -> Reason:
+        """Why the book is not LIVE, NONE where it is."""
+        if self.sync.state is BookState.LIVE:
+            return Reason.NONE
+        if self.sync.state is BookState.DOWN:
+            return Reason.CONNECTION_LOST
+        return Reason.BOOK_NOT_LIVE
+
+
+def warm_up() -> None:
+    """Load (or compile) the service's kernels as they are called, before the first message."""
+    message = MessageBuffer(Template.BOOK_SNAPSHOT, (1, 1))
+    book = np.zeros(1, BOOK)
+    book_follow(book, message.words)
+    book_top(book, np.zeros(2, LEVEL), 1)

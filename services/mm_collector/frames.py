@@ -1,0 +1,250 @@
+"""Venue frames (bytes) -> events in ticks and lots; what breaks a rule is named, never guessed.
+
+Decimal strings are converted exactly, through integers in units of 1e-8, never through float.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+
+__all__ = [
+    "Acknowledgement",
+    "BadFrame",
+    "BestBidOffer",
+    "DepthEvent",
+    "Instrument",
+    "Levels",
+    "Snapshot",
+    "Trade",
+    "parse_frame",
+    "parse_snapshot",
+    "to_e8",
+]
+
+Levels = list[tuple[int, int]]
+
+_E8_DIGITS = 8
+_QUANTITY_CAP_E8 = 92_233_720_368 * 10**_E8_DIGITS  # the venue caps what it shows near 2^63 / 1e8
+_MS = 1_000_000
+
+
+class BadFrame(Exception):  # noqa: N818 - the name is the kind of event
+    """A frame that is not applied; `kind` is the counter's name."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What of an instrument the parser needs."""
+
+    symbol: str
+    tick_size_e8: int
+    lot_size_e8: int
+
+
+@dataclass(frozen=True, slots=True)
+class DepthEvent:
+    """A diff of the book. `previous` is the last update id before it in its stream."""
+
+    symbol: str
+    venue_ns: int
+    first: int
+    last: int
+    previous: int
+    bids: Levels
+    asks: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class BestBidOffer:
+    """The touch after update `update_id`."""
+
+    symbol: str
+    venue_ns: int
+    update_id: int
+    bid: tuple[int, int]
+    ask: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One print; `aggressor` is the taker's side (+1 bought, -1 sold)."""
+
+    symbol: str
+    venue_ns: int
+    trade_id: int
+    price_ticks: int
+    qty_lots: int
+    aggressor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The book at `last_update_id`, as the venue's REST interface gave it."""
+
+    last_update_id: int
+    bids: Levels
+    asks: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """The venue's answer to a control message; it proves nothing about data to come."""
+
+    text: str
+
+
+def to_e8(text: object) -> int:
+    """Return a decimal string in units of 1e-8, exactly.
+
+    Raises
+    ------
+    ValueError
+        For anything but digits with at most one point, or where decimals beyond the eighth
+        are not zero.
+    """
+    if not isinstance(text, str) or not text.isascii():
+        raise ValueError(f"expected a decimal string, got {text!r}")
+    negative = text.startswith("-")
+    whole, _, fraction = (text[1:] if negative else text).partition(".")
+    digits = whole + fraction[:_E8_DIGITS].ljust(_E8_DIGITS, "0")
+    rest = fraction[_E8_DIGITS:]
+    if not whole.isdigit() or not digits.isdigit() or rest.strip("0"):
+        raise ValueError(f"expected a decimal string, got {text!r}")
+    return -int(digits) if negative else int(digits)
+
+
+def parse_frame(
+    payload: bytes, instruments: dict[str, Instrument]
+) -> DepthEvent | BestBidOffer | Trade | Acknowledgement:
+    """Return the event in a raw or combined-stream frame.
+
+    Parameters
+    ----------
+    payload
+        One whole text frame.
+    instruments
+        The subscribed instruments by symbol.
+
+    Raises
+    ------
+    BadFrame
+        For everything else, by kind: not_json, unknown_kind, unknown_symbol, malformed,
+        bad_price, bad_quantity, off_tick, off_lot, not_a_trade.
+    """
+    try:
+        frame = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise BadFrame("not_json", f"{error} in {payload[:80]!r}") from None
+    if not isinstance(frame, dict):
+        raise BadFrame("unknown_kind", repr(payload[:80]))
+    data = frame.get("data", frame) if "stream" in frame else frame
+    if not isinstance(data, dict):
+        raise BadFrame("unknown_kind", repr(payload[:80]))
+    kind = data.get("e")
+    if kind is None and ("result" in data or "error" in data or "code" in data):
+        return Acknowledgement(payload[:200].decode(errors="replace"))
+    if kind not in _PARSERS and not (kind is None and {"u", "b", "B", "a", "A"} <= data.keys()):
+        raise BadFrame("unknown_kind", repr(payload[:80]))
+    instrument = instruments.get(data.get("s", ""))
+    if instrument is None:
+        raise BadFrame("unknown_symbol", repr(payload[:80]))
+    try:
+        return _PARSERS.get(kind, _best_bid_offer)(data, instrument)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadFrame("malformed", f"{error!r} in {payload[:80]!r}") from None
+
+
+def parse_snapshot(payload: bytes, instrument: Instrument) -> Snapshot:
+    """Return the depth snapshot in a REST body; raises BadFrame like `parse_frame`."""
+    try:
+        body = orjson.loads(payload)
+        return Snapshot(
+            int(body["lastUpdateId"]),
+            _levels(body["bids"], instrument),
+            _levels(body["asks"], instrument),
+        )
+    except orjson.JSONDecodeError as error:
+        raise BadFrame("not_json", f"snapshot: {error} in {payload[:80]!r}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadFrame("malformed", f"snapshot: {error!r} in {payload[:80]!r}") from None
+
+
+type _Data = dict[str, object]
+
+
+def _depth(data: _Data, instrument: Instrument) -> DepthEvent:
+    first = _integer(data["U"])
+    return DepthEvent(
+        instrument.symbol,
+        _integer(data.get("T", data["E"])) * _MS,
+        first,
+        _integer(data["u"]),
+        # On spot the ids are contiguous; on USD-M only `pu` names the event before.
+        _integer(data["pu"]) if "pu" in data else first - 1,
+        _levels(data["b"], instrument),
+        _levels(data["a"], instrument),
+    )
+
+
+def _best_bid_offer(data: _Data, instrument: Instrument) -> BestBidOffer:
+    bid, ask = (
+        (_ticks(data[price], instrument), _lots(data[size], instrument))
+        for price, size in (("b", "B"), ("a", "A"))
+    )
+    time_ms = data.get("T", data.get("E", 0))  # spot sends no time at all
+    return BestBidOffer(
+        instrument.symbol, _integer(time_ms) * _MS, _integer(data["u"]), bid, ask
+    )
+
+
+def _trade(data: _Data, instrument: Instrument) -> Trade:
+    if data.get("X", "MARKET") != "MARKET" or not (to_e8(data["p"]) and to_e8(data["q"])):
+        raise BadFrame("not_a_trade", f"X={data.get('X')} p={data['p']} q={data['q']}")
+    lots = _lots(data["q"], instrument)
+    return Trade(
+        instrument.symbol,
+        _integer(data["T"]) * _MS,
+        _integer(data["t"]),
+        _ticks(data["p"], instrument),
+        lots,
+        -1 if data["m"] else 1,
+    )
+
+
+_PARSERS = {"depthUpdate": _depth, "bookTicker": _best_bid_offer, "trade": _trade}
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"expected an integer, got {value!r}")
+    return value
+
+
+def _levels(rows: object, instrument: Instrument) -> Levels:
+    if not isinstance(rows, list):
+        raise TypeError(f"expected a list of levels, got {rows!r:.40}")
+    return [(_ticks(row[0], instrument), _lots(row[1], instrument)) for row in rows]
+
+
+def _ticks(text: object, instrument: Instrument) -> int:
+    value = to_e8(text)
+    ticks, rest = divmod(value, instrument.tick_size_e8)
+    if value <= 0:
+        raise BadFrame("bad_price", f"{instrument.symbol} price must be above 0, got {text}")
+    if rest:
+        raise BadFrame("off_tick", f"{instrument.symbol} price {text} is no multiple of the tick")
+    return ticks
+
+
+def _lots(text: object, instrument: Instrument) -> int:
+    value = to_e8(text)
+    lots, rest = divmod(value, instrument.lot_size_e8)
+    if value < 0:
+        raise BadFrame("bad_quantity", f"{instrument.symbol} quantity below 0, got {text}")
+    if rest and value < _QUANTITY_CAP_E8:
+        raise BadFrame("off_lot", f"{instrument.symbol} quantity {text} is no multiple of the lot")
+    return lots

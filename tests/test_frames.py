@@ -1,0 +1,160 @@
+"""Venue frames -> events: exact decimals, and a name for everything that breaks a rule."""
+
+from decimal import Decimal
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mm_collector.frames import (
+    Acknowledgement,
+    BadFrame,
+    BestBidOffer,
+    DepthEvent,
+    Instrument,
+    Trade,
+    parse_frame,
+    parse_snapshot,
+    to_e8,
+)
+
+BTC = Instrument("BTCUSDT", 10_000_000, 100_000)  # tick 0.1, lot 0.001
+KNOWN = {"BTCUSDT": BTC}
+
+DEPTH = {
+    "e": "depthUpdate",
+    "E": 1770000000203,
+    "T": 1770000000201,
+    "s": "BTCUSDT",
+    "U": 100,
+    "u": 160,
+    "pu": 95,
+    "b": [["64000.00", "1.200"], ["63999.90", "0"]],
+    "a": [["64000.10", "0.000"]],
+    "new_key_of_tomorrow": {},
+}
+TRADE = {
+    "e": "trade",
+    "E": 1770000000204,
+    "T": 1770000000203,
+    "s": "BTCUSDT",
+    "t": 81,
+    "p": "64000.10",
+    "q": "0.010",
+    "X": "MARKET",
+    "m": True,
+}
+BBO = {"u": 161, "s": "BTCUSDT", "b": "64000.00", "B": "12.345", "a": "64000.10", "A": "3.210"}
+
+
+def parse(data):
+    return parse_frame(orjson.dumps(data), KNOWN)
+
+
+def kind_of(data):
+    payload = data if isinstance(data, bytes) else orjson.dumps(data)
+    with pytest.raises(BadFrame) as caught:
+        parse_frame(payload, KNOWN)
+    return caught.value.kind
+
+
+def test_usdm_depth_keeps_its_previous_id_and_the_engine_time():
+    event = parse({"stream": "btcusdt@depth", "data": DEPTH})
+    assert event == DepthEvent(
+        "BTCUSDT",
+        1770000000201 * 10**6,
+        100,
+        160,
+        95,
+        [(640000, 1200), (639999, 0)],
+        [(640001, 0)],
+    )
+
+
+def test_spot_depth_covers_the_ids_from_the_one_before_its_first():
+    data = {key: value for key, value in DEPTH.items() if key not in ("pu", "T")}
+    event = parse(data)
+    assert (event.previous, event.venue_ns) == (99, 1770000000203 * 10**6)
+
+
+def test_trades_name_the_aggressor():
+    assert parse(TRADE) == Trade("BTCUSDT", 1770000000203 * 10**6, 81, 640001, 10, -1)
+    assert parse({**TRADE, "m": False}).aggressor == 1
+
+
+def test_spot_best_bid_offer_has_neither_kind_nor_time():
+    expected = BestBidOffer("BTCUSDT", 0, 161, (640000, 12345), (640001, 3210))
+    assert parse(BBO) == expected
+    assert parse({**BBO, "e": "bookTicker", "T": 5, "E": 6}).venue_ns == 5 * 10**6
+
+
+def test_answers_to_control_messages_are_no_data():
+    assert isinstance(parse({"result": None, "id": 1}), Acknowledgement)
+    assert isinstance(parse({"error": {"code": 2, "msg": "x"}, "id": 1}), Acknowledgement)
+    assert isinstance(parse({"code": 3, "msg": "Invalid JSON"}), Acknowledgement)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"{", "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (b"[1]", "unknown_kind"),
+        ({"e": "kline", "s": "BTCUSDT"}, "unknown_kind"),
+        ({"stream": "x", "data": 5}, "unknown_kind"),
+        ({**DEPTH, "s": "ETHUSDT"}, "unknown_symbol"),
+        ({**DEPTH, "b": [["-1.0", "1"]]}, "bad_price"),
+        ({**DEPTH, "b": [["0.00", "1"]]}, "bad_price"),
+        ({**DEPTH, "b": [["1.05", "1"]]}, "off_tick"),
+        ({**DEPTH, "a": [["1.0", "-1"]]}, "bad_quantity"),
+        ({**DEPTH, "a": [["1.0", "0.0005"]]}, "off_lot"),
+        ({**DEPTH, "a": [["1.0", "NaN"]]}, "malformed"),
+        ({**DEPTH, "a": [["1e5", "1"]]}, "malformed"),
+        ({**DEPTH, "a": [[1.5, "1"]]}, "malformed"),
+        ({**DEPTH, "a": 7}, "malformed"),
+        ({**DEPTH, "u": "160"}, "malformed"),
+        ({**DEPTH, "u": True}, "malformed"),
+        ({k: v for k, v in DEPTH.items() if k != "U"}, "malformed"),
+        ({**TRADE, "X": "NA", "p": "0", "q": "0"}, "not_a_trade"),
+        ({**TRADE, "X": "INSURANCE_FUND"}, "not_a_trade"),
+        ({**TRADE, "q": "0.000"}, "not_a_trade"),
+    ],
+)
+def test_what_breaks_a_rule_is_named(data, kind):
+    assert kind_of(data) == kind
+
+
+def test_a_capped_quantity_is_rounded_down_not_refused():
+    event = parse({**DEPTH, "b": [["1.0", "92233720368.54775807"]]})
+    assert event.bids == [(10, 92_233_720_368_547)]
+
+
+def test_snapshots_are_read_like_events():
+    body = {"lastUpdateId": 7, "bids": [["1.0", "2.000"]], "asks": [["1.1", "3.000"]]}
+    snapshot = parse_snapshot(orjson.dumps(body), BTC)
+    assert (snapshot.last_update_id, snapshot.bids, snapshot.asks) == (7, [(10, 2000)], [(11, 3000)])
+    with pytest.raises(BadFrame, match="malformed"):
+        parse_snapshot(b'{"code":-1121,"msg":"Invalid symbol."}', BTC)
+
+
+@given(st.integers(-(10**18), 10**18), st.integers(0, 3))
+def test_decimal_strings_are_exact(units, more_zeros):
+    text = f"{Decimal(units).scaleb(-8):.8f}" + "0" * more_zeros
+    assert to_e8(text) == units
+
+
+@pytest.mark.parametrize("text", ["", ".", "1.2.3", "1_0", "+1", " 1", "٣", "1.000000001", "--1", 1.0])
+def test_what_is_no_plain_decimal_is_refused(text):
+    with pytest.raises(ValueError, match="decimal"):
+        to_e8(text)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(), 
+       lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+           st.sampled_from([*DEPTH, *TRADE, "stream", "data", "B", "A"]), inner, max_size=12)))
+def test_no_json_whatsoever_raises_anything_else(value):
+    try:
+        parse_frame(orjson.dumps(value), KNOWN)
+    except BadFrame as error:
+        assert error.kind
