@@ -1,0 +1,48 @@
+"""mmquant: market making from research to live paper trading with one set of compiled functions.
+
+Names are imported when first used, so that `import mmquant` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    # order book and prices
+    "OrderBook": "book",
+    "Ewma": "ewma",
+    "Volatility": "ewma",
+    "imbalance": "fair_value",
+    "microprice": "fair_value",
+    "mid": "fair_value",
+    # quotes and risk
+    "explain": "risk",
+    "skewed_quotes": "quoting",
+    "strategy_params": "quoting",
+    # fills and money
+    "Account": "accounting",
+    "Simulator": "simulator",
+    "simulator_params": "simulator",
+    # markets
+    "MarketParameters": "market",
+    "SyntheticMarket": "market",
+    "read_capture": "tape",
+    "scan_capture": "tape",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module it lives in."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mmquant' has no attribute {name!r}")
+    value = getattr(import_module(f"mmquant.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,7 +1,7 @@
 """The one place that compiles: `njit` with an on-disk cache that cannot go stale."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numba
 
@@ -9,17 +9,15 @@ from mmquant._cache import cache_dir
 
 __all__ = ["njit"]
 
-F = TypeVar("F", bound=Callable[..., object])
-
 if TYPE_CHECKING:
 
-    def njit(function: F) -> F:
+    def njit[F: Callable[..., object]](function: F) -> F:
         """Compile `function` (mypy sees the plain function)."""
         return function
 
 else:
     numba.config.CACHE_DIR = str(cache_dir())
 
-    def njit(function: F) -> F:
+    def njit[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with numba, the machine code cached on disk."""
         return numba.njit(cache=True)(function)

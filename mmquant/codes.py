@@ -172,7 +172,7 @@ class OrderStatus(IntEnum):
 
 
 class FillKind(IntEnum):
-    """How a fill came about: the market's touch crossed the order, or a trade printed through it."""
+    """How a fill came about: the touch crossed the order, or a trade printed through it."""
 
     CROSS = 1
     THROUGH = 2

@@ -1,0 +1,1 @@
+"""Compiled free functions, a file a stage: arrays in, arrays out, no objects."""

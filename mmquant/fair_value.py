@@ -1,0 +1,97 @@
+"""book -> fair value and its signals: mid, microprice and imbalance over arrays.
+
+Prices are ticks and sizes lots, both whole numbers; scalars and arrays broadcast against each
+other, and an answer is a float64 array of the common shape (a 0-d one for scalars).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mmquant.kernels import fair_value as kernels
+
+__all__ = ["imbalance", "microprice", "mid"]
+
+
+def _whole(field: str, values: ArrayLike, least: int) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size > 0:
+        raise TypeError(f"{field} must be whole numbers, got dtype {array.dtype}: pass int64")
+    if array.size > 0 and array.min() < least:
+        raise ValueError(f"{field} must be at least {least}, got {array.min()}: drop such rows")
+    return array.astype(np.int64)
+
+
+def _flat(*arrays: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], tuple[int, ...]]:
+    """Return the arrays broadcast, each as a writable 1-d copy, and their common shape."""
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    return [np.broadcast_to(array, shape).flatten() for array in arrays], shape
+
+
+def mid(bid_ticks: ArrayLike, ask_ticks: ArrayLike) -> NDArray[np.float64]:
+    """Return (bid + ask) / 2 in ticks.
+
+    Parameters
+    ----------
+    bid_ticks, ask_ticks : array_like of int
+        Best prices, positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not whole numbers; not positive.
+    """
+    bid, ask = _whole("bid_ticks", bid_ticks, 1), _whole("ask_ticks", ask_ticks, 1)
+    (bid, ask), shape = _flat(bid, ask)
+    out = np.empty(bid.size)
+    kernels.mid_path(bid, ask, out)
+    return out.reshape(shape)
+
+
+def imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> NDArray[np.float64]:
+    """Return (bid - ask) / (bid + ask) of the sizes, in [-1, 1]; 0 where both are 0.
+
+    Parameters
+    ----------
+    bid_lots, ask_lots : array_like of int
+        Sizes at the best prices, not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not whole numbers; negative.
+    """
+    bid, ask = _whole("bid_lots", bid_lots, 0), _whole("ask_lots", ask_lots, 0)
+    (bid, ask), shape = _flat(bid, ask)
+    out = np.empty(bid.size)
+    kernels.imbalance_path(bid, ask, out)
+    return out.reshape(shape)
+
+
+def microprice(
+    bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
+) -> NDArray[np.float64]:
+    """Return the weighted mid in ticks: sizes cross, so the heavier bid pushes it up.
+
+    (bid * ask_lots + ask * bid_lots) / (bid_lots + ask_lots); the mid where both sizes are 0.
+
+    Parameters
+    ----------
+    bid_ticks, ask_ticks : array_like of int
+        Best prices, positive.
+    bid_lots, ask_lots : array_like of int
+        Sizes at them, not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not whole numbers; prices not positive; sizes negative.
+    """
+    (bid, bid_size, ask, ask_size), shape = _flat(
+        _whole("bid_ticks", bid_ticks, 1),
+        _whole("bid_lots", bid_lots, 0),
+        _whole("ask_ticks", ask_ticks, 1),
+        _whole("ask_lots", ask_lots, 0),
+    )
+    out = np.empty(bid.size)
+    kernels.microprice_path(bid, bid_size, ask, ask_size, out)
+    return out.reshape(shape)
