@@ -1,0 +1,71 @@
+"""quotes + state -> quotes let through, or a reason: the reasons in words.
+
+The gate itself is `mmquant.kernels.risk.risk_gate`; every strategy step passes it first.
+"""
+
+from mmquant.codes import Reason
+
+__all__ = ["explain"]
+
+_TEXTS = {
+    Reason.NONE: "nothing is wrong",
+    Reason.STARTING: "the service is still starting",
+    Reason.NO_INSTRUMENT: "the instrument's tick size and filters are not known yet",
+    Reason.NO_MARKET_DATA: "the market shows no bid and ask yet, or one side is empty",
+    Reason.BOOK_NOT_LIVE: "the book is not synchronised with the venue",
+    Reason.BOOK_STALE: "the book has not been updated for too long",
+    Reason.BOOK_CROSSED: "the book's bid is at or above its ask, so it cannot be right",
+    Reason.NOT_WARM: "volatility and drift have not seen enough data yet",
+    Reason.NOT_FINITE: "fair value, volatility or drift is not a usable number",
+    Reason.NO_POSITION: "the own position is not known",
+    Reason.INVENTORY_LIMIT: "the position limit leaves no room for an order on this side",
+    Reason.UPSTREAM_SILENT: "the service upstream has stopped sending",
+    Reason.SPREAD_TOO_WIDE: "the market's spread is wider than max_spread_ticks",
+    Reason.BELOW_MINIMUM_NOTIONAL: "price times quantity is below the venue's minimum",
+    Reason.STOPPING: "the service is stopping",
+    Reason.CONNECTION_LOST: "the connection to the venue is lost",
+    Reason.GAP: "an update is missing",
+    Reason.DRIVER_LOST: "the media driver is lost",
+    Reason.WOULD_CROSS: "the post-only order would have traded at once",
+    Reason.STRATEGY_SILENT: "the strategy has stopped sending, so its orders were pulled",
+    Reason.REPLACED: "other quotes are wanted now",
+    Reason.PULLED: "the strategy wants no quotes now",
+    Reason.RESTARTED: "the service restarted and starts without orders",
+    Reason.OFF_TICK: "the price is not a whole number of ticks",
+    Reason.BELOW_MINIMUM_QUANTITY: "the quantity is below the venue's minimum",
+    Reason.ABOVE_MAXIMUM_QUANTITY: "the quantity is above the venue's maximum",
+    Reason.TOO_MANY_ORDERS: "as many orders as allowed are alive",
+    Reason.INTERNAL_ERROR: "an error in the service, see its log",
+    Reason.SNAPSHOT_FAILED: "the venue's book snapshot could not be fetched",
+    Reason.OVERFLOW: "a bounded buffer ran over",
+    Reason.PRICE_OUT_OF_RANGE: "the price is outside the venue's range",
+}
+
+
+def explain(reason: int) -> str:
+    """Return a reason in words.
+
+    Parameters
+    ----------
+    reason : int
+        A codes.Reason, or its number as a message carries it.
+
+    Returns
+    -------
+    str
+        For example "BOOK_NOT_LIVE: the book is not synchronised with the venue".
+
+    Raises
+    ------
+    ValueError
+        If there is no such reason.
+    """
+    try:
+        known = Reason(int(reason))
+    except ValueError:
+        raise ValueError(
+            f"reason must be a number of mmquant.codes.Reason, got {reason}: "
+            "the sender may be newer than this version"
+        ) from None
+    text = _TEXTS.get(known)
+    return f"{known.name}: {text}" if text else known.name
