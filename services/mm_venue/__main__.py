@@ -1,0 +1,81 @@
+"""The command: `python -m mm_venue` serves the offline venue until it is told to stop."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from mm_venue.instrument import default_instrument
+from mm_venue.server import PortInUseError, Venue
+from mm_venue.settings import VenueSettings
+from mm_venue.source import Source
+
+__all__ = ["main", "make_source"]
+
+EXIT_REFUSED = 2
+
+
+def make_source(settings: VenueSettings) -> Source:
+    """Return the capture where files are given, else the synthetic market.
+
+    Raises
+    ------
+    mmquant.tape.CaptureError
+        A capture that cannot be played.
+    """
+    # Imported where needed: a replay starts without numba, a synthetic market without a scan.
+    if settings.replay:
+        from mm_venue.replay import CaptureSource
+
+        return CaptureSource(settings.replay_paths, settings.speed_factor)
+    from mm_venue.synthetic import SyntheticSource
+
+    instrument = default_instrument(settings.symbol, settings.market_code)
+    return SyntheticSource(settings.seed, instrument, time.time_ns())
+
+
+def _settings(arguments: Sequence[str] | None) -> VenueSettings:
+    default = VenueSettings()
+    parser = argparse.ArgumentParser(prog="mm_venue", description="An offline Binance.")
+    parser.add_argument("--host", default=default.host, help="address to listen on")
+    parser.add_argument("--port", type=int, default=default.port, help="0 picks a free port")
+    parser.add_argument("--market", default=default.market, choices=("spot", "usdm"))
+    parser.add_argument("--symbol", default=default.symbol, help="of the synthetic market")
+    parser.add_argument("--seed", type=int, default=default.seed, help="of the synthetic market")
+    parser.add_argument("--replay", nargs="+", default=[], metavar="FILE", help="a capture")
+    parser.add_argument("--speed", default=default.speed, help="of a replay: 1, 10 or max")
+    values = vars(parser.parse_args(arguments))
+    return VenueSettings(**{**values, "replay": tuple(values["replay"])})
+
+
+def _announce(host: str, port: int) -> None:
+    print(f"mm_venue listening on {host}:{port}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    # Every plain REST request is a refused handshake to the library, which logs each one.
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    try:
+        settings = _settings(arguments)
+        gc.disable()
+        source = make_source(settings)
+        # What the imports made stays for good: collecting it would cost half a second at the end.
+        gc.freeze()
+        gc.enable()
+        asyncio.run(_serve(source, settings))
+    except (ValueError, PortInUseError) as problem:
+        print(f"mm_venue: {problem}", file=sys.stderr)
+        return EXIT_REFUSED
+    return 0
+
+
+async def _serve(source: Source, settings: VenueSettings) -> None:
+    await Venue(source).run(settings.host, settings.port, _announce)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

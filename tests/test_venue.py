@@ -1,0 +1,526 @@
+"""The offline venue over a real socket, and its parts without one."""
+
+import asyncio
+import gzip
+import itertools
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mm_venue.__main__ import make_source
+from mm_venue.book import CaptureBook
+from mm_venue.instrument import decimal_text, default_instrument
+from mm_venue.replay import CaptureSource
+from mm_venue.session import open_session
+from mm_venue.settings import VenueSettings
+from mm_venue.source import Frame
+from mm_venue.synthetic import SyntheticSource
+from websockets.asyncio.client import connect
+
+from mmquant.codes import Market
+from mmquant.tape import read_capture
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(__file__).parents[2] / "shared" / "data" / "binance"
+REAL = {
+    "usdm": [DATA / "usdm_btcusdt_20240808.gz"],
+    "spot": [DATA / "spot_btcusdt_20240808.gz", DATA / "spot_btcusdt_20240809.gz"],
+}
+real = pytest.mark.skipif(not DATA.exists(), reason=f"no captures in {DATA}")
+SECOND = 1_000_000_000
+START_S = 60  # interpreted or with a cold cache it takes its time
+
+
+@contextmanager
+def venue(*arguments):
+    """Run the command on a free port; yield (process, host:port)."""
+    command = [sys.executable, "-m", "mm_venue", "--port", "0", *map(str, arguments)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("mm_venue listening on "), process.stderr.read()
+            yield process, line.split()[-1]
+        finally:
+            process.terminate()
+
+
+def get(address, target):
+    """Return (status, parsed body, headers) of a GET."""
+    try:
+        with urllib.request.urlopen(f"http://{address}{target}", timeout=15) as answer:
+            return answer.status, json.loads(answer.read()), answer.headers
+    except urllib.error.HTTPError as problem:
+        with problem:
+            return problem.code, json.loads(problem.read()), problem.headers
+
+
+class NaiveBook:
+    """The official procedure, strings to floats, nothing clever."""
+
+    def __init__(self, snapshot, usdm):
+        self.usdm = usdm
+        self.id = snapshot["lastUpdateId"]
+        self.sides = {"b": {}, "a": {}}
+        self.first = True
+        for side, name in (("b", "bids"), ("a", "asks")):
+            self.set(side, snapshot[name])
+
+    def set(self, side, levels):
+        for price, qty in levels:
+            self.sides[side].pop(float(price), None)
+            if float(qty):
+                self.sides[side][float(price)] = float(qty)
+
+    def apply(self, event):
+        if self.first:
+            if event["u"] < self.id or (not self.usdm and event["u"] <= self.id):
+                return
+            assert event["U"] <= (self.id if self.usdm else self.id + 1) <= event["u"] + 1
+            self.first = False
+        elif self.usdm:
+            assert event["pu"] == self.id
+        else:
+            assert event["U"] == self.id + 1
+        self.set("b", event["b"])
+        self.set("a", event["a"])
+        self.id = event["u"]
+        assert max(self.sides["b"]) < min(self.sides["a"])
+
+    def top(self, levels):
+        bids = sorted(self.sides["b"].items(), reverse=True)[:levels]
+        return bids, sorted(self.sides["a"].items())[:levels]
+
+    def touch(self):
+        bids, asks = self.top(1)
+        return (*bids[0], *asks[0])
+
+
+def floats(levels):
+    return [(float(price), float(qty)) for price, qty in levels]
+
+
+def depth_path(usdm, limit=1000):
+    base = "/fapi/v1" if usdm else "/api/v3"
+    return f"{base}/depth?symbol=BTCUSDT&limit={limit}"
+
+
+async def synchronised(socket_, address, usdm):
+    """Follow BINANCE's procedure: buffer, snapshot, drop, apply."""
+    buffer = [json.loads(await socket_.recv())["data"]]
+    while True:
+        status, snapshot, _ = await asyncio.to_thread(get, address, depth_path(usdm))
+        assert status == 200
+        if snapshot["lastUpdateId"] >= buffer[0]["U"]:
+            break
+    book = NaiveBook(snapshot, usdm)
+    for event in buffer:
+        book.apply(event)
+    return book
+
+
+@pytest.mark.parametrize("market", ["spot", "usdm"])
+def test_a_naive_client_s_book_equals_the_synthetic_venue_s(market):
+    usdm = market == "usdm"
+
+    async def client(address):
+        stream = "btcusdt@depth@100ms"
+        matched = 0
+        async with connect(f"ws://{address}/stream?streams={stream}") as socket_:
+            book = await synchronised(socket_, address, usdm)
+            for _ in range(60):
+                book.apply(json.loads(await socket_.recv())["data"])
+                _, true, _ = await asyncio.to_thread(get, address, "/debug/book?symbol=BTCUSDT")
+                if true["update_id"] == book.id:
+                    matched += 1
+                    assert (floats(true["bids"]), floats(true["asks"])) == book.top(20)
+                    if matched == 3:
+                        return
+        pytest.fail(f"the ids met only {matched} times")
+
+    with venue("--market", market, "--seed", 5) as (_, address):
+        asyncio.run(client(address))
+
+
+def cut_capture(path, paths, lines):
+    """Write the first lines of a capture for one test."""
+    data = itertools.islice(read_capture(paths), lines)
+    path.write_bytes(b"".join(b"%d %b\n" % line for line in data))
+    return path
+
+
+@real
+@pytest.mark.parametrize("market", ["spot", "usdm"])
+def test_a_naive_client_s_book_equals_the_capture_s(tmp_path, market):
+    usdm = market == "usdm"
+    capture = cut_capture(tmp_path / "cut", REAL[market], 4000)
+    recorded = [payload for _, payload in read_capture([capture]) if b'"stream"' in payload]
+    names = ["btcusdt@depth@0ms" if usdm else "btcusdt@depth@100ms"]
+    names += ["btcusdt@trade", "btcusdt@bookTicker"]
+
+    async def client(address):
+        raw, depth, touches = [], [], {}
+        target = "/public/stream" if usdm else "/stream"
+        async with connect(
+            f"ws://{address}{target}?streams={'/'.join(names)}", max_queue=None
+        ) as socket_:
+            snapshot = asyncio.create_task(asyncio.to_thread(get, address, depth_path(usdm)))
+            while len(raw) < len(recorded):
+                raw.append(await asyncio.wait_for(socket_.recv(decode=False), 15))
+        status, body, _ = await snapshot
+        assert status == 200
+        assert raw == recorded
+        for message in map(json.loads, raw):
+            if "@depth" in message["stream"]:
+                depth.append(message["data"])
+            elif "@bookTicker" in message["stream"]:
+                data = message["data"]
+                touches[data["u"]] = tuple(float(data[key]) for key in "bBaA")
+        book, compared = NaiveBook(body, usdm), 0
+        for event in depth:
+            book.apply(event)
+            if not book.first and book.id in touches:
+                compared += 1
+                assert book.touch() == touches[book.id]
+        assert compared > 20
+        state = await asyncio.to_thread(get, address, "/debug/status")
+        true = await asyncio.to_thread(get, address, "/debug/book?symbol=BTCUSDT&limit=50")
+        return book, state[1], true[1]
+
+    with venue("--replay", capture, "--speed", "max") as (_, address):
+        book, state, true = asyncio.run(client(address))
+    assert state["source"] == "capture"
+    assert (state["played"], state["total"], state["finished"]) == (4000, 4000, True)
+    assert (state["truncated"], state["malformed"], state["gaps"]) == (None, 0, 0)
+    assert true["update_id"] == book.id == state["update_id"]
+    assert (floats(true["bids"]), floats(true["asks"])) == book.top(50)
+
+
+@real
+def test_a_capture_at_max_waits_for_depth_and_serves_the_name_asked_for(tmp_path):
+    capture = cut_capture(tmp_path / "cut", REAL["usdm"], 300)
+
+    async def client(address):
+        async with connect(f"ws://{address}/ws/btcusdt@trade") as early:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(early.recv(), 0.3)
+        assert get(address, "/debug/status")[1]["played"] == 0
+        async with connect(f"ws://{address}/stream") as socket_:
+            request = {"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 7}
+            await socket_.send(json.dumps(request))
+            messages = [json.loads(await socket_.recv()) for _ in range(3)]
+            assert {"result": None, "id": 7} in messages
+            data = [message for message in messages if "stream" in message]
+            assert {message["stream"] for message in data} == {"btcusdt@depth@100ms"}
+        async with connect(f"ws://{address}/ws/btcusdt@depth") as socket_:
+            assert json.loads(await socket_.recv())["e"] == "depthUpdate"
+
+    with venue("--replay", capture, "--speed", "max") as (_, address):
+        asyncio.run(client(address))
+
+
+def test_streams_and_requests_of_one_connection():
+    async def client(address):
+        async with connect(f"ws://{address}/ws/btcusdt@bookTicker/btcusdt@trade") as socket_:
+            message = json.loads(await socket_.recv())
+            assert message["e"] in ("bookTicker", "trade")
+            await socket_.send('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+            await socket_.send(
+                '{"method":"UNSUBSCRIBE","params":["btcusdt@bookTicker","btcusdt@trade"],"id":2}'
+            )
+            await socket_.send('{"method":"SUBSCRIBE","params":["nosuch@depth"],"id":3}')
+            answers = []
+            while len(answers) < 3:
+                message = json.loads(await socket_.recv())
+                if "result" in message:
+                    answers.append(message)
+            assert answers == [
+                {"result": ["btcusdt@bookTicker", "btcusdt@trade"], "id": 1},
+                {"result": None, "id": 2},
+                {"result": None, "id": 3},
+            ]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(socket_.recv(), 0.3)
+        async with connect(f"ws://{address}/market/ws/btcusdt@bookTicker") as wrong_route:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(wrong_route.recv(), 0.3)
+
+    with venue("--market", "usdm") as (_, address):
+        asyncio.run(client(address))
+
+
+def test_rest_answers_of_spot():
+    with venue("--market", "spot") as (_, address):
+        assert get(address, "/api/v3/ping")[:2] == (200, {})
+        assert abs(get(address, "/api/v3/time")[1]["serverTime"] - time.time() * 1000) < 5000
+        status, info, headers = get(address, "/api/v3/exchangeInfo?symbol=BTCUSDT")
+        assert status == 200
+        assert int(headers["X-MBX-USED-WEIGHT-1M"]) >= 20
+        symbol = info["symbols"][0]
+        filters = {entry["filterType"]: entry for entry in symbol["filters"]}
+        assert (symbol["baseAsset"], symbol["quoteAsset"]) == ("BTC", "USDT")
+        assert filters["PRICE_FILTER"]["tickSize"] == "0.01000000"
+        assert filters["LOT_SIZE"]["stepSize"] == "0.00001000"
+        assert filters["NOTIONAL"]["minNotional"] == "5.00000000"
+        status, depth, _ = get(address, "/api/v3/depth?symbol=BTCUSDT&limit=5")
+        assert sorted(depth) == ["asks", "bids", "lastUpdateId"]
+        assert len(depth["bids"]) == len(depth["asks"]) == 5
+        assert len(depth["bids"][0][0].partition(".")[2]) == 8
+        assert float(depth["bids"][0][0]) < float(depth["asks"][0][0])
+        assert get(address, "/api/v3/depth?symbol=NOPE")[:2] == (
+            400,
+            {"code": -1121, "msg": "Invalid symbol."},
+        )
+        assert get(address, "/api/v3/depth")[1]["code"] == -1102
+        assert get(address, "/api/v3/exchangeInfo?symbol=NOPE")[1]["code"] == -1121
+        assert get(address, "/fapi/v1/ping")[0] == 404
+        assert get(address, "/nothing")[0] == 404
+
+
+def test_rest_answers_of_usdm():
+    with venue("--market", "usdm") as (_, address):
+        info = get(address, "/fapi/v1/exchangeInfo")[1]
+        assert info["futuresType"] == "U_MARGINED"
+        filters = {entry["filterType"]: entry for entry in info["symbols"][0]["filters"]}
+        assert filters["PRICE_FILTER"]["tickSize"] == "0.10"
+        assert filters["LOT_SIZE"]["stepSize"] == "0.001"
+        assert filters["MIN_NOTIONAL"] == {"filterType": "MIN_NOTIONAL", "notional": "50"}
+        depth = get(address, depth_path(True, 10))[1]
+        assert sorted(depth) == ["E", "T", "asks", "bids", "lastUpdateId"]
+        assert len(depth["bids"][0][0].partition(".")[2]) == 2
+        assert get(address, depth_path(True, 7))[1]["code"] == -4021
+        status = get(address, "/debug/status")[1]
+        assert (status["source"], status["total"], status["finished"]) == ("synthetic", None, False)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_within_a_second(signum):
+    async def client(process, address):
+        async with connect(f"ws://{address}/ws/btcusdt@bookTicker") as socket_:
+            await socket_.recv()
+            process.send_signal(signum)
+            return await asyncio.to_thread(process.wait, 5)
+
+    with venue() as (process, address):
+        began = time.monotonic()
+        assert asyncio.run(client(process, address)) == 0
+        assert time.monotonic() - began < 2
+        assert process.stderr.read() == ""
+
+
+def refused(*arguments):
+    command = [sys.executable, "-m", "mm_venue", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=START_S)
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    return done.returncode, done.stderr
+
+
+def test_a_port_in_use_is_one_line_and_code_2():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert refused("--port", port) == (2, f"mm_venue: port {port} on 127.0.0.1 is in use\n")
+
+
+def test_a_capture_without_snapshot_or_file_is_refused(tmp_path):
+    capture = tmp_path / "bare"
+    capture.write_bytes(b"1 " + depth_line(5, 7) + b"\n")
+    code, text = refused("--replay", capture)
+    assert code == 2
+    assert "no REST snapshot" in text
+    code, text = refused("--replay", tmp_path / "none")
+    assert code == 2
+    assert "none" in text
+
+
+def depth_line(first, last, bid="100.00", qty="0.500"):
+    return (
+        b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT",'
+        b'"U":%d,"u":%d,"b":[["%b","%b"]],"a":[]}}' % (first, last, bid.encode(), qty.encode())
+    )
+
+
+SNAPSHOT_LINE = b'{"lastUpdateId":10,"bids":[["99.00","1.000"]],"asks":[["101.00","1.000"]]}'
+
+
+def written(path, payloads, step_ns=SECOND):
+    path.write_bytes(
+        gzip.compress(b"".join(b"%d %b\n" % (i * step_ns + 1, p) for i, p in enumerate(payloads)))
+    )
+    return path
+
+
+def test_playback_takes_its_pace_from_the_capture(tmp_path):
+    lines = [depth_line(9, 10), SNAPSHOT_LINE, depth_line(11, 12), b"not json", depth_line(13, 13)]
+    source = CaptureSource([written(tmp_path / "c.gz", lines)], 2.0)
+    source.start(100 * SECOND)
+    played = [source.poll(100 * SECOND + int(half * SECOND / 2)) for half in range(5)]
+    assert [[frame.data for frame in frames] for frames in played[1:4]] == [
+        [],
+        [lines[2].partition(b'"data":')[2][:-1]],
+        [b"not json"],
+    ]
+    assert played[3][0].stream is None
+    assert played[4][0].wrapped == lines[4]
+    status = source.status()
+    assert (status.played, status.finished, status.not_json, status.gaps) == (5, True, 1, 0)
+    assert source.wait_ns(200 * SECOND) is None
+    assert source.book.update_id == 13
+
+
+def test_a_cut_capture_plays_what_there_is_and_says_so(tmp_path):
+    lines = [SNAPSHOT_LINE] + [
+        depth_line(11 + i, 11 + i, qty=f"{i}.{i * 7919:05d}") for i in range(3000)
+    ]
+    path = written(tmp_path / "cut.gz", lines)
+    path.write_bytes(path.read_bytes()[:-3000])
+    source = CaptureSource([path], math.inf)
+    while not source.status().finished:
+        assert len(source.poll(0)) <= 1
+    status = source.status()
+    assert 100 < status.played == status.total < 3001
+    assert "cut short" in status.truncated
+
+
+def test_a_hole_in_the_capture_is_counted_and_the_next_snapshot_heals_it():
+    book = CaptureBook()
+    book.diff(8, 9, None, [(1, 1)], [])
+    book.snapshot([(1, 5)], [(9, 5)], 9)
+    book.diff(10, 10, None, [(2, 2)], [])
+    book.diff(12, 12, None, [(3, 3)], [])
+    assert (book.gaps, book.best_bid) == (1, 3)
+    book.diff(13, 13, None, [(3, 0)], [])
+    book.snapshot([(2, 7)], [(9, 5)], 12)
+    assert (book.gaps, book.update_id, book.bids) == (1, 13, {2: 7})
+
+
+@pytest.mark.parametrize("market", [Market.SPOT, Market.USDM])
+def test_every_depth_stream_tiles_the_ids_and_agrees_with_the_touch(market):
+    now = 1_700_000_000 * SECOND
+    instrument = default_instrument("BTCUSDT", market)
+    source = SyntheticSource(3, instrument, now)
+    usdm = market == Market.USDM
+    snapshot = {
+        "lastUpdateId": source.book.update_id,
+        **{
+            name: [[decimal_text(p, 8), decimal_text(q, 8)] for p, q in side]
+            for name, side in zip(("bids", "asks"), source.book.top(1000), strict=True)
+        },
+    }
+    books, touches, holes, trades = {}, {}, 0, []
+    for _ in range(400):
+        now += 8_000_000
+        for frame in source.poll(now):
+            data = json.loads(frame.data)
+            if "@depth" in frame.stream:
+                book = books.setdefault(frame.stream, NaiveBook(snapshot, usdm))
+                holes += usdm and data["U"] > data["pu"] + 1
+                book.first = False  # the snapshot is of the stream's very beginning
+                book.apply(data)
+                if book.id in touches:
+                    assert book.touch() == touches[book.id]
+            elif "@trade" in frame.stream:
+                trades.append(data["t"])
+            else:
+                touches[data["u"]] = tuple(float(data[key]) for key in "bBaA")
+        exact = books.get("btcusdt@depth@0ms")
+        if exact and exact.id == source.book.update_id:
+            top = [[(p / 1e8, q / 1e8) for p, q in side] for side in source.book.top(500)]
+            assert exact.top(500) == tuple(top)
+    assert len(books) == (4 if usdm else 3)
+    assert (holes > 5) == usdm
+    assert trades == list(range(trades[0], trades[0] + len(trades)))
+
+
+def test_payloads_have_binance_s_keys_in_order():
+    keys = {
+        (Market.SPOT, "@trade"): "e E s t p q T m M",
+        (Market.SPOT, "@bookTicker"): "u s b B a A",
+        (Market.SPOT, "@depth@100ms"): "e E s U u b a",
+        (Market.USDM, "@trade"): "e E T s t p q X m st",
+        (Market.USDM, "@bookTicker"): "e u s ps b B a A T E st",
+        (Market.USDM, "@depth@100ms"): "e E T s ps U u pu b a st",
+    }
+    for market in Market:
+        now = 1_700_000_000 * SECOND
+        source = SyntheticSource(1, default_instrument("BTCUSDT", market), now)
+        frames = [frame for step in range(1, 300) for frame in source.poll(now + step * 10_000_000)]
+        for (which, suffix), wanted in keys.items():
+            if which == market:
+                data = next(f.data for f in frames if f.stream == f"btcusdt{suffix}")
+                assert list(json.loads(data)) == wanted.split()
+                assert b" " not in data
+
+
+def test_paths_open_the_right_sessions():
+    def opened(target, market=Market.USDM):
+        return open_session(target, market, any_depth_name=False)
+
+    session = opened("/ws/btcusdt@trade/btcusdt@depth")
+    assert list(session.streams) == ["btcusdt@trade", "btcusdt@depth"]
+    assert not session.combined
+    assert opened("/stream?streams=a@trade/b@depth").combined
+    assert list(opened("/public/stream?streams=btcusdt%40trade").streams) == ["btcusdt@trade"]
+    assert opened("/stream").streams == opened("/ws").streams == {}
+    assert not opened("/market/ws/btcusdt@depth").wants_depth("btcusdt")
+    assert opened("/public/ws/btcusdt@depth@100ms").wants_depth("btcusdt")
+    assert opened("/private/ws") is None
+    assert opened("/public") is None
+    assert opened("/public/ws", Market.SPOT) is None
+
+
+def test_requests_a_session_cannot_read_get_binance_s_errors():
+    session = open_session("/ws", Market.SPOT, any_depth_name=True)
+    assert json.loads(session.on_message("{"))["code"] == 3
+    assert json.loads(session.on_message('{"id":1}'))["code"] == 2
+    assert json.loads(session.on_message('{"method":"JUMP","id":4}'))["id"] == 4
+    wrong = json.loads(session.on_message('{"method":"SUBSCRIBE","params":"x","id":1}'))
+    assert "params" in wrong["msg"]
+    assert session.message_for(Frame(None, b"?")) is None
+    session.on_message('{"method":"SUBSCRIBE","params":["a@depth"],"id":1}')
+    assert session.message_for(Frame(None, b"?")) == b"?"
+    assert session.message_for(Frame("a@depth@0ms", b"{}")) == b"{}"
+    assert session.message_for(Frame("b@depth@0ms", b"{}")) is None
+    assert session.message_for(Frame("a@depth5", b"{}")) is None
+
+
+def test_settings_file_and_defaults_are_the_same():
+    values = tomllib.loads((ROOT / "config/venue.toml").read_text())
+    assert VenueSettings(**{**values, "replay": tuple(values["replay"])}) == VenueSettings()
+    assert isinstance(make_source(VenueSettings()), SyntheticSource)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"port": 70000}, {"market": "coinm"}, {"symbol": "btcusdt"}, {"speed": "fast"}, {"seed": -1}],
+)
+def test_settings_out_of_range_are_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        VenueSettings(**wrong)
+
+
+def test_decimals_never_lose_digits():
+    assert decimal_text(6_400_010_000_000, 2) == "64000.10"
+    assert decimal_text(1_000, 3) == "0.00001"
+    assert decimal_text(500_000_000, 0) == "5"
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="of the compiled market")
+def test_it_starts_quickly_once_compiled():
+    with venue():
+        pass
+    began = time.monotonic()
+    with venue():
+        assert time.monotonic() - began < 5  # 1.2 s on a quiet machine
