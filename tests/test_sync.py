@@ -5,9 +5,9 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mm_collector.frames import DepthEvent
 from mm_collector.sync import BookSync, SyncLimits
+
 from mmquant.codes import BookState, Market, Reason
 
 MS = 1_000_000

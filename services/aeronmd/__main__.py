@@ -1,7 +1,8 @@
 """Runs aeronmd as a process."""
 
-from aeronmd.service import build
 from mm_runtime.main import main
+
+from aeronmd.service import build
 from mmquant.codes import Role
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Answers whether the media driver is alive: exit code 0 if so, else 1 with a line that says why."""
+"""Answers whether the media driver is alive: exit code 0, or 1 and a line that says why."""
 
 import argparse
 import sys

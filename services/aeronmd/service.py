@@ -8,6 +8,7 @@ from mm_runtime.driver import Driver
 from mm_runtime.service import Service
 from mm_runtime.settings import AeronmdSettings, RuntimeSettings
 from mm_runtime.transport import shared_memory_bytes
+
 from mmquant.codes import Reason, Role, ServiceState
 
 __all__ = ["DriverService", "build"]

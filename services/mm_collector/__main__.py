@@ -1,6 +1,7 @@
 """Runs mm_collector as a process."""
 
 from mm_runtime.main import main
+
 from mm_collector.service import build
 from mmquant.codes import Role
 

@@ -1,17 +1,18 @@
-"""One instrument's events -> its book and its messages: deltas, snapshots, best bid/offer, trades."""
+"""One instrument's events -> its book, and what is published of it and its trades."""
 
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
+from mm_runtime.transport import Publisher
 
 from mm_collector.frames import BestBidOffer, DepthEvent, Instrument, Levels, Snapshot, Trade
 from mm_collector.sync import BookSync, Transition
-from mm_runtime.transport import Publisher
 from mmquant.codes import BookCode, BookState, Market, Reason, Template
 from mmquant.kernels.book import book_follow, book_top
-from mmquant.records import BOOK, LEVEL
+from mmquant.records import LEVEL
+from mmquant.state import BOOK
 from mmquant.wire import MessageBuffer
 
 __all__ = ["Feed", "InstrumentFilters", "warm_up"]
@@ -74,9 +75,7 @@ class Feed:
         self._counters = counters
         self._book = np.zeros(1, BOOK)
         self._delta = MessageBuffer(Template.BOOK_DELTA, (_MAX_EVENT_LEVELS, _MAX_EVENT_LEVELS))
-        self._loaded = MessageBuffer(
-            Template.BOOK_SNAPSHOT, (_MAX_EVENT_LEVELS, _MAX_EVENT_LEVELS)
-        )
+        self._loaded = MessageBuffer(Template.BOOK_SNAPSHOT, (_MAX_EVENT_LEVELS, _MAX_EVENT_LEVELS))
         self._snapshot = MessageBuffer(Template.BOOK_SNAPSHOT, (snapshot_levels, snapshot_levels))
         self._bbo = MessageBuffer(Template.BEST_BID_OFFER)
         self._trade = MessageBuffer(Template.TRADE)

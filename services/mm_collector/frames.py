@@ -3,9 +3,12 @@
 Decimal strings are converted exactly, through integers in units of 1e-8, never through float.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
+
+from mmquant.decimals import E8_DIGITS, to_e8
 
 __all__ = [
     "Acknowledgement",
@@ -18,17 +21,16 @@ __all__ = [
     "Trade",
     "parse_frame",
     "parse_snapshot",
-    "to_e8",
 ]
 
 Levels = list[tuple[int, int]]
 
-_E8_DIGITS = 8
-_QUANTITY_CAP_E8 = 92_233_720_368 * 10**_E8_DIGITS  # the venue caps what it shows near 2^63 / 1e8
+_QUANTITY_CAP_E8 = 92_233_720_368 * 10**E8_DIGITS  # the venue caps what it shows near 2^63 / 1e8
 _MS = 1_000_000
+_MAX_INTEGER = 1 << 62  # of ids and milliseconds; what is larger would wrap in int64
 
 
-class BadFrame(Exception):  # noqa: N818 - the name is the kind of event
+class BadFrame(Exception):
     """A frame that is not applied; `kind` is the counter's name."""
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -97,26 +99,6 @@ class Acknowledgement:
     text: str
 
 
-def to_e8(text: object) -> int:
-    """Return a decimal string in units of 1e-8, exactly.
-
-    Raises
-    ------
-    ValueError
-        For anything but digits with at most one point, or where decimals beyond the eighth
-        are not zero.
-    """
-    if not isinstance(text, str) or not text.isascii():
-        raise ValueError(f"expected a decimal string, got {text!r}")
-    negative = text.startswith("-")
-    whole, _, fraction = (text[1:] if negative else text).partition(".")
-    digits = whole + fraction[:_E8_DIGITS].ljust(_E8_DIGITS, "0")
-    rest = fraction[_E8_DIGITS:]
-    if not whole.isdigit() or not digits.isdigit() or rest.strip("0"):
-        raise ValueError(f"expected a decimal string, got {text!r}")
-    return -int(digits) if negative else int(digits)
-
-
 def parse_frame(
     payload: bytes, instruments: dict[str, Instrument]
 ) -> DepthEvent | BestBidOffer | Trade | Acknowledgement:
@@ -147,14 +129,17 @@ def parse_frame(
     kind = data.get("e")
     if kind is None and ("result" in data or "error" in data or "code" in data):
         return Acknowledgement(payload[:200].decode(errors="replace"))
-    if kind not in _PARSERS and not (kind is None and {"u", "b", "B", "a", "A"} <= data.keys()):
+    if kind is None and {"u", "b", "B", "a", "A"} <= data.keys():
+        kind = "bookTicker"  # on spot it does not name itself
+    if not isinstance(kind, str) or kind not in _PARSERS:
         raise BadFrame("unknown_kind", repr(payload[:80]))
-    instrument = instruments.get(data.get("s", ""))
+    symbol = data.get("s")
+    instrument = instruments.get(symbol) if isinstance(symbol, str) else None
     if instrument is None:
         raise BadFrame("unknown_symbol", repr(payload[:80]))
     try:
-        return _PARSERS.get(kind, _best_bid_offer)(data, instrument)
-    except (KeyError, TypeError, ValueError) as error:
+        return _PARSERS[kind](data, instrument)
+    except (LookupError, TypeError, ValueError) as error:
         raise BadFrame("malformed", f"{error!r} in {payload[:80]!r}") from None
 
 
@@ -163,13 +148,13 @@ def parse_snapshot(payload: bytes, instrument: Instrument) -> Snapshot:
     try:
         body = orjson.loads(payload)
         return Snapshot(
-            int(body["lastUpdateId"]),
+            _integer(body["lastUpdateId"]),
             _levels(body["bids"], instrument),
             _levels(body["asks"], instrument),
         )
     except orjson.JSONDecodeError as error:
         raise BadFrame("not_json", f"snapshot: {error} in {payload[:80]!r}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise BadFrame("malformed", f"snapshot: {error!r} in {payload[:80]!r}") from None
 
 
@@ -180,7 +165,7 @@ def _depth(data: _Data, instrument: Instrument) -> DepthEvent:
     first = _integer(data["U"])
     return DepthEvent(
         instrument.symbol,
-        _integer(data.get("T", data["E"])) * _MS,
+        _nanoseconds(data.get("T", data["E"])),
         first,
         _integer(data["u"]),
         # On spot the ids are contiguous; on USD-M only `pu` names the event before.
@@ -196,9 +181,7 @@ def _best_bid_offer(data: _Data, instrument: Instrument) -> BestBidOffer:
         for price, size in (("b", "B"), ("a", "A"))
     )
     time_ms = data.get("T", data.get("E", 0))  # spot sends no time at all
-    return BestBidOffer(
-        instrument.symbol, _integer(time_ms) * _MS, _integer(data["u"]), bid, ask
-    )
+    return BestBidOffer(instrument.symbol, _nanoseconds(time_ms), _integer(data["u"]), bid, ask)
 
 
 def _trade(data: _Data, instrument: Instrument) -> Trade:
@@ -207,7 +190,7 @@ def _trade(data: _Data, instrument: Instrument) -> Trade:
     lots = _lots(data["q"], instrument)
     return Trade(
         instrument.symbol,
-        _integer(data["T"]) * _MS,
+        _nanoseconds(data["T"]),
         _integer(data["t"]),
         _ticks(data["p"], instrument),
         lots,
@@ -215,13 +198,26 @@ def _trade(data: _Data, instrument: Instrument) -> Trade:
     )
 
 
-_PARSERS = {"depthUpdate": _depth, "bookTicker": _best_bid_offer, "trade": _trade}
+_PARSERS: dict[object, Callable[[_Data, Instrument], DepthEvent | BestBidOffer | Trade]] = {
+    "depthUpdate": _depth,
+    "bookTicker": _best_bid_offer,
+    "trade": _trade,
+}
 
 
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"expected an integer, got {value!r}")
+    if not 0 <= value < _MAX_INTEGER:
+        raise ValueError(f"expected an integer from 0 to 2**62, got {value}")
     return value
+
+
+def _nanoseconds(value: object) -> int:
+    milliseconds = _integer(value)
+    if milliseconds > _MAX_INTEGER // _MS:
+        raise ValueError(f"expected milliseconds since the epoch, got {value}")
+    return milliseconds * _MS
 
 
 def _levels(rows: object, instrument: Instrument) -> Levels:

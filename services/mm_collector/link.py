@@ -11,17 +11,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from mm_collector.background import in_background
 from websockets.client import ClientProtocol
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from mm_collector.background import in_background
+
 __all__ = ["Link", "LinkLimits"]
 
-_CHUNK = 1 << 18
-_READS_PER_TURN = 8
+_CHUNK = 1 << 16  # a few hundred small frames: what is read is handled before it grows old
 _MAX_FRAME_BYTES = 1 << 24
 
 
@@ -127,19 +127,17 @@ class Link:
         protocol = self._protocol
         assert protocol is not None
         self._take_events(protocol)  # what came in together with the handshake
-        heard = False
-        for _ in range(_READS_PER_TURN):
-            try:
-                data = sock.recv(_CHUNK)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                break
-            if not data:
-                protocol.receive_eof()
-                raise ConnectionResetError(f"closed by the venue{_close_text(protocol)}")
-            heard, self.received_ns = True, now_ns
-            protocol.receive_data(data)
-            self._take_events(protocol)
-        return heard
+        try:
+            data = sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        if not data:
+            protocol.receive_eof()
+            raise ConnectionResetError(f"closed by the venue{_close_text(protocol)}")
+        self.received_ns = now_ns
+        protocol.receive_data(data)
+        self._take_events(protocol)
+        return True
 
     def _take_events(self, protocol: ClientProtocol) -> None:
         for event in protocol.events_received():

@@ -76,9 +76,9 @@ class Rest:
 
 
 def _get(url: str) -> Reply:
-    request = urllib.request.Request(url, headers={"User-Agent": "mmquant"})  # noqa: S310
+    request = urllib.request.Request(url, headers={"User-Agent": "mmquant"})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
             return Reply(response.status, response.read(), "", 0)
     except urllib.error.HTTPError as error:
         body = error.read()

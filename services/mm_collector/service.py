@@ -5,6 +5,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from mm_runtime.clock import Clock
+from mm_runtime.config import load
+from mm_runtime.service import Service
+from mm_runtime.settings import CollectorSettings, RuntimeSettings
+
 from mm_collector.feed import Feed, warm_up
 from mm_collector.frames import (
     Acknowledgement,
@@ -19,11 +24,16 @@ from mm_collector.link import Link, LinkLimits
 from mm_collector.rest import Reply, Rest, WeightBudget
 from mm_collector.sync import BookSync, SyncLimits
 from mm_collector.venue import RULES, UnknownSymbol, VenueRules, parse_instrument
-from mm_runtime.clock import Clock
-from mm_runtime.config import load
-from mm_runtime.service import Service
-from mm_runtime.settings import CollectorSettings, RuntimeSettings
-from mmquant.codes import BookState, Market, Reason, RequestKind, Role, ServiceState, Stream, Template
+from mmquant.codes import (
+    BookState,
+    Market,
+    Reason,
+    RequestKind,
+    Role,
+    ServiceState,
+    Stream,
+    Template,
+)
 
 __all__ = ["Collector", "build"]
 
@@ -53,7 +63,7 @@ class Collector(Service):
     ) -> None:
         super().__init__(settings, clock)
         self.config = config
-        self._rng = random.Random(seed or None)  # noqa: S311 - jitter, not cryptography
+        self._rng = random.Random(seed or None)
         self._rules: VenueRules = RULES[Market[config.market.upper()]]
         weight = config.sync.request_weight_per_minute or self._rules.weight_per_minute
         rest_url = config.endpoints.rest_url or self._rules.rest_url
@@ -266,8 +276,12 @@ class Collector(Service):
         periodic = now_ns >= self._next_snapshot_ns
         if periodic:
             self._next_snapshot_ns = now_ns + self.config.publish.snapshot_interval_ms * _MS
+        is_behind = (
+            bool(self._link.frames) or self._is_held()
+        )  # then silence is ours, not the venue's
         for feed in self._feeds.values():
-            feed.on_time(now_ns, self._now_ns)
+            if not is_behind:
+                feed.on_time(now_ns, self._now_ns)
             while feed.transitions:
                 moved = feed.transitions.popleft()
                 self.publish_book_state(

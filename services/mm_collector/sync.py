@@ -98,9 +98,7 @@ class BookSync:
         Only after the first buffered event: an earlier one is nearly always too old.
         """
         return (
-            self.state is BookState.BUFFERING
-            and bool(self._buffer)
-            and now_ns >= self._retry_at_ns
+            self.state is BookState.BUFFERING and bool(self._buffer) and now_ns >= self._retry_at_ns
         )
 
     def on_snapshot_requested(self) -> None:

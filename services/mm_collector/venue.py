@@ -6,13 +6,14 @@ from difflib import get_close_matches
 import orjson
 
 from mm_collector.feed import InstrumentFilters
-from mm_collector.frames import Instrument, to_e8
+from mm_collector.frames import Instrument
 from mmquant.codes import Market
+from mmquant.decimals import to_e8
 
 __all__ = ["RULES", "UnknownSymbol", "VenueRules", "parse_instrument"]
 
 
-class UnknownSymbol(Exception):  # noqa: N818 - says what is wrong
+class UnknownSymbol(Exception):
     """The venue does not list the symbol; the message names the nearest ones it does list."""
 
 

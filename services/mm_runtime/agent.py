@@ -13,11 +13,11 @@ __all__ = ["Agent", "CannotStart", "Idle", "Terminated", "run"]
 log = logging.getLogger(__name__)
 
 
-class Terminated(Exception):  # noqa: N818 - it ends the loop, it is not an error
+class Terminated(Exception):
     """Raised by an agent that has finished; any other exception is a fault."""
 
 
-class CannotStart(Exception):  # noqa: N818 - the supervisor's word for it
+class CannotStart(Exception):
     """The agent cannot do its job until somebody changes something: starting anew is no help."""
 
 

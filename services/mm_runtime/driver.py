@@ -14,7 +14,7 @@ from mm_runtime.transport import is_driver_alive
 __all__ = ["DirectoryInUse", "Driver", "is_directory_in_use"]
 
 
-class DirectoryInUse(CannotStart):  # noqa: N818 - says what is wrong
+class DirectoryInUse(CannotStart):
     """Another driver owns the directory."""
 
 

@@ -240,9 +240,9 @@ class Service:
         rows = [("malformed", sum(s.malformed for s in (*self._subscribers, *self._paced)))]
         for stream, publisher in self._publishers.items():
             rows.append((f"sent.{int(stream)}", publisher.sent))
-            for name in ("dropped", "conflated", "back_pressured"):
-                if value := getattr(publisher, name):
-                    rows.append((f"stream_{name}.{int(stream)}", value))
+            names = ("dropped", "conflated", "back_pressured", "unheard")
+            counts = {name: getattr(publisher, name) for name in names}
+            rows += [(f"stream_{name}.{int(stream)}", n) for name, n in counts.items() if n]
         return rows
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _BIG_STREAMS = {Stream.MARKET_DATA: "market_data_bytes", Stream.TRADES: "trades_bytes"}
 
 
-class DriverLost(Exception):  # noqa: N818 - the field's word for it
+class DriverLost(Exception):
     """The media driver is gone or has given this client up; connect anew."""
 
 
@@ -138,12 +138,15 @@ class Subscriber:
         self._on_any = on_any
         self._handlers = {int(template): handler for template, handler in handlers.items()}
         self._receive = inbox.receive
+        # One object for good: the binding keeps half assembled messages with the handler it
+        # was given, and a bound method is a new object each time it is looked up.
+        self._handler = self._on_fragment
         self.received = 0
         self.malformed = 0
 
     def poll(self, limit: int) -> int:
         """Handle up to `limit` fragments; return how many there were."""
-        count: int = self._subscription.poll(self._on_fragment, limit)
+        count: int = self._subscription.poll(self._handler, limit)
         return count
 
     def close(self) -> None:
@@ -164,7 +167,7 @@ class Subscriber:
 
 
 class Transport:
-    """This process's client of the media driver.
+    """The process's client of the media driver.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""mm_cli: the `mm` command: one launcher, a live view, a summary."""

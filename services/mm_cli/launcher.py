@@ -1,0 +1,258 @@
+"""Brings the whole system up on one machine, watches it, and takes it down without a trace."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mm_runtime.clock import SystemClock
+from mm_runtime.config import load
+from mm_runtime.driver import is_directory_in_use
+from mm_runtime.settings import RuntimeSettings
+from mm_runtime.transport import DriverLost, shared_memory_bytes
+
+from mm_cli.monitor import Monitor
+from mm_cli.processes import CannotContinue, Child, Processes
+
+__all__ = ["SERVICES", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
+
+log = logging.getLogger("mm_launcher")
+
+SERVICES = ("mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
+_START_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 1.5
+_DRAIN_S = 1.0
+_STATUS_INTERVAL_S = 0.2
+
+
+@dataclass(frozen=True)
+class VenuePlan:
+    """What the offline venue plays: captures, or else the synthetic market of this seed."""
+
+    replay: tuple[Path, ...] = ()
+    speed: str = "1"
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Attributes
+    ----------
+    name
+        Folder of the run's state below the configured state directory.
+    fresh
+        Forget what an earlier run left.
+    venue
+        The offline venue to start; None where the services go to Binance.
+    environment
+        Configuration overrides for the services.
+    duration_s
+        Ends by itself after this long; None: when stopped, or when the replay is played.
+    """
+
+    name: str
+    fresh: bool
+    config_dir: Path
+    venue: VenuePlan | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    duration_s: float | None = None
+
+
+class Launcher:
+    """Runs a plan. Use: `with Launcher(plan) as launcher: launcher.run(draw)`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._set_environment(plan.environment)
+        self.settings = load("runtime", RuntimeSettings, plan.config_dir)
+        self.directory = self.settings.aeron_directory()
+        self.state_directory = Path(self.settings.state_directory) / plan.name
+        self.monitor = Monitor(self.settings, SystemClock())
+        self.processes = Processes(self.state_directory / "stderr")
+        self.started_s = time.monotonic()
+        self.shm_bytes = 0
+        self.venue_status: dict[str, object] = {}
+        self.ended_because = ""
+        self._venue_port = 0
+        self._next_status_s = 0.0
+        self._quiet_since_s = 0.0
+        self._quiet_count = -1
+
+    def __enter__(self) -> "Launcher":
+        """Start everything; on any failure stop what was started."""
+        if is_directory_in_use(self.directory):
+            raise CannotContinue(
+                f"{self.directory} is in use: another mmquant runs there. Stop it, or set "
+                "MM_RUNTIME__AERON__DIRECTORY to another folder of shared memory."
+            )
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop everything."""
+        self.stop()
+
+    def run(self, draw: Callable[["Launcher"], None]) -> None:
+        """Watch over the system and call `draw` often, until the end of the plan."""
+        while not self.is_over():
+            if self.watch() == 0:
+                time.sleep(0.0005)
+            draw(self)
+
+    def watch(self) -> int:
+        """Do one turn: dead children, messages, the venue's progress; return messages taken."""
+        dead = self.processes.revive()
+        if "aeronmd" in dead:
+            # Its clients cannot go on with a new driver: all start anew together, at once.
+            self.processes.kill([name for name in SERVICES])
+            self.monitor.close()
+        count = 0
+        try:
+            count = self.monitor.poll()
+        except DriverLost:
+            self.monitor.close()
+        now_s = time.monotonic()
+        if now_s >= self._next_status_s:
+            self._next_status_s = now_s + _STATUS_INTERVAL_S
+            self.shm_bytes = max(self.shm_bytes, shared_memory_bytes(self.directory))
+            if self.plan.venue is not None and self.plan.venue.replay:
+                self._ask_venue()
+        return count
+
+    def is_over(self) -> bool:
+        """Return whether the time is up or the replay has been played and digested."""
+        now_s = time.monotonic()
+        limit_s = self.plan.duration_s
+        if limit_s is not None and now_s - self.started_s >= limit_s:
+            self.ended_because = f"{limit_s:g} s are over"
+        elif self.venue_status.get("finished"):
+            # Snapshots and repeated quotes go on for ever; frames are what must be digested.
+            frames = self.monitor.counters()["frames"]
+            if frames != self._quiet_count:
+                self._quiet_count, self._quiet_since_s = frames, now_s
+            if now_s - self._quiet_since_s > _DRAIN_S:
+                self.ended_because = "the capture has been played"
+        return bool(self.ended_because)
+
+    def stop(self) -> None:
+        """Stop everything in the order in which it depends on each other."""
+        names = self.processes.children
+        self.processes.stop([n for n in SERVICES if n in names], _STOP_TIMEOUT_S)
+        try:
+            while self.monitor.poll():  # the services' last words
+                continue
+        except DriverLost:
+            log.info("the driver is gone already")
+        self.monitor.close()
+        self.processes.stop([n for n in ("mm_venue", "aeronmd") if n in names], 1.0)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each child had to be started anew."""
+        return {name: child.restarts for name, child in self.processes.children.items()}
+
+    # inner works
+
+    def _set_environment(self, overrides: dict[str, str]) -> None:
+        # The launcher reads the same configuration as its children, so it sets its own, too.
+        os.environ.update(overrides)
+
+    def _start(self) -> None:
+        if self.plan.fresh:
+            shutil.rmtree(self.state_directory, ignore_errors=True)
+        (self.state_directory / "stderr").mkdir(parents=True, exist_ok=True)
+        self._set_environment({"MM_RUNTIME__STATE_DIRECTORY": str(self.state_directory)})
+        config = ("--config-dir", str(self.plan.config_dir), "--quiet")
+        aeronmd = self.processes.add("aeronmd", ("aeronmd", *config), {})
+        self.processes.start(aeronmd)
+        venue = self._start_venue() if self.plan.venue is not None else None
+        self._await_driver(aeronmd)
+        if venue is not None:
+            self._await_venue(venue)
+        addresses = self._addresses()
+        for name in SERVICES:
+            child = self.processes.add(name, (name, *config), addresses)
+            self.processes.start(child)
+
+    def _start_venue(self) -> Child:
+        plan = self.plan.venue
+        assert plan is not None
+        command = ["mm_venue", "--port", "0", "--seed", str(plan.seed)]
+        if plan.replay:
+            command += ["--speed", plan.speed, "--replay", *map(str, plan.replay)]
+        venue = self.processes.add("mm_venue", command, {})
+        self.processes.start(venue, stdout=subprocess.PIPE)
+        return venue
+
+    def _await_driver(self, aeronmd: Child) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            self._check_started(aeronmd, deadline)
+            try:
+                self.monitor.connect()
+                return
+            except DriverLost:
+                time.sleep(0.01)
+
+    def _await_venue(self, venue: Child) -> None:
+        assert venue.process is not None
+        assert venue.process.stdout is not None
+        # Comes to an end with the process, at the latest.
+        line = venue.process.stdout.readline().decode().strip()
+        if not line:
+            venue.process.wait()
+            raise CannotContinue(venue.last_words() or "mm_venue ended at its start")
+        self._venue_port = int(line.rpartition(":")[2])
+        # A restarted venue must be found at the same address.
+        port_at = list(venue.command).index("--port") + 1
+        venue.command = [
+            *venue.command[:port_at],
+            str(self._venue_port),
+            *venue.command[port_at + 1 :],
+        ]
+
+    def _check_started(self, child: Child, deadline: float) -> None:
+        if not child.is_running:
+            raise CannotContinue(child.last_words() or f"{child.name} ended at its start")
+        if time.monotonic() > deadline:
+            raise CannotContinue(f"{child.name} has not started within {_START_TIMEOUT_S:g} s")
+
+    def _addresses(self) -> dict[str, str]:
+        if self.plan.venue is None:
+            return {}
+        host = f"127.0.0.1:{self._venue_port}"
+        self._ask_venue()
+        return {
+            "MM_COLLECTOR__MARKET": str(self.venue_status["market"]),
+            "MM_COLLECTOR__SYMBOLS": json.dumps([self.venue_status["symbol"]]),
+            "MM_COLLECTOR__ENDPOINTS__REST_URL": f"http://{host}",
+            "MM_COLLECTOR__ENDPOINTS__WS_URL": f"ws://{host}",
+        }
+
+    def _ask_venue(self) -> None:
+        url = f"http://127.0.0.1:{self._venue_port}/debug/status"
+        try:
+            with urllib.request.urlopen(url, timeout=0.5) as answer:
+                self.venue_status = json.load(answer)
+        except (OSError, urllib.error.URLError, ValueError) as error:
+            log.warning("the venue does not answer: %s", error)
+
+
+def raise_on_terminate() -> None:
+    """Let SIGTERM end the launcher the way Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

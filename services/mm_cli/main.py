@@ -1,0 +1,169 @@
+"""The `mm` command: demo, run, warm."""
+
+import json
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from mm_runtime.config import ConfigError
+
+from mm_cli.processes import CannotContinue
+
+if TYPE_CHECKING:
+    from mm_cli.launcher import Plan
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="mmquant: market making on paper, live.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+# What a demo or a replay leaves is thrown away by the next one: it need not survive a power cut.
+_SCRATCH = {"MM_SIMULATOR__LEDGER__SYNCHRONOUS": "NORMAL"}
+
+
+class MarketName(StrEnum):
+    """A market of the venue."""
+
+    SPOT = "spot"
+    USDM = "usdm"
+
+
+ConfigDir = Annotated[Path | None, typer.Option(help="Folder of the .toml files.")]
+Duration = Annotated[float | None, typer.Option(help="End by itself after so many seconds.", min=1)]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the summary here as JSON.")]
+
+
+@app.command()
+def demo(
+    duration: Duration = None,
+    json_file: JsonFile = None,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic market.", min=0)] = 1,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Run the whole system on a synthetic market: no network, no key, no data needed."""
+    from mm_cli.launcher import Plan, VenuePlan
+
+    config = _config(config_dir)
+    plan = Plan("demo", True, config, VenuePlan(seed=seed), _SCRATCH, duration)
+    _run(plan, "demo on a synthetic market", json_file)
+
+
+@app.command()
+def run(
+    replay: Annotated[
+        list[Path] | None,
+        typer.Option(help="A capture to play (repeat for more); lines of `<ns> <json>`, .gz too."),
+    ] = None,
+    speed: Annotated[str, typer.Option(help="Of the replay: 1, 10, ... or max.")] = "1",
+    venue: Annotated[str | None, typer.Option(help="A live venue: binance.")] = None,
+    market: Annotated[MarketName | None, typer.Option(help="Default: collector.toml's.")] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Default: as in collector.toml; repeat for more.")
+    ] = None,
+    duration: Duration = None,
+    json_file: JsonFile = None,
+    config_dir: ConfigDir = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="More captures, played after --replay's.")
+    ] = None,
+) -> None:
+    """Trade on paper: a recorded capture (--replay) or a live venue (--venue binance)."""
+    captures = tuple(replay or ()) + tuple(files or ())
+    if bool(captures) is bool(venue):
+        raise typer.BadParameter("give either --replay FILE... or --venue binance")
+    if captures:
+        plan = _replay_plan(captures, speed, duration, _config(config_dir))
+        _run(plan, f"replay of {', '.join(path.name for path in captures)}", json_file)
+        return
+    if venue != "binance":
+        raise typer.BadParameter(f"--venue must be binance, got {venue}")
+    from mm_cli.launcher import Plan
+
+    environment = {}
+    if market is not None:
+        environment["MM_COLLECTOR__MARKET"] = market.value
+    if symbol:
+        environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
+    plan = Plan("binance", False, _config(config_dir), environment=environment, duration_s=duration)
+    _run(plan, "on Binance, on paper", json_file)
+
+
+@app.command()
+def warm() -> None:
+    """Compile every kernel now, so that no service compiles when it starts."""
+    from mm_cli.warm import warm_all
+
+    print(warm_all())
+
+
+def _config(config_dir: Path | None) -> Path:
+    if config_dir is not None:
+        return config_dir
+    here = Path("config")
+    return here if here.is_dir() else Path(__file__).parents[2] / "config"
+
+
+def _replay_plan(
+    captures: tuple[Path, ...], speed: str, duration: float | None, config: Path
+) -> "Plan":
+    from mm_cli.launcher import Plan, VenuePlan
+
+    # The replay's clock is the venue's, and what the pipeline cannot take at once must wait.
+    environment = {
+        "MM_COLLECTOR__PUBLISH__TIME_SOURCE": "venue",
+        "MM_RUNTIME__AERON__WHEN_BLOCKED": "wait",
+        **_SCRATCH,
+    }
+    return Plan("replay", True, config, VenuePlan(captures, speed), environment, duration)
+
+
+def _run(plan: "Plan", title: str, json_file: Path | None) -> None:
+    from mm_runtime.logs import configure_logging
+
+    from mm_cli.launcher import Launcher, raise_on_terminate
+    from mm_cli.warm import ensure_warm
+
+    raise_on_terminate()
+    os.environ.update(plan.environment)
+    ensure_warm(print)
+    with Launcher(plan) as launcher:
+        configure_logging("mm_launcher", launcher.settings.logs, to_stderr=False)
+        from rich.console import Console
+
+        from mm_cli.view import LiveView
+
+        console = Console()
+        try:
+            with LiveView(title, console) as view:
+                launcher.run(view.draw)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not leave a mess
+    from mm_cli.report import summarise, summary_lines
+
+    summary = summarise(launcher)
+    for text in summary_lines(summary):
+        console.print(text, highlight=False, soft_wrap=True)
+    if json_file is not None:
+        json_file.write_text(json.dumps(summary, indent=2) + "\n")
+
+
+def main() -> None:
+    """Run `mm`; known problems are one line on stderr and exit code 2."""
+    try:
+        app()
+    except (CannotContinue, ConfigError) as error:
+        print(f"mm: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""mm_pricing: book and trades -> fair value, drift, volatility."""

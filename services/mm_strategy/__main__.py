@@ -1,0 +1,9 @@
+"""Runs mm_strategy as a process."""
+
+from mm_runtime.main import main
+
+from mm_strategy.service import build
+from mmquant.codes import Role
+
+if __name__ == "__main__":
+    main(Role.MM_STRATEGY, build)
