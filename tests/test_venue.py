@@ -5,30 +5,21 @@ import gzip
 import itertools
 import json
 import math
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from mm_venue.__main__ import make_source
-from mm_venue.book import CaptureBook
-from mm_venue.instrument import decimal_text, default_instrument
 from mm_venue.replay import CaptureSource
-from mm_venue.session import open_session
-from mm_venue.settings import VenueSettings
-from mm_venue.source import Frame
-from mm_venue.synthetic import SyntheticSource
+from reference_venue import NaiveBook
 from websockets.asyncio.client import connect
 
-from mmquant.codes import Market
 from mmquant.tape import read_capture
 
 ROOT = Path(__file__).parents[1]
@@ -65,47 +56,6 @@ def get(address, target):
     except urllib.error.HTTPError as problem:
         with problem:
             return problem.code, json.loads(problem.read()), problem.headers
-
-
-class NaiveBook:
-    """The official procedure, strings to floats, nothing clever."""
-
-    def __init__(self, snapshot, usdm):
-        self.usdm = usdm
-        self.id = snapshot["lastUpdateId"]
-        self.sides = {"b": {}, "a": {}}
-        self.first = True
-        for side, name in (("b", "bids"), ("a", "asks")):
-            self.set(side, snapshot[name])
-
-    def set(self, side, levels):
-        for price, qty in levels:
-            self.sides[side].pop(float(price), None)
-            if float(qty):
-                self.sides[side][float(price)] = float(qty)
-
-    def apply(self, event):
-        if self.first:
-            if event["u"] < self.id or (not self.usdm and event["u"] <= self.id):
-                return
-            assert event["U"] <= (self.id if self.usdm else self.id + 1) <= event["u"] + 1
-            self.first = False
-        elif self.usdm:
-            assert event["pu"] == self.id
-        else:
-            assert event["U"] == self.id + 1
-        self.set("b", event["b"])
-        self.set("a", event["a"])
-        self.id = event["u"]
-        assert max(self.sides["b"]) < min(self.sides["a"])
-
-    def top(self, levels):
-        bids = sorted(self.sides["b"].items(), reverse=True)[:levels]
-        return bids, sorted(self.sides["a"].items())[:levels]
-
-    def touch(self):
-        bids, asks = self.top(1)
-        return (*bids[0], *asks[0])
 
 
 def floats(levels):
@@ -392,135 +342,3 @@ def test_a_cut_capture_plays_what_there_is_and_says_so(tmp_path):
     status = source.status()
     assert 100 < status.played == status.total < 3001
     assert "cut short" in status.truncated
-
-
-def test_a_hole_in_the_capture_is_counted_and_the_next_snapshot_heals_it():
-    book = CaptureBook()
-    book.diff(8, 9, None, [(1, 1)], [])
-    book.snapshot([(1, 5)], [(9, 5)], 9)
-    book.diff(10, 10, None, [(2, 2)], [])
-    book.diff(12, 12, None, [(3, 3)], [])
-    assert (book.gaps, book.best_bid) == (1, 3)
-    book.diff(13, 13, None, [(3, 0)], [])
-    book.snapshot([(2, 7)], [(9, 5)], 12)
-    assert (book.gaps, book.update_id, book.bids) == (1, 13, {2: 7})
-
-
-@pytest.mark.parametrize("market", [Market.SPOT, Market.USDM])
-def test_every_depth_stream_tiles_the_ids_and_agrees_with_the_touch(market):
-    now = 1_700_000_000 * SECOND
-    instrument = default_instrument("BTCUSDT", market)
-    source = SyntheticSource(3, instrument, now)
-    usdm = market == Market.USDM
-    snapshot = {
-        "lastUpdateId": source.book.update_id,
-        **{
-            name: [[decimal_text(p, 8), decimal_text(q, 8)] for p, q in side]
-            for name, side in zip(("bids", "asks"), source.book.top(1000), strict=True)
-        },
-    }
-    books, touches, holes, trades = {}, {}, 0, []
-    for _ in range(400):
-        now += 8_000_000
-        for frame in source.poll(now):
-            data = json.loads(frame.data)
-            if "@depth" in frame.stream:
-                book = books.setdefault(frame.stream, NaiveBook(snapshot, usdm))
-                holes += usdm and data["U"] > data["pu"] + 1
-                book.first = False  # the snapshot is of the stream's very beginning
-                book.apply(data)
-                if book.id in touches:
-                    assert book.touch() == touches[book.id]
-            elif "@trade" in frame.stream:
-                trades.append(data["t"])
-            else:
-                touches[data["u"]] = tuple(float(data[key]) for key in "bBaA")
-        exact = books.get("btcusdt@depth@0ms")
-        if exact and exact.id == source.book.update_id:
-            top = [[(p / 1e8, q / 1e8) for p, q in side] for side in source.book.top(500)]
-            assert exact.top(500) == tuple(top)
-    assert len(books) == (4 if usdm else 3)
-    assert (holes > 5) == usdm
-    assert trades == list(range(trades[0], trades[0] + len(trades)))
-
-
-def test_payloads_have_binance_s_keys_in_order():
-    keys = {
-        (Market.SPOT, "@trade"): "e E s t p q T m M",
-        (Market.SPOT, "@bookTicker"): "u s b B a A",
-        (Market.SPOT, "@depth@100ms"): "e E s U u b a",
-        (Market.USDM, "@trade"): "e E T s t p q X m st",
-        (Market.USDM, "@bookTicker"): "e u s ps b B a A T E st",
-        (Market.USDM, "@depth@100ms"): "e E T s ps U u pu b a st",
-    }
-    for market in Market:
-        now = 1_700_000_000 * SECOND
-        source = SyntheticSource(1, default_instrument("BTCUSDT", market), now)
-        frames = [frame for step in range(1, 300) for frame in source.poll(now + step * 10_000_000)]
-        for (which, suffix), wanted in keys.items():
-            if which == market:
-                data = next(f.data for f in frames if f.stream == f"btcusdt{suffix}")
-                assert list(json.loads(data)) == wanted.split()
-                assert b" " not in data
-
-
-def test_paths_open_the_right_sessions():
-    def opened(target, market=Market.USDM):
-        return open_session(target, market, any_depth_name=False)
-
-    session = opened("/ws/btcusdt@trade/btcusdt@depth")
-    assert list(session.streams) == ["btcusdt@trade", "btcusdt@depth"]
-    assert not session.combined
-    assert opened("/stream?streams=a@trade/b@depth").combined
-    assert list(opened("/public/stream?streams=btcusdt%40trade").streams) == ["btcusdt@trade"]
-    assert opened("/stream").streams == opened("/ws").streams == {}
-    assert not opened("/market/ws/btcusdt@depth").wants_depth("btcusdt")
-    assert opened("/public/ws/btcusdt@depth@100ms").wants_depth("btcusdt")
-    assert opened("/private/ws") is None
-    assert opened("/public") is None
-    assert opened("/public/ws", Market.SPOT) is None
-
-
-def test_requests_a_session_cannot_read_get_binance_s_errors():
-    session = open_session("/ws", Market.SPOT, any_depth_name=True)
-    assert json.loads(session.on_message("{"))["code"] == 3
-    assert json.loads(session.on_message('{"id":1}'))["code"] == 2
-    assert json.loads(session.on_message('{"method":"JUMP","id":4}'))["id"] == 4
-    wrong = json.loads(session.on_message('{"method":"SUBSCRIBE","params":"x","id":1}'))
-    assert "params" in wrong["msg"]
-    assert session.message_for(Frame(None, b"?")) is None
-    session.on_message('{"method":"SUBSCRIBE","params":["a@depth"],"id":1}')
-    assert session.message_for(Frame(None, b"?")) == b"?"
-    assert session.message_for(Frame("a@depth@0ms", b"{}")) == b"{}"
-    assert session.message_for(Frame("b@depth@0ms", b"{}")) is None
-    assert session.message_for(Frame("a@depth5", b"{}")) is None
-
-
-def test_settings_file_and_defaults_are_the_same():
-    values = tomllib.loads((ROOT / "config/venue.toml").read_text())
-    assert VenueSettings(**{**values, "replay": tuple(values["replay"])}) == VenueSettings()
-    assert isinstance(make_source(VenueSettings()), SyntheticSource)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"port": 70000}, {"market": "coinm"}, {"symbol": "btcusdt"}, {"speed": "fast"}, {"seed": -1}],
-)
-def test_settings_out_of_range_are_named(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        VenueSettings(**wrong)
-
-
-def test_decimals_never_lose_digits():
-    assert decimal_text(6_400_010_000_000, 2) == "64000.10"
-    assert decimal_text(1_000, 3) == "0.00001"
-    assert decimal_text(500_000_000, 0) == "5"
-
-
-@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="of the compiled market")
-def test_it_starts_quickly_once_compiled():
-    with venue():
-        pass
-    began = time.monotonic()
-    with venue():
-        assert time.monotonic() - began < 5  # 1.2 s on a quiet machine

@@ -16,7 +16,15 @@ from pathlib import Path
 from mm_runtime.clock import SystemClock
 from mm_runtime.config import load
 from mm_runtime.driver import is_directory_in_use
-from mm_runtime.settings import RuntimeSettings
+from mm_runtime.settings import (
+    AeronmdSettings,
+    CollectorSettings,
+    PricingSettings,
+    RuntimeSettings,
+    Settings,
+    SimulatorSettings,
+    StrategySettings,
+)
 from mm_runtime.transport import DriverLost, shared_memory_bytes
 
 from mm_cli.monitor import Monitor
@@ -26,6 +34,13 @@ __all__ = ["SERVICES", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
 
 log = logging.getLogger("mm_launcher")
 
+_SETTINGS: dict[str, type[Settings]] = {
+    "aeronmd": AeronmdSettings,
+    "collector": CollectorSettings,
+    "pricing": PricingSettings,
+    "strategy": StrategySettings,
+    "simulator": SimulatorSettings,
+}
 SERVICES = ("mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
 _START_TIMEOUT_S = 20.0
 _STOP_TIMEOUT_S = 1.5
@@ -73,8 +88,10 @@ class Launcher:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._set_environment(plan.environment)
-        self.settings = load("runtime", RuntimeSettings, plan.config_dir)
+        environ = {**os.environ, **plan.environment}
+        self.settings = load("runtime", RuntimeSettings, plan.config_dir, environ)
+        for name, settings in _SETTINGS.items():  # all of it is right, or nothing starts
+            load(name, settings, plan.config_dir, environ)
         self.directory = self.settings.aeron_directory()
         self.state_directory = Path(self.settings.state_directory) / plan.name
         self.monitor = Monitor(self.settings, SystemClock())
@@ -118,8 +135,10 @@ class Launcher:
         dead = self.processes.revive()
         if "aeronmd" in dead:
             # Its clients cannot go on with a new driver: all start anew together, at once.
-            self.processes.kill([name for name in SERVICES])
+            self.processes.kill(SERVICES)
             self.monitor.close()
+            # What it left looks alive for as long as its last heartbeat is young.
+            shutil.rmtree(self.directory, ignore_errors=True)
         count = 0
         try:
             count = self.monitor.poll()
@@ -168,25 +187,24 @@ class Launcher:
 
     # inner works
 
-    def _set_environment(self, overrides: dict[str, str]) -> None:
-        # The launcher reads the same configuration as its children, so it sets its own, too.
-        os.environ.update(overrides)
-
     def _start(self) -> None:
         if self.plan.fresh:
             shutil.rmtree(self.state_directory, ignore_errors=True)
         (self.state_directory / "stderr").mkdir(parents=True, exist_ok=True)
-        self._set_environment({"MM_RUNTIME__STATE_DIRECTORY": str(self.state_directory)})
+        environment = {
+            **self.plan.environment,
+            "MM_RUNTIME__STATE_DIRECTORY": str(self.state_directory),
+        }
         config = ("--config-dir", str(self.plan.config_dir), "--quiet")
-        aeronmd = self.processes.add("aeronmd", ("aeronmd", *config), {})
+        aeronmd = self.processes.add("aeronmd", ("aeronmd", *config), environment)
         self.processes.start(aeronmd)
         venue = self._start_venue() if self.plan.venue is not None else None
         self._await_driver(aeronmd)
         if venue is not None:
             self._await_venue(venue)
-        addresses = self._addresses()
+        environment |= self._addresses()
         for name in SERVICES:
-            child = self.processes.add(name, (name, *config), addresses)
+            child = self.processes.add(name, (name, *config), environment)
             self.processes.start(child)
 
     def _start_venue(self) -> Child:
@@ -213,7 +231,8 @@ class Launcher:
         assert venue.process is not None
         assert venue.process.stdout is not None
         # Comes to an end with the process, at the latest.
-        line = venue.process.stdout.readline().decode().strip()
+        with venue.process.stdout as announced:  # it says one line
+            line = announced.readline().decode().strip()
         if not line:
             venue.process.wait()
             raise CannotContinue(venue.last_words() or "mm_venue ended at its start")

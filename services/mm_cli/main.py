@@ -1,7 +1,6 @@
 """The `mm` command: demo, run, warm."""
 
 import json
-import os
 import signal
 import sys
 from enum import StrEnum
@@ -133,7 +132,6 @@ def _run(plan: "Plan", title: str, json_file: Path | None) -> None:
     from mm_cli.warm import ensure_warm
 
     raise_on_terminate()
-    os.environ.update(plan.environment)
     ensure_warm(print)
     with Launcher(plan) as launcher:
         configure_logging("mm_launcher", launcher.settings.logs, to_stderr=False)

@@ -72,6 +72,7 @@ def summarise(launcher: Launcher) -> dict[str, Any]:
         "positions": {m.symbol: m.position for m in accounts},
         "profit": {part: sum(getattr(m, part) for m in accounts) for part in parts},
         "frames": counters["frames"],
+        "trading_s": (monitor.last_quote_ns - monitor.first_quote_ns) / 1e9,
         "gaps": counters["gaps"],
         "trade_gaps": counters["trade_gaps"],
         "resyncs": counters["resyncs"],
@@ -109,7 +110,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         + (", ".join(f"{q:+.8g} {s}" for s, q in summary["positions"].items()) or "none"),
         f"profit           {profit['total']:+.4f} = spread {profit['spread']:+.4f}, adverse "
         f"selection {profit['adverse_selection']:+.4f}, inventory {profit['inventory']:+.4f}, "
-        f"fees {-profit['fees']:+.4f}",
+        f"fees {0 - profit['fees']:+.4f}",
         f"messages         {messages}",
         f"lost messages    {_by_name(summary['lost'])}",
         f"venue frames     {summary['frames']}, dropped: {_by_name(summary['dropped'])}",

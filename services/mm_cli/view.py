@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mm_cli.launcher import Launcher
 from mm_cli.monitor import Desk
-from mm_cli.report import money
+from mm_cli.report import Money, money
 from mmquant.codes import BookState, PricingFlag, Reason, Role, ServiceState, Side
 from mmquant.risk import explain
 
@@ -206,14 +206,20 @@ def _account(desk: Desk) -> RenderableType:
     if account is None:
         return Text("no position yet", style="yellow")
     return _pairs(
-        ("position", f"{account.position:+.8g} at {account.average_price:,.10g}"),
+        ("position", _position_text(account)),
         ("profit", f"{account.total:+.4f}"),
         ("  spread", f"{account.spread:+.4f}"),
         ("  adverse selection", f"{account.adverse_selection:+.4f}"),
         ("  inventory", f"{account.inventory:+.4f}"),
-        ("  fees", f"{-account.fees:+.4f}"),
+        ("  fees", f"{0 - account.fees:+.4f}"),
         ("orders, fills", f"{account.orders}, {account.fills}"),
     )
+
+
+def _position_text(account: Money) -> str:
+    if not account.position:
+        return "flat"
+    return f"{account.position:+.8g} at {account.average_price:,.10g}"
 
 
 def _fills(desk: Desk, tick: float) -> RenderableType:

@@ -6,6 +6,7 @@ The protocol itself is the `websockets` library's sans-I/O core; this module own
 import random
 import socket
 import ssl
+import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ class Link:
         if not data:
             protocol.receive_eof()
             raise ConnectionResetError(f"closed by the venue{_close_text(protocol)}")
-        self.received_ns = now_ns
+        self.received_ns = time.time_ns()  # not the turn's time: other work may lie between
         protocol.receive_data(data)
         self._take_events(protocol)
         return True

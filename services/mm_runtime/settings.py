@@ -27,6 +27,7 @@ __all__ = [
     "PricingSettings",
     "PublishSettings",
     "RuntimeSettings",
+    "Settings",
     "SimulatorSettings",
     "StrategySettings",
     "SyncSettings",
@@ -234,11 +235,11 @@ class StrategySettings(Settings, frozen=True):
     position_limit_qty: str = "0.100"
     level_spacing_ticks: Annotated[int, Meta(ge=1, le=1_000_000)] = 5
     min_half_spread_ticks: Annotated[float, Meta(ge=0.5, le=1_000_000)] = 2.0
-    volatility_multiple: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    volatility_multiple: Annotated[float, Meta(ge=0, le=100)] = 0.5
     horizon_s: Annotated[float, Meta(gt=0, le=3_600)] = 1.0
     inventory_skew: Annotated[float, Meta(ge=0, le=10)] = 1.0
     drift_weight: Annotated[float, Meta(ge=-10, le=10)] = 0.1
-    requote_ticks: Annotated[int, Meta(ge=1, le=1_000_000)] = 2
+    requote_ticks: Annotated[int, Meta(ge=1, le=1_000_000)] = 4
     max_spread_ticks: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
     republish_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500
 

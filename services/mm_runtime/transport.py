@@ -21,6 +21,7 @@ __all__ = ["DriverLost", "Publisher", "Subscriber", "Transport", "make_idle"]
 
 log = logging.getLogger(__name__)
 
+_DRIVER_ERRORS = (pyaeron.AeronError, pyaeron.DriverTimeout)
 _BIG_STREAMS = {Stream.MARKET_DATA: "market_data_bytes", Stream.TRADES: "trades_bytes"}
 
 
@@ -189,7 +190,7 @@ class Transport:
         )
         try:
             self._client = pyaeron.Aeron(context=context)
-        except pyaeron.AeronError as error:
+        except _DRIVER_ERRORS as error:
             raise DriverLost(f"cannot reach the driver in {self.directory}: {error}") from error
 
     def publisher(self, stream: Stream, queue_limit: int, conflate: bool = False) -> Publisher:
@@ -199,7 +200,10 @@ class Transport:
         channel = self._settings.channel
         separator = "|" if "?" in channel else "?"
         uri = f"{channel}{separator}term-length={length}|alias={stream.name.lower()}"
-        publication = self._client.add_exclusive_publication(uri, int(stream))
+        try:
+            publication = self._client.add_exclusive_publication(uri, int(stream))
+        except _DRIVER_ERRORS as error:
+            raise DriverLost(f"no publication of {stream.name}: {error}") from error
         publisher = Publisher(publication, queue_limit, conflate)
         self._publishers.append(publisher)
         return publisher
@@ -212,7 +216,10 @@ class Transport:
         on_any: Callable[[int, int], None] | None = None,
     ) -> Subscriber:
         """Subscribe to `stream`; see Subscriber for the arguments."""
-        subscription = self._client.add_subscription(self._settings.channel, int(stream))
+        try:
+            subscription = self._client.add_subscription(self._settings.channel, int(stream))
+        except _DRIVER_ERRORS as error:
+            raise DriverLost(f"no subscription of {stream.name}: {error}") from error
         subscriber = Subscriber(subscription, inbox, handlers, on_any)
         self._subscribers.append(subscriber)
         return subscriber

@@ -154,7 +154,9 @@ class Strategy(Service):
             self.set_state(ServiceState.READY, Reason.NONE, "quoting")
         else:
             self.counters[f"not_quoting.{reason.name.lower()}"] += 1
-            self.set_state(ServiceState.DEGRADED, reason, f"not quoting: {explain(reason)}")
+            self.set_state(
+                ServiceState.DEGRADED, reason, f"not quoting: {explain(reason).partition(': ')[2]}"
+            )
 
     def _pull(self, desk: _Desk, reason: Reason) -> None:
         desk.levels["qty_lots"] = 0

@@ -1,0 +1,160 @@
+"""The offline venue's parts without a socket: books, payloads, sessions, settings."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from mm_venue.__main__ import make_source
+from mm_venue.book import CaptureBook
+from mm_venue.instrument import decimal_text, default_instrument
+from mm_venue.session import open_session
+from mm_venue.settings import VenueSettings
+from mm_venue.source import Frame
+from mm_venue.synthetic import SyntheticSource
+from reference_venue import NaiveBook
+
+from mmquant.codes import Market
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(__file__).parents[2] / "shared" / "data" / "binance"
+REAL = {
+    "usdm": [DATA / "usdm_btcusdt_20240808.gz"],
+    "spot": [DATA / "spot_btcusdt_20240808.gz", DATA / "spot_btcusdt_20240809.gz"],
+}
+real = pytest.mark.skipif(not DATA.exists(), reason=f"no captures in {DATA}")
+SECOND = 1_000_000_000
+START_S = 60  # interpreted or with a cold cache it takes its time
+
+
+def depth_line(first, last, bid="100.00", qty="0.500"):
+    return (
+        b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT",'
+        b'"U":%d,"u":%d,"b":[["%b","%b"]],"a":[]}}' % (first, last, bid.encode(), qty.encode())
+    )
+
+
+SNAPSHOT_LINE = b'{"lastUpdateId":10,"bids":[["99.00","1.000"]],"asks":[["101.00","1.000"]]}'
+
+
+def test_a_hole_in_the_capture_is_counted_and_the_next_snapshot_heals_it():
+    book = CaptureBook()
+    book.diff(8, 9, None, [(1, 1)], [])
+    book.snapshot([(1, 5)], [(9, 5)], 9)
+    book.diff(10, 10, None, [(2, 2)], [])
+    book.diff(12, 12, None, [(3, 3)], [])
+    assert (book.gaps, book.best_bid) == (1, 3)
+    book.diff(13, 13, None, [(3, 0)], [])
+    book.snapshot([(2, 7)], [(9, 5)], 12)
+    assert (book.gaps, book.update_id, book.bids) == (1, 13, {2: 7})
+
+
+@pytest.mark.parametrize("market", [Market.SPOT, Market.USDM])
+def test_every_depth_stream_tiles_the_ids_and_agrees_with_the_touch(market):
+    now = 1_700_000_000 * SECOND
+    instrument = default_instrument("BTCUSDT", market)
+    source = SyntheticSource(3, instrument, now)
+    usdm = market == Market.USDM
+    snapshot = {
+        "lastUpdateId": source.book.update_id,
+        **{
+            name: [[decimal_text(p, 8), decimal_text(q, 8)] for p, q in side]
+            for name, side in zip(("bids", "asks"), source.book.top(1000), strict=True)
+        },
+    }
+    books, touches, holes, trades = {}, {}, 0, []
+    for _ in range(400):
+        now += 8_000_000
+        for frame in source.poll(now):
+            data = json.loads(frame.data)
+            if "@depth" in frame.stream:
+                book = books.setdefault(frame.stream, NaiveBook(snapshot, usdm))
+                holes += usdm and data["U"] > data["pu"] + 1
+                book.first = False  # the snapshot is of the stream's very beginning
+                book.apply(data)
+                if book.id in touches:
+                    assert book.touch() == touches[book.id]
+            elif "@trade" in frame.stream:
+                trades.append(data["t"])
+            else:
+                touches[data["u"]] = tuple(float(data[key]) for key in "bBaA")
+        exact = books.get("btcusdt@depth@0ms")
+        if exact and exact.id == source.book.update_id:
+            top = [[(p / 1e8, q / 1e8) for p, q in side] for side in source.book.top(500)]
+            assert exact.top(500) == tuple(top)
+    assert len(books) == (4 if usdm else 3)
+    assert (holes > 5) == usdm
+    assert trades == list(range(trades[0], trades[0] + len(trades)))
+
+
+def test_payloads_have_binance_s_keys_in_order():
+    keys = {
+        (Market.SPOT, "@trade"): "e E s t p q T m M",
+        (Market.SPOT, "@bookTicker"): "u s b B a A",
+        (Market.SPOT, "@depth@100ms"): "e E s U u b a",
+        (Market.USDM, "@trade"): "e E T s t p q X m st",
+        (Market.USDM, "@bookTicker"): "e u s ps b B a A T E st",
+        (Market.USDM, "@depth@100ms"): "e E T s ps U u pu b a st",
+    }
+    for market in Market:
+        now = 1_700_000_000 * SECOND
+        source = SyntheticSource(1, default_instrument("BTCUSDT", market), now)
+        frames = [frame for step in range(1, 300) for frame in source.poll(now + step * 10_000_000)]
+        for (which, suffix), wanted in keys.items():
+            if which == market:
+                data = next(f.data for f in frames if f.stream == f"btcusdt{suffix}")
+                assert list(json.loads(data)) == wanted.split()
+                assert b" " not in data
+
+
+def test_paths_open_the_right_sessions():
+    def opened(target, market=Market.USDM):
+        return open_session(target, market, any_depth_name=False)
+
+    session = opened("/ws/btcusdt@trade/btcusdt@depth")
+    assert list(session.streams) == ["btcusdt@trade", "btcusdt@depth"]
+    assert not session.combined
+    assert opened("/stream?streams=a@trade/b@depth").combined
+    assert list(opened("/public/stream?streams=btcusdt%40trade").streams) == ["btcusdt@trade"]
+    assert opened("/stream").streams == opened("/ws").streams == {}
+    assert not opened("/market/ws/btcusdt@depth").wants_depth("btcusdt")
+    assert opened("/public/ws/btcusdt@depth@100ms").wants_depth("btcusdt")
+    assert opened("/private/ws") is None
+    assert opened("/public") is None
+    assert opened("/public/ws", Market.SPOT) is None
+
+
+def test_requests_a_session_cannot_read_get_binance_s_errors():
+    session = open_session("/ws", Market.SPOT, any_depth_name=True)
+    assert json.loads(session.on_message("{"))["code"] == 3
+    assert json.loads(session.on_message('{"id":1}'))["code"] == 2
+    assert json.loads(session.on_message('{"method":"JUMP","id":4}'))["id"] == 4
+    wrong = json.loads(session.on_message('{"method":"SUBSCRIBE","params":"x","id":1}'))
+    assert "params" in wrong["msg"]
+    assert session.message_for(Frame(None, b"?")) is None
+    session.on_message('{"method":"SUBSCRIBE","params":["a@depth"],"id":1}')
+    assert session.message_for(Frame(None, b"?")) == b"?"
+    assert session.message_for(Frame("a@depth@0ms", b"{}")) == b"{}"
+    assert session.message_for(Frame("b@depth@0ms", b"{}")) is None
+    assert session.message_for(Frame("a@depth5", b"{}")) is None
+
+
+def test_settings_file_and_defaults_are_the_same():
+    values = tomllib.loads((ROOT / "config/venue.toml").read_text())
+    assert VenueSettings(**{**values, "replay": tuple(values["replay"])}) == VenueSettings()
+    assert isinstance(make_source(VenueSettings()), SyntheticSource)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"port": 70000}, {"market": "coinm"}, {"symbol": "btcusdt"}, {"speed": "fast"}, {"seed": -1}],
+)
+def test_settings_out_of_range_are_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        VenueSettings(**wrong)
+
+
+def test_decimals_never_lose_digits():
+    assert decimal_text(6_400_010_000_000, 2) == "64000.10"
+    assert decimal_text(1_000, 3) == "0.00001"
+    assert decimal_text(500_000_000, 0) == "5"
