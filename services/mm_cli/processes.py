@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm_runtime.main import EXIT_CANNOT_START
+from mm_runtime.process import LAUNCHER_VARIABLE
 
 __all__ = ["CannotContinue", "Child", "Processes"]
 
@@ -76,7 +77,7 @@ class Processes:
         with child.errors.open("wb") as errors:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", *child.command],
-                env={**os.environ, **child.environment, "MM_LAUNCHER": str(os.getpid())},
+                env={**os.environ, **child.environment, LAUNCHER_VARIABLE: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=errors,

@@ -1,7 +1,6 @@
 """Runs one service as a process: arguments, configuration, logs, signals, exit codes."""
 
 import argparse
-import ctypes
 import gc
 import logging
 import os
@@ -15,6 +14,7 @@ from mm_runtime.agent import CannotStart, run
 from mm_runtime.clock import Clock, SystemClock
 from mm_runtime.config import ConfigError, load
 from mm_runtime.logs import configure_logging
+from mm_runtime.process import die_with_launcher, sleep_precisely
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings
 from mm_runtime.transport import DriverLost, make_idle
@@ -24,9 +24,6 @@ __all__ = ["EXIT_CANNOT_START", "EXIT_DRIVER_LOST", "main"]
 
 EXIT_CANNOT_START = 2  # starting anew is no help
 EXIT_DRIVER_LOST = 75  # "temporary failure": the supervisor starts the service anew
-_PR_SET_PDEATHSIG = 1
-_PR_SET_TIMERSLACK = 29
-_TIMER_SLACK_NS = 1_000
 _DRIVER_WAIT_S = 10.0
 
 
@@ -54,16 +51,13 @@ def main(role: Role, build: Callable[[Path, RuntimeSettings, Clock], Service]) -
 def _run(name: str, service: Service, settings: RuntimeSettings) -> int:
     log = logging.getLogger(name)
     stopping = _on_stop_signals()
-    if "MM_LAUNCHER" in os.environ:
-        # A service must not outlive the launcher that supervises it, however that ends.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    # Linux lengthens every sleep by up to 50 us unless told otherwise: as long as our park.
-    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS)
+    die_with_launcher()
+    sleep_precisely()
     log.info("starting, pid %d", os.getpid())
     gc.freeze()  # what start-up made stays: do not scan it again and again
     try:
         run(_Started(service, stopping), make_idle(settings.idle), lambda: not stopping)
-    except CannotStart as error:
+    except (CannotStart, ConfigError) as error:
         log.error("cannot start: %s", error)
         print(f"{name}: {error}", file=sys.stderr)
         return EXIT_CANNOT_START

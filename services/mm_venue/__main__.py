@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from mm_runtime.process import die_with_launcher
+
 from mm_venue.instrument import default_instrument
 from mm_venue.server import PortInUseError, Venue
 from mm_venue.settings import VenueSettings
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     # Every plain REST request is a refused handshake to the library, which logs each one.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    die_with_launcher()
     try:
         settings = _settings(arguments)
         gc.disable()
