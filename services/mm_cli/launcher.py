@@ -1,11 +1,12 @@
 """Brings the whole system up on one machine, watches it, and takes it down without a trace."""
 
+import gc
 import json
 import logging
 import os
 import shutil
 import signal
-import subprocess
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +30,7 @@ from mm_runtime.transport import DriverLost, shared_memory_bytes
 
 from mm_cli.monitor import Monitor
 from mm_cli.processes import CannotContinue, Child, Processes
+from mm_cli.warm import warm_all
 
 __all__ = ["SERVICES", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
 
@@ -41,8 +43,9 @@ _SETTINGS: dict[str, type[Settings]] = {
     "strategy": StrategySettings,
     "simulator": SimulatorSettings,
 }
+_SYNTHETIC = ("usdm", "BTCUSDT")  # market and symbol of the synthetic market
 SERVICES = ("mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
-_START_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0  # a long recording is looked through first
 _STOP_TIMEOUT_S = 1.5
 _DRAIN_S = 1.0
 _STATUS_INTERVAL_S = 0.2
@@ -96,6 +99,8 @@ class Launcher:
         self.state_directory = Path(self.settings.state_directory) / plan.name
         self.monitor = Monitor(self.settings, SystemClock())
         self.processes = Processes(self.state_directory / "stderr")
+        warm_all()  # so that its copies, the services, need not
+        gc.freeze()
         self.started_s = time.monotonic()
         self.shm_bytes = 0
         self.venue_status: dict[str, object] = {}
@@ -188,6 +193,8 @@ class Launcher:
     # inner works
 
     def _start(self) -> None:
+        # Everything at once, as copies of this process: each waits for what it needs.
+        shutil.rmtree(self.directory, ignore_errors=True)  # a killed driver's looks alive a while
         if self.plan.fresh:
             shutil.rmtree(self.state_directory, ignore_errors=True)
         (self.state_directory / "stderr").mkdir(parents=True, exist_ok=True)
@@ -197,79 +204,59 @@ class Launcher:
         }
         config = ("--config-dir", str(self.plan.config_dir), "--quiet")
         aeronmd = self.processes.add("aeronmd", ("aeronmd", *config), environment)
-        self.processes.start(aeronmd)
-        venue = self._start_venue() if self.plan.venue is not None else None
-        self._await_driver(aeronmd)
-        if venue is not None:
-            self._await_venue(venue)
-        environment |= self._addresses()
+        self.processes.fork(aeronmd)
+        if self.plan.venue is not None:
+            environment |= self._start_venue(self.plan.venue)
         for name in SERVICES:
             child = self.processes.add(name, (name, *config), environment)
-            self.processes.start(child)
+            self.processes.fork(child)
 
-    def _start_venue(self) -> Child:
-        plan = self.plan.venue
-        assert plan is not None
-        command = ["mm_venue", "--port", "0", "--seed", str(plan.seed)]
+    def _start_venue(self, plan: VenuePlan) -> dict[str, str]:
+        """Start the offline venue; return what makes the collector go there."""
+        self._venue_port = _free_port()  # the same one again if it has to be restarted
+        market, symbol = _SYNTHETIC
+        command = ["mm_venue", "--port", str(self._venue_port), "--seed", str(plan.seed)]
         if plan.replay:
             command += ["--speed", plan.speed, "--replay", *map(str, plan.replay)]
+        else:
+            command += ["--market", market, "--symbol", symbol]
         venue = self.processes.add("mm_venue", command, {})
-        self.processes.start(venue, stdout=subprocess.PIPE)
-        return venue
-
-    def _await_driver(self, aeronmd: Child) -> None:
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while True:
-            self._check_started(aeronmd, deadline)
-            try:
-                self.monitor.connect()
-                return
-            except DriverLost:
-                time.sleep(0.01)
-
-    def _await_venue(self, venue: Child) -> None:
-        assert venue.process is not None
-        assert venue.process.stdout is not None
-        # Comes to an end with the process, at the latest.
-        with venue.process.stdout as announced:  # it says one line
-            line = announced.readline().decode().strip()
-        if not line:
-            venue.process.wait()
-            raise CannotContinue(venue.last_words() or "mm_venue ended at its start")
-        self._venue_port = int(line.rpartition(":")[2])
-        # A restarted venue must be found at the same address.
-        port_at = list(venue.command).index("--port") + 1
-        venue.command = [
-            *venue.command[:port_at],
-            str(self._venue_port),
-            *venue.command[port_at + 1 :],
-        ]
-
-    def _check_started(self, child: Child, deadline: float) -> None:
-        if not child.is_running:
-            raise CannotContinue(child.last_words() or f"{child.name} ended at its start")
-        if time.monotonic() > deadline:
-            raise CannotContinue(f"{child.name} has not started within {_START_TIMEOUT_S:g} s")
-
-    def _addresses(self) -> dict[str, str]:
-        if self.plan.venue is None:
-            return {}
-        host = f"127.0.0.1:{self._venue_port}"
-        self._ask_venue()
+        self.processes.fork(venue)
+        if plan.replay:
+            market, symbol = self._await_venue(venue)
+        address = f"127.0.0.1:{self._venue_port}"
         return {
-            "MM_COLLECTOR__MARKET": str(self.venue_status["market"]),
-            "MM_COLLECTOR__SYMBOLS": json.dumps([self.venue_status["symbol"]]),
-            "MM_COLLECTOR__ENDPOINTS__REST_URL": f"http://{host}",
-            "MM_COLLECTOR__ENDPOINTS__WS_URL": f"ws://{host}",
+            "MM_COLLECTOR__MARKET": market,
+            "MM_COLLECTOR__SYMBOLS": json.dumps([symbol]),
+            "MM_COLLECTOR__ENDPOINTS__REST_URL": f"http://{address}",
+            "MM_COLLECTOR__ENDPOINTS__WS_URL": f"ws://{address}",
         }
 
-    def _ask_venue(self) -> None:
+    def _await_venue(self, venue: Child) -> tuple[str, str]:
+        """Return market and symbol of the capture, once the venue has looked through it."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._ask_venue():
+            if not venue.is_running:
+                raise CannotContinue(venue.last_words() or "mm_venue ended at its start")
+            if time.monotonic() > deadline:
+                raise CannotContinue(f"mm_venue has not started within {_START_TIMEOUT_S:g} s")
+            time.sleep(0.02)
+        return str(self.venue_status["market"]), str(self.venue_status["symbol"])
+
+    def _ask_venue(self) -> bool:
         url = f"http://127.0.0.1:{self._venue_port}/debug/status"
         try:
             with urllib.request.urlopen(url, timeout=0.5) as answer:
                 self.venue_status = json.load(answer)
         except (OSError, urllib.error.URLError, ValueError) as error:
-            log.warning("the venue does not answer: %s", error)
+            log.debug("the venue does not answer: %s", error)
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def raise_on_terminate() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from mm_runtime.main import EXIT_CANNOT_START
 from mm_runtime.process import LAUNCHER_VARIABLE
 
+from mm_cli.forked import ForkedProcess
+
 __all__ = ["CannotContinue", "Child", "Processes"]
 
 log = logging.getLogger("mm_launcher")
@@ -33,7 +35,7 @@ class Child:
     command: Sequence[str]
     environment: Mapping[str, str]
     errors: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | ForkedProcess | None = None
     started_s: float = 0.0
     restarts: int = 0
     backoff_s: float = 0.0
@@ -72,14 +74,20 @@ class Processes:
         self.children[name] = child
         return child
 
-    def start(self, child: Child, stdout: int = subprocess.DEVNULL) -> None:
+    def fork(self, child: Child) -> None:
+        """Start `child` as a copy of this process, which must have one thread only."""
+        environment = {**child.environment, LAUNCHER_VARIABLE: str(os.getpid())}
+        child.process = ForkedProcess(child.command, environment, child.errors)
+        child.started_s = time.monotonic()
+
+    def start(self, child: Child) -> None:
         """Start `child` in a session of its own, so that Ctrl-C reaches only the launcher."""
         with child.errors.open("wb") as errors:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", *child.command],
                 env={**os.environ, **child.environment, LAUNCHER_VARIABLE: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
-                stdout=stdout,
+                stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
             )

@@ -51,6 +51,7 @@ class _Wanted:
     symbol: str
     asked: Future[Reply] | None = None
     retry_at_ns: int = 0
+    backoff_ns: int = 0
 
 
 class Collector(Service):
@@ -136,8 +137,13 @@ class Collector(Service):
                 raise UnknownSymbol(reply.text)
             filters = parse_instrument(reply.body, wanted.symbol, self._rules.market)
         except (UnknownSymbol, KeyError, TypeError, ValueError) as error:
-            wait_ns = self.config.connection.backoff_max_ms * _MS // 4
-            wanted.retry_at_ns = now_ns + max(reply.retry_after_ns, wait_ns)
+            connection = self.config.connection
+            wanted.backoff_ns = min(
+                max(2 * wanted.backoff_ns, connection.backoff_initial_ms * _MS),
+                connection.backoff_max_ms * _MS,
+            )
+            wait_ns = max(int(wanted.backoff_ns * self._rng.uniform(0.5, 1)), reply.retry_after_ns)
+            wanted.retry_at_ns = now_ns + wait_ns
             text = f"exchangeInfo: {error}, next try in {wait_ns // _MS} ms"
             self.log.warning("%s", text)
             self.set_state(ServiceState.DEGRADED, Reason.NO_INSTRUMENT, text)

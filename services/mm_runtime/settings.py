@@ -80,8 +80,8 @@ class AeronSettings(Settings, frozen=True):
 class HeartbeatSettings(Settings, frozen=True):
     """How often services say that they live, and when they are taken for dead."""
 
-    interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500
-    timeout_ms: TimeoutMs = 2_000
+    interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 250
+    timeout_ms: TimeoutMs = 1_000
 
     def __post_init__(self) -> None:
         """Refuse a timeout that one late heartbeat would exceed."""
