@@ -80,6 +80,8 @@ def _become(command: Sequence[str], environment: Mapping[str, str], errors: Path
         stderr = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         for target, source in ((0, nothing), (1, nothing), (2, stderr)):
             os.dup2(source, target)
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         os.environ.update(environment)
         module, *arguments = command
         sys.argv = [module, *arguments]

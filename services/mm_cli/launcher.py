@@ -215,7 +215,8 @@ class Launcher:
         """Start the offline venue; return what makes the collector go there."""
         self._venue_port = _free_port()  # the same one again if it has to be restarted
         market, symbol = _SYNTHETIC
-        command = ["mm_venue", "--port", str(self._venue_port), "--seed", str(plan.seed)]
+        command = ["mm_venue", "--config-dir", str(self.plan.config_dir)]
+        command += ["--port", str(self._venue_port), "--seed", str(plan.seed)]
         if plan.replay:
             command += ["--speed", plan.speed, "--replay", *map(str, plan.replay)]
         else:

@@ -81,6 +81,7 @@ class Monitor:
         self.beats: dict[Role, Beat] = {}
         self.desks: dict[int, Desk] = {}
         self.news: deque[tuple[int, str, str]] = deque(maxlen=8)  # time, who, what
+        self.last_words: dict[str, str] = {}  # the newest state change of each, with its text
         self.first_quote_ns = 0
         self.last_quote_ns = 0
         self.quotes_live = False
@@ -177,7 +178,8 @@ class Monitor:
             state = ServiceState(int(block["state"])).name
         text = block["text"].decode(errors="replace")
         what = f"{state} {Reason(int(block['reason'])).name}"
-        self.news.append((int(block["now_ns"]), who, f"{what}: {text}" if text else what))
+        self.last_words[who] = f"{what}: {text}" if text else what
+        self.news.append((int(block["now_ns"]), who, self.last_words[who]))
 
     def _on_instrument(self) -> None:
         block = self._inbox.block(Template.INSTRUMENT)

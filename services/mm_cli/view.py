@@ -105,13 +105,12 @@ def line(launcher: Launcher) -> str:
             f"{account.symbol} {touch}, quotes {_quotes_text(desk, tick)}, "
             f"position {account.position:+.8g}, profit {account.total:+.4f}, fills {account.fills}"
         )
-    waiting = [
-        f"{role.name.lower()} {beat.reason.name}"
-        for role, beat in launcher.monitor.beats.items()
+    words = launcher.monitor.last_words
+    parts += [
+        f"{role.name.lower()} {words.get(role.name.lower(), beat.state.name)}"
+        for role, beat in sorted(launcher.monitor.beats.items())
         if beat.state is not ServiceState.READY
     ]
-    if waiting:
-        parts.append("not ready: " + ", ".join(waiting))
     return " | ".join(parts)
 
 

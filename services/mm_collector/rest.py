@@ -4,6 +4,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import Future
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from mm_collector.background import in_background
 
@@ -86,7 +87,8 @@ def _get(url: str) -> Reply:
         return Reply(error.code, body, text, _retry_after_ns(error.headers.get("Retry-After")))
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        return Reply(0, b"", f"{url}: {reason}", 0)
+        text = getattr(reason, "strerror", None) or str(reason)
+        return Reply(0, b"", f"{urlsplit(url).netloc}: {text}", 0)
 
 
 def _retry_after_ns(text: str | None) -> int:

@@ -144,7 +144,7 @@ class Collector(Service):
             )
             wait_ns = max(int(wanted.backoff_ns * self._rng.uniform(0.5, 1)), reply.retry_after_ns)
             wanted.retry_at_ns = now_ns + wait_ns
-            text = f"exchangeInfo: {error}, next try in {wait_ns // _MS} ms"
+            text = f"exchangeInfo: {error}; next try in {wait_ns // _MS} ms"
             self.log.warning("%s", text)
             self.set_state(ServiceState.DEGRADED, Reason.NO_INSTRUMENT, text)
             return

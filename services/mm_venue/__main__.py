@@ -7,7 +7,10 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
+from mm_runtime.config import load
 from mm_runtime.process import die_with_launcher
 
 from mm_venue.instrument import default_instrument
@@ -40,17 +43,23 @@ def make_source(settings: VenueSettings) -> Source:
 
 
 def _settings(arguments: Sequence[str] | None) -> VenueSettings:
-    default = VenueSettings()
-    parser = argparse.ArgumentParser(prog="mm_venue", description="An offline Binance.")
-    parser.add_argument("--host", default=default.host, help="address to listen on")
-    parser.add_argument("--port", type=int, default=default.port, help="0 picks a free port")
-    parser.add_argument("--market", default=default.market, choices=("spot", "usdm"))
-    parser.add_argument("--symbol", default=default.symbol, help="of the synthetic market")
-    parser.add_argument("--seed", type=int, default=default.seed, help="of the synthetic market")
-    parser.add_argument("--replay", nargs="+", default=[], metavar="FILE", help="a capture")
-    parser.add_argument("--speed", default=default.speed, help="of a replay: 1, 10 or max")
-    values = vars(parser.parse_args(arguments))
-    return VenueSettings(**{**values, "replay": tuple(values["replay"])})
+    parser = argparse.ArgumentParser(
+        prog="mm_venue", description="An offline Binance.", argument_default=argparse.SUPPRESS
+    )
+    parser.add_argument("--config-dir", type=Path, help="folder of venue.toml; else defaults")
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="0 picks a free port")
+    parser.add_argument("--market", choices=("spot", "usdm"))
+    parser.add_argument("--symbol", help="of the synthetic market")
+    parser.add_argument("--seed", type=int, help="of the synthetic market")
+    parser.add_argument("--replay", nargs="+", metavar="FILE", help="a capture")
+    parser.add_argument("--speed", help="of a replay: 1, 10 or max")
+    given = vars(parser.parse_args(arguments))
+    config_dir = given.pop("config_dir", None)
+    settings = VenueSettings() if config_dir is None else load("venue", VenueSettings, config_dir)
+    if "replay" in given:
+        given["replay"] = tuple(given["replay"])
+    return replace(settings, **given)
 
 
 def _announce(host: str, port: int) -> None:
