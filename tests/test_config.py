@@ -229,7 +229,7 @@ def test_a_rule_between_keys_names_the_variable_that_broke_it():
         (
             "runtime",
             "heartbeats.interval_ms = 1500",
-            "heartbeats.timeout_ms: must be >= 2 * interval_ms (1500), got 2000",
+            "heartbeats.timeout_ms: must be >= 2 * interval_ms (1500), got 1000",
         ),
         ("runtime", "aeron.channel = 'udp'", "^aeron:(ipc|udp)(\\\\?.+)?$', got 'udp'"),
         ("collector", "symbols = []", "symbols: must be an array of length >= 1, got []"),

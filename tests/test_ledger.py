@@ -1,5 +1,6 @@
 """The ledger: what was written is what comes back, and what does not add up is refused."""
 
+import contextlib
 import sqlite3
 
 import numpy as np
@@ -38,18 +39,37 @@ def path(tmp_path):
     return tmp_path / "var" / "ledger.sqlite"
 
 
-def test_a_new_instrument_has_nothing_to_restore(path):
-    assert Ledger(path, "FULL", 0).restore(KEY) is None
+@pytest.fixture
+def open_ledger(path):
+    """Return a function that opens the ledger; what was opened is closed at the end."""
+    opened = []
+
+    def open_one(synchronous="NORMAL"):
+        opened.append(Ledger(path, synchronous, 0))
+        return opened[-1]
+
+    yield open_one
+    for ledger in opened:
+        ledger.close()
 
 
-def test_position_orders_and_ids_survive(path):
+def query(path, statement):
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        return database.execute(statement).fetchall()
+
+
+def test_a_new_instrument_has_nothing_to_restore(path, open_ledger):
+    assert open_ledger("FULL").restore(KEY) is None
+
+
+def test_position_orders_and_ids_survive(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    ledger = Ledger(path, "NORMAL", 0)
+    ledger = open_ledger("NORMAL")
     fills = [fill_event(account, 4, 1, 640_000, 7), fill_event(account, 5, -1, 640_010, 2)]
     orders = [order_event(4, OrderStatus.FILLED), order_event(6, OrderStatus.OPEN)]
     ledger.write(KEY, [*fills, *orders], account, 99)
     # No close: a killed process does not close, either.
-    restored = Ledger(path, "NORMAL", 1).restore(KEY)
+    restored = open_ledger("NORMAL").restore(KEY)
     assert restored is not None
     assert restored.account.tobytes() == account.tobytes()
     assert restored.account[0]["position_lots"] == 5
@@ -57,60 +77,58 @@ def test_position_orders_and_ids_survive(path):
     assert restored.open_orders == [(6, 1, 640_000, 10, 0)]
 
 
-def test_the_restored_account_can_be_changed(path):
+def test_the_restored_account_can_be_changed(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    Ledger(path, "NORMAL", 0).write(KEY, [fill_event(account, 1, 1, 100, 1)], account, 0)
-    restored = Ledger(path, "NORMAL", 0).restore(KEY)
+    open_ledger("NORMAL").write(KEY, [fill_event(account, 1, 1, 100, 1)], account, 0)
+    restored = open_ledger("NORMAL").restore(KEY)
     account_fill(restored.account, 1, 100, 2, 200, 200, 10, 1_000)
     assert restored.account[0]["position_lots"] == 3
 
 
-def test_writing_a_fill_again_changes_nothing(path):
+def test_writing_a_fill_again_changes_nothing(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    ledger = Ledger(path, "NORMAL", 0)
+    ledger = open_ledger("NORMAL")
     fill = fill_event(account, 1, 1, 640_000, 7)
     for _ in range(2):
         ledger.write(KEY, [fill], account, 1)
     assert ledger.restore(KEY).account[0]["position_lots"] == 7
-    rows = sqlite3.connect(path).execute("SELECT fill_id, qty_lots FROM fills").fetchall()
+    rows = query(path, "SELECT fill_id, qty_lots FROM fills")
     assert rows == [(1, 7)]
 
 
-def test_orders_left_open_are_marked_as_ended_by_the_restart(path):
+def test_orders_left_open_are_marked_as_ended_by_the_restart(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    ledger = Ledger(path, "NORMAL", 0)
+    ledger = open_ledger("NORMAL")
     ledger.write(
         KEY, [order_event(1, OrderStatus.OPEN), order_event(2, OrderStatus.NEW)], account, 1
     )
     ledger.cancel_open_orders(KEY, 5)
-    rows = sqlite3.connect(path).execute("SELECT status, reason, updated_ns FROM orders").fetchall()
+    rows = query(path, "SELECT status, reason, updated_ns FROM orders")
     assert rows == [("CANCELLED", "RESTARTED", 5)] * 2
     assert ledger.restore(KEY).open_orders == []
 
 
-def test_an_account_that_its_fills_do_not_add_up_to_is_refused(path):
+def test_an_account_that_its_fills_do_not_add_up_to_is_refused(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    ledger = Ledger(path, "NORMAL", 0)
+    ledger = open_ledger("NORMAL")
     ledger.write(KEY, [fill_event(account, 1, 1, 640_000, 7)], account, 1)
     ledger.close()
-    with sqlite3.connect(path) as database:
-        database.execute("DELETE FROM fills")
+    query(path, "DELETE FROM fills")
     with pytest.raises(LedgerError, match="holds 7 lots, its fills add up to 0"):
-        Ledger(path, "NORMAL", 0).restore(KEY)
+        open_ledger("NORMAL").restore(KEY)
 
 
-def test_an_account_of_another_layout_is_refused(path):
+def test_an_account_of_another_layout_is_refused(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    Ledger(path, "NORMAL", 0).write(KEY, [], account, 1)
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE accounts SET layout = 'old'")
+    open_ledger("NORMAL").write(KEY, [], account, 1)
+    query(path, "UPDATE accounts SET layout = 'old'")
     with pytest.raises(LedgerError, match="another version"):
-        Ledger(path, "NORMAL", 0).restore(KEY)
+        open_ledger("NORMAL").restore(KEY)
 
 
-def test_a_failed_write_leaves_nothing_half_written(path):
+def test_a_failed_write_leaves_nothing_half_written(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    ledger = Ledger(path, "NORMAL", 0)
+    ledger = open_ledger("NORMAL")
     fill = fill_event(account, 1, 1, 640_000, 7)
     broken = order_event(2, 99)  # no such status
     with pytest.raises(ValueError, match="99"):

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -153,9 +154,7 @@ def test_a_killed_process_is_started_anew_and_quoting_resumes(environment, name)
 
 
 def _ledger_totals(path):
-    import sqlite3
-
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database:
         row = database.execute("SELECT COUNT(*), SUM(side * qty_lots) FROM fills").fetchone()
     return tuple(row)
 

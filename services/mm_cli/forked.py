@@ -84,6 +84,7 @@ def _become(command: Sequence[str], environment: Mapping[str, str], errors: Path
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         os.environ.update(environment)
         module, *arguments = command
+        sys.modules.pop(f"{module}.__main__", None)  # it is to run anew, whoever imported it
         sys.argv = [module, *arguments]
         setproctitle(" ".join(("python", "-m", *command)))
         runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -13,6 +13,7 @@ __all__ = ["Money", "money", "summarise", "summary_lines"]
 
 _E8 = 1e8
 _MICRO = 1e6
+_DECIMALS = 8  # of quantities: more are the float's, not the position's
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def money(desk: Desk) -> Money | None:
     fees = position["fees_micro_tick_lots"] / _MICRO * tick * lot
     return Money(
         symbol=instrument["symbol"].decode(),
-        position=float(position["position_lots"] * lot),
+        position=round(float(position["position_lots"] * lot), _DECIMALS),
         average_price=float(position["average_price_ticks"] * tick),
         orders=int(position["orders"]),
         fills=int(position["fills"]),
@@ -68,7 +69,7 @@ def summarise(launcher: Launcher) -> dict[str, Any]:
         "lost": {str(int(s)): monitor.lost[s] for s in Stream if monitor.lost[s]},
         "orders": sum(m.orders for m in accounts),
         "fills": sum(m.fills for m in accounts),
-        "position": sum(m.position for m in accounts),
+        "position": round(sum(m.position for m in accounts), _DECIMALS),
         "positions": {m.symbol: m.position for m in accounts},
         "profit": {part: sum(getattr(m, part) for m in accounts) for part in parts},
         "frames": counters["frames"],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mm_runtime.clock import Clock
 from mm_runtime.settings import RuntimeSettings
-from mm_runtime.transport import Publisher, Subscriber, Transport
+from mm_runtime.transport import DriverLost, Publisher, Subscriber, Transport
 from mmquant.codes import BookState, Reason, RequestKind, Role, ServiceState, Stream, Template
 from mmquant.wire import Inbox, MessageBuffer
 
@@ -179,14 +179,15 @@ class Service:
         bus = self._bus
         if bus is None:
             return
-        self.stop()
         try:
+            self.stop()
             bus.check()
             self.set_state(ServiceState.STOPPED, Reason.STOPPING)
             self._beat(self.clock.now_ns())
-        except Exception as error:  # the driver may be gone: nobody is left to tell
+        except DriverLost as error:  # nobody is left to tell
             self.log.warning("closing without a goodbye: %s", error)
-        bus.close()
+        finally:
+            bus.close()
 
     # inner works
 

@@ -79,8 +79,8 @@ class Ledger:
 
     def __init__(self, path: Path, synchronous: str, now_ns: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={synchronous}")
             self._db.executescript(_SCHEMA)
@@ -89,6 +89,7 @@ class Ledger:
                 (now_ns, os.getpid()),
             ).fetchone()
         except sqlite3.Error as error:
+            self._db.close()
             raise LedgerError(f"{path}: {error}") from error
         self.path = path
         self.session = int(row[0])

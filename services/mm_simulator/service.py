@@ -161,10 +161,12 @@ class Simulator(Service):
 
     def stop(self) -> None:
         """Cancel every order and close the ledger."""
-        self._cancel_everything(Reason.STOPPING)
-        for desk in self._desks.values():
-            self._settle(desk, self.clock.now_ns())
-        self._ledger.close()
+        try:
+            self._cancel_everything(Reason.STOPPING)
+            for desk in self._desks.values():
+                self._settle(desk, self.clock.now_ns())
+        finally:
+            self._ledger.close()
 
     # messages in
 
