@@ -138,6 +138,12 @@ def test_a_failed_write_leaves_nothing_half_written(path, open_ledger):
     assert ledger.restore(KEY).account[0]["position_lots"] == 7
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "var").write_text("a file where the folder should be")
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite: .*var"):
+        Ledger(tmp_path / "var" / "ledger.sqlite", "FULL", 0)
+
+
 def test_a_file_that_is_no_ledger_is_named(tmp_path):
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"this is no database, but it is long enough to be looked at" * 20)
