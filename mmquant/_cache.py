@@ -1,7 +1,8 @@
 """Where compiled code is kept: a folder that a change of any source file gives a new name.
 
 numba does not notice that a callee in another file changed, so the folder is keyed by a digest
-of every source file of this package and of numba's version. Importing this does not import numba.
+of every source file of this package, of their place and of numba's version. Importing this
+does not import numba.
 """
 
 import hashlib
@@ -15,7 +16,8 @@ _ROOT = Path(__file__).parent
 
 
 def _source_digest() -> str:
-    digest = hashlib.sha256(version("numba").encode())
+    # numba files its code under the source's path: another checkout has nothing compiled yet.
+    digest = hashlib.sha256(f"{version('numba')} {_ROOT}".encode())
     for path in sorted(_ROOT.rglob("*.py")):
         digest.update(path.relative_to(_ROOT).as_posix().encode())
         digest.update(path.read_bytes())

@@ -29,7 +29,7 @@ def warm_all() -> str:
     started = time.perf_counter()
     for warm_up in (warm_collector, warm_pricing, warm_strategy, warm_simulator):
         warm_up()
-    SyntheticMarket(seed=1).run(until_ns=1)
+    SyntheticMarket(seed=1).run(until_ns=1_000_000_000)
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARK).touch()
