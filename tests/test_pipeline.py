@@ -95,7 +95,7 @@ def test_the_demo_ends_by_itself_and_says_what_happened(environment, tmp_path):
     assert summary["lost"] == {}
     assert (summary["gaps"], summary["crossed"], summary["resyncs"]) == (0, 0, 0)
     assert summary["dropped"] == {}
-    assert summary["restarts"] == {}
+    assert summary["restarts"] == 0
     assert 0 < summary["shm_bytes"] < 512 * 2**20
     assert summary["book_checks"]["compared"] > 0
     assert summary["book_checks"]["mismatches"] == 0
@@ -145,7 +145,7 @@ def test_a_killed_process_is_started_anew_and_quoting_resumes(environment, name)
             launcher, lambda: fills_of(launcher) > before, "fills go on from where they were"
         )
         summary = summarise(launcher)
-    assert summary["restarts"][name] == 1
+    assert summary["restarts_by_name"][name] == 1
     ledger = Path(environment["MM_RUNTIME__STATE_DIRECTORY"]) / "test" / "ledger.sqlite"
     count, position = _ledger_totals(ledger)
     desk = launcher.monitor.desks[1]

@@ -84,7 +84,8 @@ def summarise(launcher: Launcher) -> dict[str, Any]:
             for name, count in counters.items()
             if name.startswith("stream_conflated.")
         },
-        "restarts": {name: count for name, count in launcher.restarts.items() if count},
+        "restarts": sum(launcher.restarts.values()),
+        "restarts_by_name": {name: n for name, n in launcher.restarts.items() if n},
         "shm_bytes": launcher.shm_bytes,
         "latency_us": _latencies(monitor),
         "book_checks": {
@@ -118,7 +119,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         f"book             {summary['gaps']} gaps, {summary['resyncs']} resyncs, "
         f"{summary['crossed']} crossed; touch against best bid/offer: "
         f"{checks['compared']} compared, {checks['mismatches']} mismatches",
-        f"restarts         {_by_name(summary['restarts'])}",
+        f"restarts         {_by_name(summary['restarts_by_name'])}",
         f"shared memory    {summary['shm_bytes'] / 2**20:.1f} MiB at most",
     ]
     latencies = summary["latency_us"]
