@@ -191,8 +191,14 @@ def test_old_files_that_cannot_be_deleted_do_not_stop_the_logging(tmp_path, caps
 
 def test_a_lost_stderr_is_survived(tmp_path, monkeypatch):
     (tmp_path / "logs").touch()
+    handler = handler_of(tmp_path / "logs")
     monkeypatch.setattr("sys.stderr", None)
-    handler_of(tmp_path / "logs").emit(record_at(FIVE))
+    handler.emit(record_at(FIVE))
+    (tmp_path / "logs").unlink()
+    handler.emit(record_at(FIVE + HOUR, "the next hour is written again"))
+    handler.close()
+    (path,) = (tmp_path / "logs").iterdir()
+    assert "the next hour is written again" in path.read_text()
 
 
 @pytest.mark.parametrize("to_stderr", [True, False])

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Peer:
     reason: Reason
 
 
-class Service:
+class Service(ABC):
     """Base of the services: an agent with a role.
 
     A subclass opens its streams in `start`, does its work in `duty` and releases what it
@@ -69,14 +70,14 @@ class Service:
 
     # what a subclass provides
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - not every service has more to open
         """Open streams and warm up."""
 
+    @abstractmethod
     def duty(self, now_ns: int) -> int:
         """Do the service's own work; return how much was done."""
-        raise NotImplementedError(f"{type(self).__name__} does no work")
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027 - nor to release
         """Release what `start` acquired."""
 
     # what a subclass uses
