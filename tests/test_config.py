@@ -239,7 +239,7 @@ def test_a_rule_between_keys_names_the_variable_that_broke_it():
         (
             "collector",
             "connection.backoff_max_ms = 100",
-            "connection.backoff_max_ms: must be >= backoff_initial_ms (500), got 100",
+            "connection.backoff_max_ms: must be >= backoff_initial_ms (200), got 100",
         ),
     ],
 )

@@ -52,7 +52,8 @@ def demo(
     from mm_cli.launcher import Plan, VenuePlan
 
     config = _config(config_dir)
-    plan = Plan("demo", True, config, VenuePlan(seed=seed), _SCRATCH, duration)
+    environment = {**_SCRATCH, "MM_PRICING__WARMUP_S": "0.5"}  # a lively market, and impatience
+    plan = Plan("demo", True, config, VenuePlan(seed=seed), environment, duration)
     _run(plan, "demo on a synthetic market", json_file)
 
 

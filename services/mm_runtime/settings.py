@@ -172,7 +172,7 @@ class ConnectionSettings(Settings, frozen=True):
 
     connect_timeout_ms: TimeoutMs = 10_000
     idle_timeout_ms: TimeoutMs = 30_000
-    backoff_initial_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500
+    backoff_initial_ms: Annotated[int, Meta(ge=10, le=60_000)] = 200
     backoff_max_ms: Annotated[int, Meta(ge=10, le=600_000)] = 30_000
 
     def __post_init__(self) -> None:
