@@ -84,7 +84,6 @@ class Monitor:
         self.last_words: dict[str, str] = {}  # the newest state change of each, with its text
         self.first_quote_ns = 0
         self.last_quote_ns = 0
-        self.quotes_live = False
         self._latencies = np.zeros((_KEPT_LATENCIES, len(HOPS)), np.int64)
         self.latencies_seen = 0
         self._last_seq: dict[tuple[int, int], int] = {}
@@ -120,15 +119,6 @@ class Monitor:
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.close()
-
-    @property
-    def malformed(self) -> int:
-        """Messages that could not be read."""
-        return sum(subscriber.malformed for subscriber in self._subscribers)
-
-    def is_heard(self, role: Role) -> bool:
-        """Return whether a service has been heard of."""
-        return role in self.beats
 
     def latencies_ns(self) -> NDArray[np.int64]:
         """Return the kept latencies, a row a quote, a column a hop of `HOPS`."""

@@ -107,9 +107,9 @@ class Pricing(Service):
         code = pricing_step(
             engine.state, engine.book, self._params, self.inbox.words, engine.out.block
         )
-        if code == PUBLISH:
+        if code in (PUBLISH, NEED_SNAPSHOT):  # without its book it says so: LIVE is off
             self._publish(engine, received_ns)
-        elif code == NEED_SNAPSHOT and received_ns >= engine.next_request_ns:
+        if code == NEED_SNAPSHOT and received_ns >= engine.next_request_ns:
             engine.next_request_ns = received_ns + _REQUEST_INTERVAL_NS
             self.counters["snapshot_requests"] += 1
             self.request(RequestKind.BOOK_SNAPSHOT, instrument_id)

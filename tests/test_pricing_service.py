@@ -1,0 +1,105 @@
+"""The pricing service, stepped by hand over a real media driver: it fails closed at once."""
+
+import os
+import time
+
+import pytest
+from mm_pricing.service import Pricing
+from mm_runtime.clock import SystemClock
+from mm_runtime.driver import Driver
+from mm_runtime.settings import (
+    AeronmdSettings,
+    AeronSettings,
+    PricingSettings,
+    RuntimeSettings,
+)
+from mm_runtime.transport import Transport
+
+from mmquant.codes import BookState, PricingFlag, RequestKind, Role, ServiceState, Stream, Template
+from mmquant.wire import Inbox, MessageBuffer
+
+LEVELS = (2, 2)
+
+
+class Collector:
+    """Stands for the collector on the streams, and hears what pricing answers."""
+
+    def __init__(self, settings):
+        self.transport = Transport(settings)
+        self.inbox, self.flags, self.requests = Inbox(), [], []
+        self.market_data = self.transport.publisher(Stream.MARKET_DATA, 10)
+        self.heartbeats = self.transport.publisher(Stream.HEARTBEATS, 10)
+        self.subscribers = [
+            self.transport.subscriber(
+                Stream.PRICING, self.inbox, {Template.PRICING: self._on_pricing}
+            ),
+            self.transport.subscriber(
+                Stream.STATE, self.inbox, {Template.REQUEST: self._on_request}
+            ),
+        ]
+
+    def beat(self):
+        beat = MessageBuffer(Template.HEARTBEAT, (0,))
+        beat.block["role"], beat.block["state"] = Role.MM_COLLECTOR, ServiceState.READY
+        self.heartbeats.offer(beat)
+
+    def book(self, template, last_update_id, previous=0):
+        message = MessageBuffer(template, LEVELS)
+        row = message.block[0]
+        row["instrument_id"], row["epoch"], row["now_ns"] = 1, 7, last_update_id
+        row["last_update_id"] = last_update_id
+        if template is Template.BOOK_SNAPSHOT:
+            row["book_state"] = BookState.LIVE
+        else:
+            row["previous_update_id"] = previous
+        message.group(0, 1)[0] = (100, last_update_id)
+        message.group(1, 1)[0] = (101, 5)
+        self.market_data.offer(message)
+
+    def poll(self):
+        return sum(subscriber.poll(10) for subscriber in self.subscribers)
+
+    def _on_pricing(self):
+        self.flags.append(int(self.inbox.block(Template.PRICING)[0]["flags"]))
+
+    def _on_request(self):
+        self.requests.append(int(self.inbox.block(Template.REQUEST)[0]["kind"]))
+
+
+@pytest.fixture
+def system():
+    settings = RuntimeSettings(
+        aeron=AeronSettings(directory=f"/dev/shm/mmquant-test-{os.getpid()}")
+    )
+    driver = Driver(settings.aeron_directory(), AeronmdSettings())
+    collector = Collector(settings)
+    pricing = Pricing(settings, PricingSettings(), SystemClock())
+    pricing.on_start()
+    yield pricing, collector
+    pricing.on_close()
+    collector.transport.close()
+    driver.close()
+
+
+def work_until(pricing, collector, done):
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        collector.beat()
+        if not pricing.do_work() + collector.poll():
+            time.sleep(0.0005)
+
+
+def test_a_lost_delta_is_told_at_once_and_a_snapshot_heals_it(system):
+    pricing, collector = system
+    collector.book(Template.BOOK_SNAPSHOT, 10)
+    work_until(pricing, collector, lambda: collector.flags[-1:] and collector.flags[-1] & 1)
+    collector.flags.clear()
+    collector.requests.clear()
+    collector.book(Template.BOOK_DELTA, 14, previous=12)  # (10, 12] never came
+    work_until(pricing, collector, lambda: collector.requests)
+    assert collector.requests == [RequestKind.BOOK_SNAPSHOT]
+    assert collector.flags
+    assert not collector.flags[-1] & PricingFlag.LIVE
+    collector.book(Template.BOOK_SNAPSHOT, 20)
+    work_until(pricing, collector, lambda: collector.flags[-1] & PricingFlag.LIVE)
