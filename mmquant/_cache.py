@@ -7,6 +7,8 @@ does not import numba.
 
 import hashlib
 import os
+import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,8 +27,30 @@ def _source_digest() -> str:
 
 
 def cache_dir() -> Path:
-    """Return the folder of compiled kernels: in `$MMQUANT_CACHE_DIR` or the user's cache folder."""
+    """Return the folder of compiled kernels: in `$MMQUANT_CACHE_DIR` or the user's cache folder.
+
+    numba only reads from a folder that it can write to. One that is read-only, as in a
+    container's image, is copied to the temporary folder.
+    """
     home = os.environ.get("MMQUANT_CACHE_DIR")
     xdg = os.environ.get("XDG_CACHE_HOME")
     base = Path(home) if home else Path(xdg or Path.home() / ".cache") / "mmquant"
-    return base / _source_digest()
+    folder = base / _source_digest()
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        return _copy(folder)
+    return folder
+
+
+def _copy(folder: Path) -> Path:
+    copy = Path(tempfile.gettempdir()) / f"mmquant-{os.getuid()}" / folder.name
+    if not copy.is_dir():
+        copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=copy.parent) as unfinished:
+            whole = Path(unfinished) / folder.name
+            shutil.copytree(folder, whole)
+            try:
+                whole.rename(copy)
+            except OSError:
+                if not copy.is_dir():  # else another process was quicker
+                    raise
+    return copy

@@ -29,6 +29,8 @@ class Collector:
         self.inbox, self.flags, self.requests = Inbox(), [], []
         self.market_data = self.transport.publisher(Stream.MARKET_DATA, 10)
         self.heartbeats = self.transport.publisher(Stream.HEARTBEATS, 10)
+        self.trades = self.transport.publisher(Stream.TRADES, 10)
+        self.instruments = set()
         self.subscribers = [
             self.transport.subscriber(
                 Stream.PRICING, self.inbox, {Template.PRICING: self._on_pricing}
@@ -59,7 +61,13 @@ class Collector:
     def poll(self):
         return sum(subscriber.poll(10) for subscriber in self.subscribers)
 
+    def trade(self):
+        message = MessageBuffer(Template.TRADE)
+        message.block["seq"], message.block["instrument_id"] = self.trades.next_seq(), 1
+        self.trades.offer(message)
+
     def _on_pricing(self):
+        self.instruments.add(int(self.inbox.block(Template.PRICING)[0]["instrument_id"]))
         self.flags.append(int(self.inbox.block(Template.PRICING)[0]["flags"]))
 
     def _on_request(self):
@@ -103,3 +111,10 @@ def test_a_lost_delta_is_told_at_once_and_a_snapshot_heals_it(system):
     assert not collector.flags[-1] & PricingFlag.LIVE
     collector.book(Template.BOOK_SNAPSHOT, 20)
     work_until(pricing, collector, lambda: collector.flags[-1] & PricingFlag.LIVE)
+
+
+def test_a_trade_before_any_book_is_told_of_under_its_instrument(system):
+    pricing, collector = system
+    collector.trade()
+    work_until(pricing, collector, lambda: collector.flags)
+    assert collector.instruments == {1}

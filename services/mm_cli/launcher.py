@@ -137,10 +137,7 @@ class Launcher:
 
     def watch(self) -> int:
         """Do one turn: dead children, messages, the venue's progress; return messages taken."""
-        dead = self.processes.revive()
-        if "aeronmd" in dead:
-            # Its clients cannot go on with a new driver: all start anew together, at once.
-            self.processes.kill(SERVICES)
+        if "aeronmd" in self.processes.revive():
             self.monitor.close()
             # What it left looks alive for as long as its last heartbeat is young.
             shutil.rmtree(self.directory, ignore_errors=True)

@@ -116,14 +116,6 @@ class Processes:
             self._bury(child, code, now_s)
         return found
 
-    def kill(self, names: Sequence[str]) -> None:
-        """End children at once; they are started anew by `revive`."""
-        for name in names:
-            child = self.children[name]
-            if child.process is not None:
-                child.process.kill()
-                child.process.wait()
-
     def stop(self, names: Sequence[str], timeout_s: float) -> None:
         """Ask children to end, and end those that do not within `timeout_s`."""
         running = [self.children[name] for name in names if self.children[name].is_running]

@@ -38,6 +38,7 @@ class _Engine:
         self.instrument_id = instrument_id
         self.book = np.zeros(1, BOOK)
         self.state = np.zeros(1, PRICING_STATE)
+        self.state[0]["instrument_id"] = instrument_id  # a trade may come before any book
         self.out = MessageBuffer(Template.PRICING)
         self.market_now_ns = 0
         self.published_ns = 0

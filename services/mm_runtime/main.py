@@ -17,21 +17,24 @@ from mm_runtime.logs import configure_logging
 from mm_runtime.process import die_with_launcher, sleep_precisely
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings
-from mm_runtime.transport import DriverLost, make_idle
+from mm_runtime.transport import DriverLost, is_driver_alive, make_idle
 from mmquant.codes import Role
 
-__all__ = ["EXIT_CANNOT_START", "EXIT_DRIVER_LOST", "main"]
+__all__ = ["EXIT_CANNOT_START", "main"]
 
 EXIT_CANNOT_START = 2  # starting anew is no help
-EXIT_DRIVER_LOST = 75  # "temporary failure": the supervisor starts the service anew
-_DRIVER_WAIT_S = 10.0
+_DRIVER_POLL_S = 0.02
+_STILL_WAITING_S = 10.0
 
 
 def main(role: Role, build: Callable[[Path, RuntimeSettings, Clock], Service]) -> None:
     """Run the service that `build` makes from the configuration folder until told to stop.
 
+    Where the media driver is lost the service is built anew in this process and waits for
+    the next driver: start and recovery are one path.
+
     Exits with 0 after SIGTERM or SIGINT, 2 where the configuration is wrong or it cannot start,
-    75 where the media driver is lost, 1 on a fault.
+    1 on a fault.
     """
     name = role.name.lower()
     parser = argparse.ArgumentParser(prog=name, description=f"the service {name} of mmquant")
@@ -41,54 +44,47 @@ def main(role: Role, build: Callable[[Path, RuntimeSettings, Clock], Service]) -
     try:
         settings = load("runtime", RuntimeSettings, arguments.config_dir)
         configure_logging(name, settings.logs, to_stderr=not arguments.quiet)
-        service = build(arguments.config_dir, settings, SystemClock())
-    except ConfigError as error:
+        sys.exit(_run(role, lambda: build(arguments.config_dir, settings, SystemClock()), settings))
+    except (CannotStart, ConfigError) as error:
+        logging.getLogger(name).error("cannot start: %s", error)
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(EXIT_CANNOT_START)
-    sys.exit(_run(name, service, settings))
 
 
-def _run(name: str, service: Service, settings: RuntimeSettings) -> int:
-    log = logging.getLogger(name)
+def _run(role: Role, build: Callable[[], Service], settings: RuntimeSettings) -> int:
+    log = logging.getLogger(role.name.lower())
     stopping = _on_stop_signals()
     die_with_launcher()
     sleep_precisely()
     log.info("starting, pid %d", os.getpid())
-    gc.freeze()  # what start-up made stays: do not scan it again and again
-    try:
-        run(_Started(service, stopping), make_idle(settings.idle), lambda: not stopping)
-    except (CannotStart, ConfigError) as error:
-        log.error("cannot start: %s", error)
-        print(f"{name}: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START
-    except DriverLost as error:
-        log.error("media driver lost: %s", error)
-        return EXIT_DRIVER_LOST
-    except Exception:
-        log.exception("fault")
-        return 1
+    while not stopping:
+        if role is not Role.AERONMD:  # which brings its own driver
+            _await_driver(settings, stopping, log)
+        service = build()
+        gc.collect()
+        gc.freeze()  # what start-up made stays: do not scan it again and again
+        try:
+            run(service, make_idle(settings.idle), lambda: not stopping)
+        except DriverLost as error:
+            log.warning("media driver lost: %s", error)
+            time.sleep(_DRIVER_POLL_S)
+        except (CannotStart, ConfigError):
+            raise
+        except Exception:
+            log.exception("fault")
+            return 1
     log.info("stopped")
     return 0
 
 
-class _Started:
-    """The service, waiting at its start for a media driver that is itself just starting."""
-
-    def __init__(self, service: Service, stopping: list[int]) -> None:
-        self._service = service
-        self._stopping = stopping
-        self.do_work = service.do_work
-        self.on_close = service.on_close
-
-    def on_start(self) -> None:
-        deadline = time.monotonic() + _DRIVER_WAIT_S
-        while True:
-            try:
-                return self._service.on_start()
-            except DriverLost:
-                if self._stopping or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+def _await_driver(settings: RuntimeSettings, stopping: list[int], log: logging.Logger) -> None:
+    directory, timeout_ms = settings.aeron_directory(), settings.aeron.driver_timeout_ms
+    say_at = time.monotonic() + _STILL_WAITING_S
+    while not (stopping or is_driver_alive(directory, timeout_ms)):
+        if time.monotonic() > say_at:
+            say_at += _STILL_WAITING_S
+            log.warning("waiting for a media driver in %s", directory)
+        time.sleep(_DRIVER_POLL_S)
 
 
 def _on_stop_signals() -> list[int]:
