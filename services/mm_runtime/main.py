@@ -14,6 +14,7 @@ from mm_runtime.agent import CannotStart, run
 from mm_runtime.clock import Clock, SystemClock
 from mm_runtime.config import ConfigError, load
 from mm_runtime.logs import configure_logging
+from mm_runtime.metrics_server import serve_in_background
 from mm_runtime.process import die_with_launcher, sleep_precisely
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings
@@ -53,6 +54,7 @@ def _run(name: str, service: Service, settings: RuntimeSettings) -> int:
     stopping = _on_stop_signals()
     die_with_launcher()
     sleep_precisely()
+    serve_in_background(service)
     log.info("starting, pid %d", os.getpid())
     gc.freeze()  # what start-up made stays: do not scan it again and again
     try:
