@@ -41,7 +41,7 @@ def main(role: Role, build: Callable[[Path, RuntimeSettings, Clock], Service]) -
     arguments = parser.parse_args()
     try:
         settings = load("runtime", RuntimeSettings, arguments.config_dir)
-        configure_logging(name, settings.logs, to_stderr=not arguments.quiet)
+        configure_logging(name, settings.logs, to_stdout=not arguments.quiet)
         service = build(arguments.config_dir, settings, SystemClock())
     except ConfigError as error:
         print(f"{name}: {error}", file=sys.stderr)

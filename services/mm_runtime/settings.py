@@ -99,6 +99,7 @@ class LogSettings(Settings, frozen=True):
 
     directory: Text = "logs"
     keep_files: Annotated[int, Meta(ge=1, le=100_000)] = 48
+    max_megabytes: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
     level: Literal["debug", "info", "warning", "error"] = "info"
     json: bool = False
 
