@@ -3,12 +3,15 @@
 import errno
 import json
 import logging
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mm_runtime import logs
+from mm_runtime.config import ConfigError
 from mm_runtime.logs import HourlyFileHandler, LineFormatter, configure_logging
 from mm_runtime.settings import LogSettings
 
@@ -22,8 +25,9 @@ def record_at(seconds: float, text: str = "hello", *args: object) -> logging.Log
     return record
 
 
-def handler_of(directory: Path, keep_files: int = 48, speaks: bool = True) -> HourlyFileHandler:
-    handler = HourlyFileHandler("mm_test", directory, keep_files, speaks)
+def handler_of(directory: Path, **limits: int) -> HourlyFileHandler:
+    settings = LogSettings(directory=str(directory), **limits)
+    handler = HourlyFileHandler("mm_test", settings, echoes=True)
     handler.setFormatter(LineFormatter("mm_test", as_json=False))
     return handler
 
@@ -138,14 +142,79 @@ def test_a_folder_that_cannot_be_made_degrades_to_stderr_with_one_warning(tmp_pa
     handler.emit(record_at(FIVE + 1, "two"))
     said = capsys.readouterr().err.splitlines()
     assert [line.split()[-1] for line in said[1:]] == ["one", "two"]
-    assert said[0].startswith(f"mm_test: cannot log to {blocker} until the next hour: ")
+    assert said[0].startswith(f"mm_test: cannot log to {blocker}, tried again every 60 s")
     blocker.unlink()
-    handler.emit(record_at(FIVE + 2, "three"))
-    assert not blocker.exists(), "tried again before the next hour"
-    handler.emit(record_at(FIVE + HOUR, "four"))
+    handler.emit(record_at(FIVE + 59, "three"))
+    assert not blocker.exists(), "tried again within the minute"
+    handler.emit(record_at(FIVE + 120, "four"))
     handler.close()
-    assert names_in(blocker) == ["mm_test.log.2026-11-22-18"]
-    assert "four" not in capsys.readouterr().err
+    assert names_in(blocker) == ["mm_test.log.2026-11-22-17"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == f"mm_test: logs to {blocker} again"
+    assert not [line for line in said if line.endswith("four")]
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed"])
+def test_a_folder_that_goes_away_is_made_anew_and_no_line_is_lost(tmp_path, how):
+    logs_dir = tmp_path / "logs"
+    handler = handler_of(logs_dir)
+    handler.emit(record_at(FIVE, "one"))
+    if how == "removed":
+        shutil.rmtree(logs_dir)
+    else:
+        logs_dir.rename(tmp_path / "kept")
+    handler.emit(record_at(FIVE + 1, "two"))
+    handler.close()
+    assert (logs_dir / "mm_test.log.2026-11-22-17").read_text().endswith("two\n")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to any folder")
+def test_a_read_only_folder_degrades(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    handler = handler_of(tmp_path)
+    handler.emit(record_at(FIVE, "one"))
+    handler.close()
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_a_read_only_disk_degrades(capsys):
+    handler = handler_of(Path("/proc/logs"))  # the one file system that refuses even root
+    handler.emit(record_at(FIVE, "one"))
+    handler.close()
+    said = capsys.readouterr().err.splitlines()
+    assert "cannot log to /proc/logs" in said[0]
+    assert said[1].endswith("one")
+
+
+def test_the_oldest_files_go_when_all_together_are_too_big(tmp_path):
+    handler = handler_of(tmp_path, max_megabytes=1)
+    for hour in range(5):
+        handler.emit(record_at(FIVE + hour * HOUR, "x" * 400_000))
+    handler.close()
+    assert names_in(tmp_path) == ["mm_test.log.2026-11-22-20", "mm_test.log.2026-11-22-21"]
+
+
+def test_an_hour_that_alone_is_too_big_goes_to_the_console(tmp_path, capsys):
+    handler = handler_of(tmp_path, max_megabytes=1)
+    for second in range(5):
+        handler.emit(record_at(FIVE + second, "x" * 400_000))
+    said = capsys.readouterr().err.splitlines()
+    assert "this hour has more than max_megabytes (1 MB)" in said[0]
+    assert len(said) == 1 + 3, "said once, then the lines themselves"
+    handler.emit(record_at(FIVE + HOUR, "the next hour"))
+    handler.close()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1_000_000
+    assert "the next hour" in (tmp_path / "mm_test.log.2026-11-22-18").read_text()
+
+
+def test_a_restart_counts_what_lies_there_already(tmp_path):
+    (tmp_path / "mm_test.log.2026-11-22-16").write_bytes(b"x" * 900_000)
+    (tmp_path / "mm_test.log.2026-11-22-17").write_bytes(b"x" * 900_000)
+    handler = handler_of(tmp_path, max_megabytes=1)
+    handler.emit(record_at(FIVE, "one"))
+    handler.close()
+    assert names_in(tmp_path) == ["mm_test.log.2026-11-22-17"]
+    assert (tmp_path / "mm_test.log.2026-11-22-17").read_bytes().endswith(b"one\n")
 
 
 def test_a_disk_that_fills_up_degrades_and_loses_no_line(tmp_path, capsys, monkeypatch):
@@ -201,23 +270,47 @@ def test_a_lost_stderr_is_survived(tmp_path, monkeypatch):
     assert "the next hour is written again" in path.read_text()
 
 
-@pytest.mark.parametrize("to_stderr", [True, False])
-def test_configured_logging_writes_the_file_and_stderr_if_asked(
-    tmp_path, capsys, root_logger, to_stderr
+@pytest.mark.parametrize("to_stdout", [True, False])
+def test_configured_logging_writes_the_file_and_stdout_if_asked(
+    tmp_path, capsys, root_logger, to_stdout
 ):
     settings = LogSettings(directory=str(tmp_path), level="warning")
-    configure_logging("mm_test", settings, to_stderr)
-    configure_logging("mm_test", settings, to_stderr)
+    configure_logging("mm_test", settings, to_stdout, {})
+    configure_logging("mm_test", settings, to_stdout, {})
     logging.getLogger("mm_test.part").warning("said once")
     logging.getLogger("mm_test.part").info("not said")
     (path,) = tmp_path.iterdir()
     assert path.name.startswith("mm_test.log.")
     assert len(path.read_text().splitlines()) == 1
-    assert capsys.readouterr().err.count("said once") == int(to_stderr)
+    said = capsys.readouterr()
+    assert said.out.count("said once") == int(to_stdout)
+    assert not said.err
 
 
-def test_stderr_hears_a_line_once_where_the_file_fails(tmp_path, capsys, root_logger):
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "WARNING"), ({"MM_LOG": "debug"}, "DEBUG"), ({"MM_LOG": "ERROR"}, "ERROR")],
+)
+def test_the_level_is_the_environments_before_the_files(tmp_path, root_logger, given, expected):
+    configure_logging(
+        "mm_test", LogSettings(directory=str(tmp_path), level="warning"), False, given
+    )
+    assert logging.getLevelName(root_logger.level) == expected
+
+
+def test_a_level_that_does_not_exist_is_refused_in_one_line(tmp_path, root_logger):
+    settings = LogSettings(directory=str(tmp_path))
+    with pytest.raises(ConfigError) as caught:
+        configure_logging("mm_test", settings, False, {"MM_LOG": "loud"})
+    expected = "MM_LOG: must be one of 'debug', 'info', 'warning', 'error', got 'loud'"
+    assert str(caught.value) == expected
+
+
+def test_the_console_hears_a_line_once_where_the_file_fails(tmp_path, capsys, root_logger):
     (tmp_path / "logs").touch()
-    configure_logging("mm_test", LogSettings(directory=str(tmp_path / "logs")), to_stderr=True)
+    configure_logging("mm_test", LogSettings(directory=str(tmp_path / "logs")), True, {})
     logging.getLogger("x").info("said once")
-    assert capsys.readouterr().err.count("said once") == 1
+    said = capsys.readouterr()
+    assert said.out.count("said once") == 1
+    assert "cannot log to" in said.err
+    assert "said once" not in said.err

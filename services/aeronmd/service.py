@@ -1,13 +1,15 @@
 """The media driver's process: owns the driver, beats like every service, counts shared memory."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from mm_runtime.clock import Clock
 from mm_runtime.config import load
 from mm_runtime.driver import Driver
+from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import AeronmdSettings, RuntimeSettings
-from mm_runtime.transport import shared_memory_bytes
+from mm_runtime.transport import is_driver_alive, shared_memory_bytes
 
 from mmquant.codes import Reason, Role, ServiceState
 
@@ -31,7 +33,7 @@ class DriverService(Service):
         """Start the driver, then connect to it like any other service."""
         self._driver = Driver(self.settings.aeron_directory(), self.config)
         super().on_start()
-        self.set_state(ServiceState.READY, Reason.NONE, f"driver in {self._driver.directory}")
+        self._tell_ready()
 
     def duty(self, now_ns: int) -> int:
         """Hear the peers; measure the shared memory in use."""
@@ -44,13 +46,32 @@ class DriverService(Service):
             if used > limit:
                 text = f"{used} of {limit} bytes of shared memory in use"
                 self.set_state(ServiceState.DEGRADED, Reason.OVERFLOW, text)
+            else:
+                self._tell_ready()
         return work
+
+    def fault(self) -> str:
+        """Return "" where the driver gives signs of life."""
+        directory = self.settings.aeron_directory()
+        if is_driver_alive(directory, self.settings.aeron.driver_timeout_ms):
+            return ""
+        return f"no media driver is alive in {directory}"
+
+    def samples(self) -> Iterator[Sample]:
+        """Give the driver's life and its shared memory."""
+        yield Sample("driver_active", not self.fault())
+        yield Sample("shared_memory_used_bytes", self.counters["shm_bytes"])
+        yield Sample("shared_memory_limit_bytes", self.config.shared_memory_limit_bytes)
 
     def on_close(self) -> None:
         """Leave the driver as a client, then stop it."""
         super().on_close()
         if self._driver is not None:
             self._driver.close()
+
+    def _tell_ready(self) -> None:
+        directory = self.settings.aeron_directory()
+        self.set_state(ServiceState.READY, Reason.NONE, f"driver in {directory}")
 
 
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> DriverService:

@@ -138,7 +138,7 @@ def _run(plan: "Plan", title: str, json_file: Path | None) -> None:
     raise_on_terminate()
     ensure_warm(print)
     with Launcher(plan) as launcher:
-        configure_logging("mm_launcher", launcher.settings.logs, to_stderr=False)
+        configure_logging("mm_launcher", launcher.settings.logs, to_stdout=False)
         from rich.console import Console
 
         from mm_cli.view import LiveView

@@ -1,12 +1,14 @@
 """The collector: connects to the venue, keeps each symbol's book right, publishes market data."""
 
 import random
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 from mm_runtime.clock import Clock
 from mm_runtime.config import load
+from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import CollectorSettings, RuntimeSettings
 
@@ -58,6 +60,7 @@ class Collector(Service):
     """Agent of mm_collector; see the package's docstring."""
 
     role = Role.MM_COLLECTOR
+    must_be_ready = True
 
     def __init__(
         self, settings: RuntimeSettings, config: CollectorSettings, clock: Clock, seed: int = 0
@@ -114,6 +117,17 @@ class Collector(Service):
         for feed in self._feeds.values():
             feed.on_disconnected("collector stops", now_ns, self._now_ns)
         self._link.close()
+
+    def samples(self) -> Iterator[Sample]:
+        """Give the feed's lag and each book's state and faults."""
+        yield Sample("feed_lag_seconds", self.lag_ns / 1e9)
+        for symbol, feed in list(self._feeds.items()):
+            sync = feed.sync
+            for state in BookState:
+                yield Sample("book_state", state is sync.state, (symbol, state.name.lower()))
+            yield Sample("book_gaps_total", sync.gaps, (symbol,))
+            yield Sample("book_crossings_total", sync.crossings, (symbol,))
+            yield Sample("book_duplicates_total", sync.duplicates, (symbol,))
 
     # the venue's rules for our symbols
 

@@ -1,11 +1,13 @@
 """Pricing: one compiled call a market-data message, one message out where something changed."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from mm_runtime.clock import Clock
 from mm_runtime.config import load
+from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import PricingSettings, RuntimeSettings
 
@@ -49,6 +51,8 @@ class Pricing(Service):
     """Agent of mm_pricing."""
 
     role = Role.MM_PRICING
+    needs_peers = (Role.MM_COLLECTOR,)
+    needs_streams = (Stream.MARKET_DATA,)
 
     def __init__(self, settings: RuntimeSettings, config: PricingSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
@@ -95,6 +99,14 @@ class Pricing(Service):
             self._next_state_ns = now_ns + 100 * _MS
             self._tell_state()
         return work
+
+    def samples(self) -> Iterator[Sample]:
+        """Give what may be said of each instrument's fair value."""
+        for engine in list(self._engines.values()):
+            labels = (str(engine.instrument_id),)
+            flags = int(engine.out.block[0]["flags"])
+            yield Sample("pricing_live", bool(flags & PricingFlag.LIVE), labels)
+            yield Sample("pricing_warm", bool(flags & PricingFlag.WARM), labels)
 
     # inner works
 

@@ -14,6 +14,7 @@ from mm_runtime.agent import CannotStart, run
 from mm_runtime.clock import Clock, SystemClock
 from mm_runtime.config import ConfigError, load
 from mm_runtime.logs import configure_logging
+from mm_runtime.metrics_server import MetricsEndpoint
 from mm_runtime.process import die_with_launcher, sleep_precisely
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings
@@ -43,7 +44,7 @@ def main(role: Role, build: Callable[[Path, RuntimeSettings, Clock], Service]) -
     arguments = parser.parse_args()
     try:
         settings = load("runtime", RuntimeSettings, arguments.config_dir)
-        configure_logging(name, settings.logs, to_stderr=not arguments.quiet)
+        configure_logging(name, settings.logs, to_stdout=not arguments.quiet)
         sys.exit(_run(role, lambda: build(arguments.config_dir, settings, SystemClock()), settings))
     except (CannotStart, ConfigError) as error:
         logging.getLogger(name).error("cannot start: %s", error)
@@ -56,11 +57,13 @@ def _run(role: Role, build: Callable[[], Service], settings: RuntimeSettings) ->
     stopping = _on_stop_signals()
     die_with_launcher()
     sleep_precisely()
+    endpoint = MetricsEndpoint(settings.metrics)
     log.info("starting, pid %d", os.getpid())
     while not stopping:
         if role is not Role.AERONMD:  # which brings its own driver
             _await_driver(settings, stopping, log)
         service = build()
+        endpoint.show(service)
         gc.collect()
         gc.freeze()  # what start-up made stays: do not scan it again and again
         try:

@@ -4,11 +4,12 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mm_runtime.clock import Clock
+from mm_runtime.metrics_table import Sample
 from mm_runtime.settings import RuntimeSettings
 from mm_runtime.transport import DriverLost, Publisher, Subscriber, Transport
 from mmquant.codes import BookState, Reason, RequestKind, Role, ServiceState, Stream, Template
@@ -35,9 +36,23 @@ class Service(ABC):
 
     A subclass opens its streams in `start`, does its work in `duty` and releases what it
     holds in `stop`. It counts what happens in `counters`, which travel with the heartbeat.
+
+    Attributes
+    ----------
+    needs_peers, needs_streams
+        Without whose heartbeats and on which silent streams the service is unhealthy. A peer
+        that is started later than the service does not belong here.
+    must_be_ready
+        Whether the service is unhealthy where it is not READY for longer than the grace.
+    turns, longest_turn_ns
+        Turns of the loop, and the longest time from one to the next; who reads the latter
+        sets it to 0 again.
     """
 
     role: Role
+    needs_peers: tuple[Role, ...] = ()
+    needs_streams: tuple[Stream, ...] = ()
+    must_be_ready = False
 
     def __init__(
         self,
@@ -52,12 +67,20 @@ class Service(ABC):
         self.peers: dict[Role, Peer] = {}
         self.state = ServiceState.STARTING
         self.reason = Reason.STARTING
+        self.text = ""
+        self.state_since_ns = clock.now_ns()
+        self.was_ready_ns = 0  # when the service was last READY and is no more; 0: never
+        self.state_changes: Counter[tuple[ServiceState, Reason]] = Counter()
+        self.turns = 0
+        self.longest_turn_ns = 0
+        self._turn_ns = 0
         self.lag_ns = 0
         self.inbox = Inbox()
         self._connect = connect
         self._bus: Transport | None = None
         self._publishers: dict[Stream, Publisher] = {}
         self._subscribers: list[Subscriber] = []
+        self._by_stream: dict[Stream, Subscriber] = {}
         self._paced: list[Subscriber] = []
         self.waits = settings.aeron.when_blocked == "wait"
         self._heartbeat = MessageBuffer(Template.HEARTBEAT, (_MAX_COUNTERS,))
@@ -79,6 +102,17 @@ class Service(ABC):
 
     def stop(self) -> None:  # noqa: B027 - nor to release
         """Release what `start` acquired."""
+
+    def fault(self) -> str:
+        """Return what is wrong with the service itself, "" where nothing is.
+
+        Called from another thread, like `samples`: both only read.
+        """
+        return ""
+
+    def samples(self) -> Iterator[Sample]:
+        """Give the metrics that only this service has; see `metrics_table`."""
+        yield from ()
 
     # what a subclass uses
 
@@ -105,6 +139,7 @@ class Service(ABC):
         """
         subscriber = self._transport().subscriber(stream, self.inbox, handlers)
         (self._paced if paced else self._subscribers).append(subscriber)
+        self._by_stream[stream] = subscriber
 
     def poll(self, blocked: bool = False) -> int:
         """Poll every subscription once; return the number of messages handled."""
@@ -133,9 +168,14 @@ class Service(ABC):
 
     def set_state(self, state: ServiceState, reason: Reason, text: str = "") -> None:
         """Publish and log a change of this service's state; no change, no message."""
+        self.text = text
         if (state, reason) == (self.state, self.reason):
             return
-        self.state, self.reason = state, reason
+        now_ns = self.clock.now_ns()
+        if self.state is ServiceState.READY:
+            self.was_ready_ns = now_ns
+        self.state, self.reason, self.state_since_ns = state, reason, now_ns
+        self.state_changes[state, reason] += 1
         level = logging.INFO if state is ServiceState.READY else logging.WARNING
         self.log.log(level, "%s: %s %s", state.name, reason.name, text)
         self._publish_state(0, 0, state, reason, text)
@@ -148,6 +188,16 @@ class Service(ABC):
         level = logging.INFO if state is not BookState.GAP else logging.WARNING
         self.log.log(level, "book %d %s: %s %s", instrument_id, state.name, reason.name, text)
         self._publish_state(instrument_id, epoch, state, reason, text)
+
+    # what the watching thread reads
+
+    def subscribers(self) -> dict[Stream, Subscriber]:
+        """Return the subscriptions by stream."""
+        return dict(self._by_stream)
+
+    def publishers(self) -> dict[Stream, Publisher]:
+        """Return the publications by stream."""
+        return dict(self._publishers)
 
     # the agent
 
@@ -165,6 +215,10 @@ class Service(ABC):
         bus = self._transport()
         bus.check()
         now_ns = self.clock.now_ns()
+        if self.turns and now_ns - self._turn_ns > self.longest_turn_ns:
+            self.longest_turn_ns = now_ns - self._turn_ns
+        self._turn_ns = now_ns
+        self.turns += 1
         work = 0
         for publisher in self._publishers.values():
             if publisher.blocked:

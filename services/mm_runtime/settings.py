@@ -20,10 +20,12 @@ __all__ = [
     "DepthSettings",
     "EndpointSettings",
     "FeeSettings",
+    "HealthSettings",
     "HeartbeatSettings",
     "IdleSettings",
     "LedgerSettings",
     "LogSettings",
+    "MetricsSettings",
     "PricingSettings",
     "PublishSettings",
     "RuntimeSettings",
@@ -97,6 +99,7 @@ class LogSettings(Settings, frozen=True):
 
     directory: Text = "logs"
     keep_files: Annotated[int, Meta(ge=1, le=100_000)] = 48
+    max_megabytes: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
     level: Literal["debug", "info", "warning", "error"] = "info"
     json: bool = False
 
@@ -108,6 +111,22 @@ class IdleSettings(Settings, frozen=True):
     max_park_us: Annotated[int, Meta(ge=1, le=1_000_000)] = 50
 
 
+class MetricsSettings(Settings, frozen=True):
+    """The HTTP server of every service, /metrics and /health (runtime.toml, [metrics])."""
+
+    enabled: bool = True
+    host: Text = "127.0.0.1"
+    base_port: Annotated[int, Meta(ge=1_024, le=65_000)] = 9_810
+
+
+class HealthSettings(Settings, frozen=True):
+    """When a service counts as unhealthy (runtime.toml, [health])."""
+
+    turn_timeout_ms: TimeoutMs = 1_000
+    input_timeout_ms: TimeoutMs = 5_000
+    grace_ms: TimeoutMs = 30_000
+
+
 class RuntimeSettings(Settings, frozen=True):
     """What all services share: config/runtime.toml."""
 
@@ -116,6 +135,8 @@ class RuntimeSettings(Settings, frozen=True):
     heartbeats: HeartbeatSettings = HeartbeatSettings()
     logs: LogSettings = LogSettings()
     idle: IdleSettings = IdleSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    health: HealthSettings = HealthSettings()
 
     def aeron_directory(self) -> Path:
         """Return the media driver's directory; by default one a user, in shared memory."""

@@ -62,6 +62,11 @@ class Publisher:
         """Whether earlier messages still wait for the stream."""
         return bool(self._queue)
 
+    @property
+    def queued(self) -> int:
+        """How many messages wait for the stream."""
+        return len(self._queue)
+
     def next_seq(self) -> int:
         """Return the sequence number of the next message and take it."""
         self.seq += 1

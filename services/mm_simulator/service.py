@@ -1,11 +1,13 @@
 """Simulator: quotes become orders, the live market fills them, a ledger keeps everything."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mm_runtime.clock import Clock
 from mm_runtime.config import load
+from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, SimulatorSettings
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ from mmquant.kernels.simulator import (
     simulator_on_trade,
     simulator_position,
 )
-from mmquant.records import INSTRUMENT, LEVEL
+from mmquant.records import INSTRUMENT, LEVEL, POSITION
 from mmquant.simulator import simulator_params, simulator_state
 from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
 from mmquant.wire import Inbox, MessageBuffer
@@ -39,6 +41,8 @@ from mmquant.wire import Inbox, MessageBuffer
 __all__ = ["Simulator", "build", "warm_up"]
 
 _MS = 1_000_000
+_E8 = 1e8
+_MICRO = 1e6
 _QUEUED_FILLS = 65_536
 _POSITION_INTERVAL_NS = 1_000 * _MS
 _REQUEST_INTERVAL_NS = 200 * _MS
@@ -117,6 +121,8 @@ class Simulator(Service):
     """Agent of mm_simulator."""
 
     role = Role.MM_SIMULATOR
+    needs_peers = (Role.MM_COLLECTOR, Role.MM_STRATEGY)
+    needs_streams = (Stream.MARKET_DATA, Stream.QUOTES)
 
     def __init__(self, settings: RuntimeSettings, config: SimulatorSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
@@ -167,6 +173,11 @@ class Simulator(Service):
                 self._settle(desk, self.clock.now_ns())
         finally:
             self._ledger.close()
+
+    def samples(self) -> Iterator[Sample]:
+        """Give position, profit and orders of each instrument."""
+        for desk in list(self._desks.values()):
+            yield from _desk_samples(desk)
 
     # messages in
 
@@ -357,6 +368,25 @@ class Simulator(Service):
             self.set_state(ServiceState.DEGRADED, Reason.STRATEGY_SILENT, "no live strategy")
         else:
             self.set_state(ServiceState.READY, Reason.NONE, "matching")
+
+
+def _desk_samples(desk: _Desk) -> Iterator[Sample]:
+    told = np.zeros(1, POSITION)
+    simulator_position(desk.sim, desk.account, desk.now_ns, told)
+    instrument, position = desk.instrument[0], told[0]
+    tick, lot = (float(instrument[name]) / _E8 for name in ("tick_size_e8", "lot_size_e8"))
+    labels = (instrument["symbol"].decode(),)
+    yield Sample("position", int(position["position_lots"]) * lot, labels)
+    yield Sample("position_price", float(position["average_price_ticks"]) * tick, labels)
+    yield Sample("mark_price", int(position["mark_half_ticks"]) / 2 * tick, labels)
+    for part in ("spread", "adverse_selection", "inventory"):
+        amount = int(position[f"{part}_half_tick_lots"]) / 2 * tick * lot
+        yield Sample("profit", amount, (*labels, part))
+    fees = int(position["fees_micro_tick_lots"]) / _MICRO * tick * lot
+    yield Sample("profit", -fees, (*labels, "fees"))
+    yield Sample("open_orders", int(position["open_orders"]), labels)
+    yield Sample("orders_placed_total", int(position["orders"]), labels)
+    yield Sample("fills_total", int(position["fills"]), labels)
 
 
 def warm_up() -> None:

@@ -1,19 +1,22 @@
 """Strategy: one compiled decision a pricing message; every change of mind is published."""
 
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 from mm_runtime.clock import Clock
 from mm_runtime.config import ConfigError, load
+from mm_runtime.metrics_latency import QuoteLatency
+from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, StrategySettings
 
 from mmquant.codes import Reason, Role, ServiceState, Stream, Template
 from mmquant.kernels.quoting import strategy_step
 from mmquant.quoting import strategy_params
-from mmquant.records import INSTRUMENT, LEVEL, PRICING
+from mmquant.records import INSTRUMENT, LEVEL, PRICING, QUOTES
 from mmquant.risk import explain
 from mmquant.state import MAX_LEVELS, STRATEGY_PARAMS, STRATEGY_STATE
 from mmquant.wire import MessageBuffer
@@ -50,12 +53,16 @@ class _Desk:
         self.position_seq = 0
         self.position_known = False
         self.published_ns = 0
+        first = QUOTES.fields["frame_ns"][1] // 8  # type: ignore[index]
+        self.stamps_ns = self.out.block.view(np.int64)[first:]  # the six of a quote's way
 
 
 class Strategy(Service):
     """Agent of mm_strategy."""
 
     role = Role.MM_STRATEGY
+    needs_peers = (Role.MM_PRICING,)
+    needs_streams = (Stream.PRICING,)
 
     def __init__(self, settings: RuntimeSettings, config: StrategySettings, clock: Clock) -> None:
         super().__init__(settings, clock)
@@ -63,6 +70,7 @@ class Strategy(Service):
         self._desks: dict[int, _Desk] = {}
         self._pricing_ok = False
         self._simulator_ok = False
+        self._latency = QuoteLatency()
 
     def start(self) -> None:
         """Open the streams; positions and instruments are handled before prices."""
@@ -86,6 +94,7 @@ class Strategy(Service):
             due = now_ns - desk.published_ns >= interval_ns
             if changed or due:
                 self._decide(desk, now_ns, from_frame=False, publish=due)
+                self._latency.fold()
         if not self._desks:
             self.set_state(ServiceState.DEGRADED, self._why_no_desk(), "no prices yet")
         return work
@@ -94,6 +103,13 @@ class Strategy(Service):
         """Pull every quote."""
         for desk in self._desks.values():
             self._pull(desk, Reason.STOPPING)
+
+    def samples(self) -> Iterator[Sample]:
+        """Give the quotes that are wanted, what they were made of, and how long they took."""
+        for hop, buckets in self._latency.buckets().items():
+            yield Sample("quote_latency_seconds", buckets, (hop,))
+        for desk in list(self._desks.values()):
+            yield from _desk_samples(desk)
 
     # inner works
 
@@ -148,6 +164,8 @@ class Strategy(Service):
         block["received_ns"], block["sent_ns"] = received_ns, time.time_ns()
         desk.published_ns = received_ns
         self._out.offer(desk.out)
+        if from_frame:
+            self._latency.note(desk.stamps_ns)
         self.counters["quotes"] += 1
         reason = Reason(int(block["reason"]))
         if reason is Reason.NONE:
@@ -188,6 +206,26 @@ class Strategy(Service):
 
     def _why_no_desk(self) -> Reason:
         return Reason.NO_MARKET_DATA if self._pricing_ok else Reason.UPSTREAM_SILENT
+
+
+def _desk_samples(desk: _Desk) -> Iterator[Sample]:
+    instrument, quotes = desk.instrument[0], desk.out.block[0]
+    symbol = instrument["symbol"].decode()
+    if not symbol:  # not announced yet
+        return
+    tick = float(instrument["tick_size_e8"]) / _E8
+    yield Sample("quoting", bool((desk.levels["qty_lots"] > 0).any()), (symbol,))
+    for side, start in (("bid", 0), ("ask", MAX_LEVELS)):
+        rows = desk.levels[start : start + MAX_LEVELS]
+        wanted = rows[rows["qty_lots"] > 0]
+        yield Sample("quoted_levels", len(wanted), (symbol, side))
+        if len(wanted):
+            yield Sample("quote_price", float(wanted[0]["price_ticks"]) * tick, (symbol, side))
+    if quotes["fair_value_ticks"]:
+        yield Sample("fair_value", float(quotes["fair_value_ticks"]) * tick, (symbol,))
+        yield Sample("reservation_price", float(quotes["reservation_ticks"]) * tick, (symbol,))
+        volatility = float(quotes["volatility_ticks_per_sqrt_s"]) * tick
+        yield Sample("volatility_per_sqrt_second", volatility, (symbol,))
 
 
 def warm_up() -> None:
