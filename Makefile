@@ -2,7 +2,7 @@
 MM = .venv/bin/mm
 PYTHON_IN_VENV = .venv/bin/python
 
-.PHONY: help demo test check test-compiled test-boundscheck test-interpreted bench lock clean
+.PHONY: help demo test check test-compiled test-boundscheck test-interpreted compose-test bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ test-boundscheck: ## the kernels' tests with array bounds checked
 
 test-interpreted: ## the kernels' tests as plain Python
 	NUMBA_DISABLE_JIT=1 $(PYTHON_IN_VENV) -m pytest -m kernels
+
+compose-test: ## the containers on a real engine: up, killed, paused, gone
+	@tools/set-up requirements-dev.lock
+	$(PYTHON_IN_VENV) -m pytest -m compose -s tests/test_compose.py
 
 bench: ## figures against peers, as ratios inside one run
 	@tools/set-up requirements-dev.lock

@@ -1,0 +1,259 @@
+"""The containers on a real engine: up, healthy, quoting, killed, paused, edited, and gone."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.compose
+
+ROOT = Path(__file__).parents[1]
+PROJECT = "mmquant-test"
+SERVICES = ("aeronmd", "mm_venue", "mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
+PROMETHEUS = "http://127.0.0.1:19090"
+FILLS = (
+    "import sqlite3; d = sqlite3.connect('file:/var/lib/mmquant/offline/ledger.sqlite?mode=ro',"
+    " uri=True); print(*d.execute('SELECT COUNT(*), COALESCE(SUM(side * qty_lots), 0) FROM fills')"
+    ".fetchone())"
+)
+PATIENCE_S = 60.0  # how long something may take before it counts as never
+
+
+def run(*command: str, timeout: float = 600) -> str:
+    ran = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert ran.returncode == 0, f"{' '.join(command)}: {ran.stdout}{ran.stderr}"
+    return ran.stdout
+
+
+def compose(*arguments: str, timeout: float = 600) -> str:
+    return run("docker", "compose", *arguments, timeout=timeout)
+
+
+def container(service: str) -> str:
+    return f"{PROJECT}-{service}-1"
+
+
+def inspect(service: str, template: str) -> str:
+    return run("docker", "inspect", "-f", template, container(service)).strip()
+
+
+def wait_until(what, is_done, patience_s=PATIENCE_S):
+    deadline = time.monotonic() + patience_s
+    while not (answer := is_done()):
+        assert time.monotonic() < deadline, f"{what}: not within {patience_s:g} s"
+        time.sleep(0.05)
+    return answer
+
+
+class Probe:
+    """What the streams carried, as a container on the same shared memory heard it."""
+
+    def __init__(self) -> None:
+        script = (ROOT / "tests" / "compose_probe.py").open()
+        volumes = ["-v", f"{PROJECT}_aeron:/dev/shm/aeron"]
+        self._process = subprocess.Popen(
+            [
+                *("docker", "run", "-i", "--rm", "--name", f"{PROJECT}-probe", *volumes),
+                *(os.environ["MMQUANT_IMAGE"], "python3", "-"),
+            ],
+            stdin=script,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.messages: list[dict] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self.messages.append(json.loads(line))
+
+    def since(self, at_ns: int, kind: str) -> list[dict]:
+        return [m for m in self.messages if m["kind"] == kind and m["at_ns"] > at_ns]
+
+    def quoting_at_ns(self, since_ns: int) -> int:
+        """Return when quotes first stood after `since_ns`, 0 if they have not yet."""
+        return next((m["at_ns"] for m in self.since(since_ns, "quotes") if any(m["levels"])), 0)
+
+    def position(self) -> tuple[int, int]:
+        newest = self.since(0, "position")[-1]
+        return newest["fills"], newest["lots"]
+
+    def close(self) -> None:
+        subprocess.run(["docker", "kill", f"{PROJECT}-probe"], capture_output=True, check=False)
+        self._process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Return the settings of the containers: quotes that fill quickly, so that there is a position."""
+    folder = tmp_path_factory.mktemp("config")
+    shutil.copytree(ROOT / "config", folder, dirs_exist_ok=True)
+    edit(folder / "strategy.toml", "volatility_multiple", "0.1")
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    folder.parent.chmod(0o755)
+    folder.parent.parent.chmod(0o755)
+    return folder
+
+
+def edit(path: Path, key: str, value: str) -> None:
+    text, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", path.read_text())
+    assert count == 1, f"{key} in {path}"
+    path.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def probe(config):
+    """Bring the system up, offline, and put an ear on its streams."""
+    environment = {
+        "COMPOSE_PROJECT_NAME": PROJECT,
+        "COMPOSE_PROFILES": "offline",
+        "MMQUANT_IMAGE": "mmquant:test",
+        "MM_CONFIG": str(config),
+    }
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        compose("down", "--volumes")
+        compose("build", "aeronmd")
+        compose("up", "--detach", timeout=120)
+        probe = Probe()
+        yield probe
+        probe.close()
+    finally:
+        with contextlib.suppress(AssertionError):
+            compose("down", "--volumes")
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def test_up_is_healthy_in_the_order_of_the_data(probe):
+    wait_until("all healthy", lambda: statuses() == dict.fromkeys(SERVICES, "healthy"))
+    order = [*SERVICES[:1], *SERVICES[1:]]
+    started = [inspect(name, "{{.State.StartedAt}}") for name in order]
+    assert started == sorted(started)
+
+
+def statuses() -> dict[str, str]:
+    rows = [json.loads(line) for line in compose("ps", "--format", "json").splitlines()]
+    return {row["Service"]: row["Health"] for row in rows}
+
+
+def test_quotes_and_fills_flow(probe):
+    wait_until("quotes", lambda: probe.quoting_at_ns(0))
+    wait_until("two fills", lambda: probe.since(0, "position") and probe.position()[0] >= 2)
+
+
+def test_each_container_has_no_more_rights_than_it_needs(probe):
+    template = (
+        "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} "
+        "{{.Config.User}} {{gt .HostConfig.Memory 0}} {{gt .HostConfig.NanoCpus 0}}"
+    )
+    for service in SERVICES:
+        expected = "true [ALL] [no-new-privileges:true] 10001:10001 true true"
+        assert inspect(service, template) == expected
+        processes = run("docker", "exec", container(service), "cat", "/proc/1/cmdline")
+        assert processes.startswith("tini\0")
+
+
+def test_logs_are_named_by_the_hour_and_followed(probe):
+    names = run("docker", "exec", container("mm_strategy"), "ls", "/var/log/mmquant").split()
+    for service in (name for name in SERVICES if name != "mm_venue"):
+        assert any(re.fullmatch(rf"{service}\.log\.\d{{4}}-\d\d-\d\d-\d\d", n) for n in names)
+        assert "READY" in compose("logs", service)
+
+
+def test_the_shared_memory_has_headroom(probe):
+    used, size = (
+        int(word)
+        for word in run(
+            "docker", "exec", container("aeronmd"), "sh", "-c",
+            "df -B1 --output=used,size /dev/shm/aeron | tail -1",
+        ).split()
+    )  # fmt: skip
+    assert size == 512 * 2**20
+    assert used < size / 2
+
+
+FAULTS = [(how, name) for how in ("kill", "restart", "pause") for name in SERVICES]
+
+
+@pytest.mark.parametrize(("how", "name"), FAULTS)
+def test_the_system_quotes_again_after(probe, how, name):
+    wait_until("quoting before it", lambda: probe.quoting_at_ns(time.time_ns() - 2_000_000_000))
+    fills_before = probe.position()[0]
+    began_ns = time.time_ns()
+    returned_ns = strike(how, name)
+    # Not the quotes of before it, which may still have been on their way.
+    quoting_ns = wait_until("quoting", lambda: probe.quoting_at_ns(returned_ns))
+    wait_until("its position", lambda: probe.since(quoting_ns, "position"))
+    print(f"{how} {name}: quoting {(quoting_ns - returned_ns) / 1e9:.1f} s after its return")
+    if name not in ("aeronmd", "mm_strategy"):  # else nobody is there who could say so
+        pulled = [m for m in probe.since(began_ns, "quotes") if not any(m["levels"])]
+        assert pulled
+        assert {m["reason"] for m in pulled} - {"NONE"}
+    # A fill may come between the two looks: they must agree sooner or later.
+    wait_until("the ledger's position", lambda: ledger() == probe.position())
+    assert probe.position()[0] >= fills_before
+
+
+def strike(how: str, name: str) -> int:
+    """Do it, and return when the container was back, in nanoseconds."""
+    if how == "restart":
+        began = time.monotonic()
+        compose("restart", name)
+        assert time.monotonic() - began < 10  # it ends within its grace, and is not killed
+    elif how == "pause":
+        compose("pause", name)
+        time.sleep(10)
+        compose("unpause", name)
+    else:
+        restarts = inspect(name, "{{.RestartCount}}")
+        os.kill(int(inspect(name, "{{.State.Pid}}")), signal.SIGKILL)
+        wait_until("its restart", lambda: inspect(name, "{{.RestartCount}}") != restarts)
+    return time.time_ns()
+
+
+def ledger() -> tuple[int, int]:
+    count, lots = run("docker", "exec", container("mm_simulator"), "python3", "-c", FILLS).split()
+    return int(count), int(lots)
+
+
+def test_a_restart_takes_an_edited_setting(probe, config):
+    edit(config / "strategy.toml", "levels", "2")
+    compose("restart", "mm_strategy")
+    since_ns = time.time_ns()
+    wait_until("quoting", lambda: probe.quoting_at_ns(since_ns))
+    quoted = [m["levels"] for m in probe.since(since_ns, "quotes") if any(m["levels"])]
+    assert max(max(levels) for levels in quoted) == 2
+
+
+def test_down_and_up_again_resume_the_ledger(probe):
+    probe.close()
+    began = time.monotonic()
+    compose("stop")
+    assert time.monotonic() - began < 15
+    compose("down")
+    compose("up", "--detach", timeout=120)
+    fills, _lots = ledger()
+    assert fills >= 2
+    again = Probe()
+    wait_until("its position", lambda: again.since(0, "position"))
+    assert again.position()[0] >= fills
+    again.close()
+
+
+def test_down_leaves_nothing(probe):
+    compose("down", "--volumes")
+    for kind in ("container", "volume", "network"):
+        assert not run("docker", kind, "ls", "-q", "--filter", f"name={PROJECT}").strip()
