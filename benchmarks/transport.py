@@ -1,5 +1,7 @@
 """What the way costs: Aeron over shared memory against UDP, on loopback and over a veth pair.
 
+"spy" is shared memory between two services of one machine where several machines are configured.
+
     python -m benchmarks.transport
 
 One run measures all ways in turn, several times over, and prints the best throughput and the
@@ -17,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +37,12 @@ HOSTS = ("10.78.0.1", "10.78.0.2")
 ROUND_TRIPS = 2_000
 PATIENCE_S = 30.0
 _LEVELS_A_SIDE = 50  # of a usual book delta
-_MESSAGES = {"64 bytes": 50_000, "book delta": 20_000}
+_MESSAGES = {"request": 50_000, "book delta": 20_000}
 
 
 def make_message(kind: str) -> MessageBuffer:
-    """Return a message of 64 bytes (a request), or a book delta of 50 levels a side."""
-    if kind == "64 bytes":
+    """Return a request (its frame is that of any 33 to 64 bytes), or a delta of 50 levels a side."""
+    if kind == "request":
         return MessageBuffer(Template.REQUEST)
     message = MessageBuffer(Template.BOOK_DELTA, (_LEVELS_A_SIDE, _LEVELS_A_SIDE))
     for side in (0, 1):
@@ -84,7 +87,7 @@ class Bench:
         self._answers: Subscriber = self.transport.subscriber(
             Stream.QUOTES, self._inbox, {Template.REQUEST: self._on_answer}
         )
-        self._await(lambda: self._is_answered(make_message("64 bytes"), 1), 0.1)
+        self._await(lambda: self._is_answered(make_message("request"), 1), 0.1)
 
     def throughput(self, kind: str) -> float:
         """Return messages a second, from the first offer to the answer to the last."""
@@ -100,7 +103,7 @@ class Bench:
 
     def round_trip_us(self) -> float:
         """Return the median time from an offer to its answer."""
-        message, times = make_message("64 bytes"), np.zeros(ROUND_TRIPS)
+        message, times = make_message("request"), np.zeros(ROUND_TRIPS)
         for i in range(ROUND_TRIPS):
             message.words[1], message.words[2] = i + 1, 1
             start_s = time.perf_counter()
@@ -149,6 +152,15 @@ def run_driver(settings: RuntimeSettings) -> None:
 ROLES = {"driver": run_driver, "echo": run_echo, "near": run_near}
 
 
+@dataclass(frozen=True)
+class Way:
+    """Where near end and echo are: their machines by index, and how to enter their namespaces."""
+
+    machines: tuple[str, ...]
+    places: tuple[int, int]
+    enters: list[list[str]] = field(default_factory=lambda: [[], []])
+
+
 def command(role: str, enter: list[str]) -> list[str]:
     """Return the command of one of this benchmark's processes."""
     return [*enter, sys.executable, "-m", "benchmarks.transport", "--role", role]
@@ -176,19 +188,19 @@ def running(role: str, enter: list[str], environment: dict[str, str]) -> Iterato
             process.wait(5)
 
 
-def measure(machines: list[str], enters: list[list[str]]) -> dict[str, float]:
-    """Return the figures of one way: no machines for aeron:ipc, else one driver for each."""
+def measure(way: Way) -> dict[str, float]:
+    """Return the figures of one way."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))
-        ends = []
-        for i, enter in enumerate(enters):
-            environment = {"MM_RUNTIME__AERON__DIRECTORY": f"{folder}/{i if machines else 0}"}
-            if machines:
-                environment["MM_RUNTIME__AERON__MACHINES"] = json.dumps(machines)
-                environment["MM_RUNTIME__AERON__MACHINE"] = machines[i]
+        ends: list[tuple[list[str], dict[str, str]]] = []
+        for enter, place in zip(way.enters, way.places, strict=True):
+            environment = {"MM_RUNTIME__AERON__DIRECTORY": f"{folder}/{place}"}
+            if way.machines:
+                environment["MM_RUNTIME__AERON__MACHINES"] = json.dumps(way.machines)
+                environment["MM_RUNTIME__AERON__MACHINE"] = way.machines[place]
+            if place == len(ends):  # the first there
+                stack.enter_context(running("driver", enter, environment))
             ends.append((enter, environment))
-            if machines or i == 0:
-                stack.enter_context(running("driver", *ends[i]))
         stack.enter_context(running("echo", *ends[1]))
         done = subprocess.run(
             command("near", ends[0][0]),
@@ -228,21 +240,22 @@ def main() -> None:
     if arguments.role:
         ROLES[arguments.role](load("runtime", RuntimeSettings, ROOT / "config"))
         return
-    here: list[list[str]] = [[], []]
-    ways = {"ipc": ([], here), "udp loopback": (["127.0.0.1:47410", "127.0.0.1:47420"], here)}
+    local = ("127.0.0.1:47410", "127.0.0.1:47420")
+    ways = {"ipc": Way((), (0, 0)), "spy": Way(local, (0, 0)), "udp loopback": Way(local, (0, 1))}
     with ExitStack() as stack:
         if os.geteuid() == 0 and shutil.which("ip"):
             enters = stack.enter_context(veth_pair())
-            ways["udp veth"] = ([f"{host}:40100" for host in HOSTS], enters)
+            machines = (f"{HOSTS[0]}:40100", f"{HOSTS[1]}:40100")
+            ways["udp veth"] = Way(machines, (0, 1), enters)
         else:
             print("no root or no `ip`: the veth pair is left out")
-        rounds = [{w: measure(*ways[w]) for w in ways} for _ in range(arguments.repeats)]
+        rounds = [{w: measure(ways[w]) for w in ways} for _ in range(arguments.repeats)]
     show(rounds)
 
 
 def show(rounds: list[dict[str, dict[str, float]]]) -> None:
     """Print the best throughput, the least median round trip, and the ratios to ipc."""
-    print(f"{'':14}{'64 B msg/s':>14}{'delta msg/s':>14}{'round trip us':>15}   ratios to ipc")
+    print(f"{'':14}{'request msg/s':>14}{'delta msg/s':>14}{'round trip us':>15}   ratios to ipc")
     base = np.zeros(3)
     for way in rounds[0]:
         rows = [[each[way][kind] for kind in (*_MESSAGES, "round trip us")] for each in rounds]
