@@ -1,5 +1,6 @@
 """Publishers and subscribers over a real media driver."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mm_runtime.channels import publication_channel, subscription_channels
+from mm_runtime.config import ConfigError, load
 from mm_runtime.driver import DirectoryInUse, Driver, is_directory_in_use
 from mm_runtime.settings import AeronmdSettings, AeronSettings, RuntimeSettings, TermSettings
 from mm_runtime.transport import DriverLost, Transport, shared_memory_bytes
@@ -178,3 +181,108 @@ def test_a_lost_driver_is_noticed(settings, driver):
     with pytest.raises(DriverLost):
         wait()
     transport.close()
+
+
+MACHINES = ("127.0.0.1:47310", "127.0.0.1:47320", "127.0.0.1:47330")
+
+
+@pytest.fixture
+def cluster():
+    """Three machines on loopback, each with a driver of its own and two clients."""
+    drivers, clients = [], []
+    for i, machine in enumerate(MACHINES):
+        directory = f"/dev/shm/mmquant-test-{os.getpid()}-{i}"
+        aeron = AeronSettings(directory=directory, machines=MACHINES, machine=machine)
+        settings = RuntimeSettings(aeron=aeron)
+        drivers.append(Driver(settings.aeron_directory(), AeronmdSettings()))
+        clients.append((Transport(settings), Transport(settings)))
+    yield clients
+    for pair in clients:
+        for client in pair:
+            client.close()
+    for driver in drivers:
+        driver.close()
+
+
+def test_over_three_machines_everybody_hears_everything_once(cluster):
+    message = MessageBuffer(Template.BOOK_SNAPSHOT, (1_000, 1_000))
+    message.set_group(0, np.ones(1_000, LEVEL))  # longer than a datagram
+    message.set_group(1, np.ones(1_000, LEVEL))
+    publishers = [t.publisher(Stream.STATE, queue_limit=0) for pair in cluster for t in pair]
+    heard = [[] for _ in publishers]
+    subscribers = []
+    for transport, seen in zip((t for pair in cluster for t in pair), heard, strict=True):
+        inbox = Inbox()
+        handlers = {Template.BOOK_SNAPSHOT: lambda i=inbox, s=seen: s.append(tuple(i.words[1:3]))}
+        subscribers.append(transport.subscriber(Stream.STATE, inbox, handlers))
+    time.sleep(1.5)  # a subscription asks for what is published at its start and each second
+    sent = []
+    for seq in range(1, 21):
+        for i, publisher in enumerate(publishers):
+            message.words[1], message.words[2] = seq, i
+            assert publisher.offer(message)
+            sent.append((seq, i))
+        for subscriber in subscribers:
+            drain(subscriber, idle_turns=20)
+    assert all(publisher.unheard == 0 for publisher in publishers)
+    assert [sorted(seen) for seen in heard] == [sorted(sent)] * len(heard)
+
+
+def test_a_machine_alone_is_not_held_up_by_the_missing_ones(cluster):
+    transport, other = cluster[0]
+    publisher = transport.publisher(Stream.TRADES, queue_limit=0)
+    inbox, seen = Inbox(), []
+    handlers = {Template.TRADE: lambda: seen.append(int(inbox.words[1]))}
+    subscriber = other.subscriber(Stream.TRADES, inbox, handlers)
+    message = MessageBuffer(Template.TRADE)
+    deadline = time.monotonic() + 20
+    count = 150_000  # more than all of the stream's buffers hold
+    while len(seen) < count:
+        assert time.monotonic() < deadline
+        if publisher.seq < count and not trade(publisher, message):
+            publisher.seq -= 1
+        if publisher.seq % 100 == 0 or publisher.seq == count:
+            subscriber.poll(1_000)
+    assert seen == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ({"machines": ["10.0.0.1:40100"]}, "machines: must name every machine, or none"),
+        ({"machine": "10.0.0.1:40100"}, "machine: must be this machine's entry of machines"),
+        (
+            {"machines": ["a:40100", "b:40100"], "machine": "c:40100"},
+            "machine: must be this machine's entry of machines (['a:40100', 'b:40100']), got 'c",
+        ),
+        (
+            {"machines": ["a:40100", "b:40100"], "machine": "a:40100", "channel": "aeron:udp?x=y"},
+            "channel: must stay 'aeron:ipc' where machines are named, got 'aeron:udp?x=y'",
+        ),
+        (
+            {"machines": ["a:40100", "a:40102"], "machine": "a:40100"},
+            "machines: must differ, on one host by more than 2 ports, got 'a:40100' and 'a:40102'",
+        ),
+        (
+            {"machines": ["a:40100", "a:40100"], "machine": "a:40100"},
+            "machines: must differ",
+        ),
+        (
+            {"machines": ["a:40100", "b:80"], "machine": "a:40100"},
+            "machines: ports must be >= 1024 and <= 65533, got 'b:80'",
+        ),
+        ({"machines": ["a", "b:40100"]}, "got 'a'"),
+    ],
+)
+def test_machines_that_cannot_hear_each_other_are_refused(tmp_path, rows, complaint):
+    lines = [f"{key} = {json.dumps(value)}" for key, value in rows.items()]
+    (tmp_path / "runtime.toml").write_text("\n".join(["[aeron]", *lines]))
+    with pytest.raises(ConfigError) as caught:
+        load("runtime", RuntimeSettings, tmp_path, {})
+    assert complaint in str(caught.value)
+
+
+def test_the_default_is_one_machine_and_one_channel():
+    settings = AeronSettings()
+    assert subscription_channels(settings) == ["aeron:ipc"]
+    assert publication_channel(settings, 65_536, "x") == "aeron:ipc?term-length=65536|alias=x"

@@ -40,10 +40,13 @@ _MIN_TERM_BYTES = 64 * 1024
 _MAX_TERM_BYTES = 1024 * 1024 * 1024
 _MAX_SYMBOL_BYTES = 24  # the field of the instrument message
 _DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+_MACHINE = r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"
+_MIN_PORT, _MAX_PORT = 1_024, 65_535
 _USDM_SNAPSHOT_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 
 Text = Annotated[str, Meta(min_length=1)]
 TermBytes = Annotated[int, Meta(ge=_MIN_TERM_BYTES, le=_MAX_TERM_BYTES)]
+Machine = Annotated[str, Meta(pattern=_MACHINE)]
 TimeoutMs = Annotated[int, Meta(ge=100, le=600_000)]
 HalfLifeS = Annotated[float, Meta(ge=0.01, le=86_400)]
 LatencyMs = Annotated[float, Meta(ge=0, le=60_000)]
@@ -74,9 +77,47 @@ class AeronSettings(Settings, frozen=True):
 
     directory: str = ""
     channel: Annotated[str, Meta(pattern=r"^aeron:(ipc|udp)(\?.+)?$")] = "aeron:ipc"
+    machines: Annotated[tuple[Machine, ...], Meta(max_length=16)] = ()
+    machine: str = ""
     driver_timeout_ms: TimeoutMs = 2_000
     when_blocked: Literal["conflate", "wait"] = "conflate"
     terms: TermSettings = TermSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse machines that cannot hear each other."""
+        if len(self.machines) == 1:
+            raise ValueError(
+                f"machines: must name every machine, or none where all services run on one, "
+                f"got {list(self.machines)}"
+            )
+        if self.machine not in (self.machines or ("",)):
+            raise ValueError(
+                f"machine: must be this machine's entry of machines ({list(self.machines)}), "
+                f"got {self.machine!r}"
+            )
+        if self.machines and self.channel != "aeron:ipc":
+            raise ValueError(
+                f"channel: must stay 'aeron:ipc' where machines are named, got {self.channel!r}"
+            )
+        self._check_ports()
+
+    def _check_ports(self) -> None:
+        span = len(self.machines)
+        taken: dict[tuple[str, int], str] = {}
+        for machine in self.machines:
+            host, _, port = machine.rpartition(":")
+            if not _MIN_PORT <= int(port) <= _MAX_PORT - span:
+                raise ValueError(
+                    f"machines: ports must be >= {_MIN_PORT} and <= {_MAX_PORT - span}, "
+                    f"got {machine!r}"
+                )
+            for offset in range(span + 1):
+                other = taken.setdefault((host, int(port) + offset), machine)
+                if other != machine or self.machines.count(machine) > 1:
+                    raise ValueError(
+                        f"machines: must differ, on one host by more than {span} ports, "
+                        f"got {other!r} and {machine!r}"
+                    )
 
 
 class HeartbeatSettings(Settings, frozen=True):

@@ -7,12 +7,14 @@ of it is counted.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyaeron
 
 from mm_runtime.agent import Idle
+from mm_runtime.channels import publication_channel, subscription_channels
 from mm_runtime.settings import IdleSettings, RuntimeSettings
 from mmquant.codes import Stream, Template
 from mmquant.wire import Inbox, MessageBuffer
@@ -122,8 +124,8 @@ class Subscriber:
 
     Parameters
     ----------
-    subscription
-        An Aeron subscription.
+    subscriptions
+        Aeron's subscriptions to the stream: one for each channel it comes on.
     inbox
         Where messages are copied to before they are handled; may be shared by the subscribers
         of one agent, which handles one message at a time.
@@ -135,29 +137,31 @@ class Subscriber:
 
     def __init__(
         self,
-        subscription: pyaeron.Subscription,
+        subscriptions: Sequence[pyaeron.Subscription],
         inbox: Inbox,
         handlers: Mapping[Template, Callable[[], None]],
         on_any: Callable[[int, int], None] | None = None,
     ) -> None:
-        self._subscription = subscription
+        # One handler object for good for each: the binding keeps half assembled messages with the
+        # handler it was given, and a bound method is a new object each time it is looked up.
+        self._sources = [(each, partial(self._on_fragment)) for each in subscriptions]
         self._on_any = on_any
         self._handlers = {int(template): handler for template, handler in handlers.items()}
         self._receive = inbox.receive
-        # One object for good: the binding keeps half assembled messages with the handler it
-        # was given, and a bound method is a new object each time it is looked up.
-        self._handler = self._on_fragment
         self.received = 0
         self.malformed = 0
 
     def poll(self, limit: int) -> int:
-        """Handle up to `limit` fragments; return how many there were."""
-        count: int = self._subscription.poll(self._handler, limit)
+        """Handle up to `limit` fragments of each channel; return how many there were."""
+        count = 0
+        for subscription, handler in self._sources:
+            count += subscription.poll(handler, limit)
         return count
 
     def close(self) -> None:
-        """Close the subscription."""
-        self._subscription.close()
+        """Close the subscriptions."""
+        for subscription, _ in self._sources:
+            subscription.close()
 
     def _on_fragment(self, buffer: pyaeron.BufferView, header: pyaeron.Header) -> None:
         template = self._receive(buffer)
@@ -202,11 +206,9 @@ class Transport:
         """Add this process's publication of `stream`."""
         terms = self._settings.terms
         length = getattr(terms, _BIG_STREAMS.get(stream, "other_bytes"))
-        channel = self._settings.channel
-        separator = "|" if "?" in channel else "?"
-        uri = f"{channel}{separator}term-length={length}|alias={stream.name.lower()}"
+        channel = publication_channel(self._settings, length, stream.name.lower())
         try:
-            publication = self._client.add_exclusive_publication(uri, int(stream))
+            publication = self._client.add_exclusive_publication(channel, int(stream))
         except _DRIVER_ERRORS as error:
             raise DriverLost(f"no publication of {stream.name}: {error}") from error
         publisher = Publisher(publication, queue_limit, conflate)
@@ -222,10 +224,13 @@ class Transport:
     ) -> Subscriber:
         """Subscribe to `stream`; see Subscriber for the arguments."""
         try:
-            subscription = self._client.add_subscription(self._settings.channel, int(stream))
+            subscriptions = [
+                self._client.add_subscription(channel, int(stream))
+                for channel in subscription_channels(self._settings)
+            ]
         except _DRIVER_ERRORS as error:
             raise DriverLost(f"no subscription of {stream.name}: {error}") from error
-        subscriber = Subscriber(subscription, inbox, handlers, on_any)
+        subscriber = Subscriber(subscriptions, inbox, handlers, on_any)
         self._subscribers.append(subscriber)
         return subscriber
 
