@@ -2,10 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +15,6 @@ from mm_runtime.transport import DriverLost, Transport, shared_memory_bytes
 from mmquant.codes import Stream, Template
 from mmquant.records import LEVEL
 from mmquant.wire import Inbox, MessageBuffer
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -149,22 +144,6 @@ def test_one_driver_a_directory_and_nothing_left_behind(settings):
     driver.close()
     assert not directory.exists()
     assert not is_directory_in_use(directory)
-
-
-def test_the_health_check_tells_whether_the_driver_lives(settings):
-    directory = settings.aeron_directory()
-    environment = {**os.environ, "MM_RUNTIME__AERON__DIRECTORY": str(directory)}
-    command = [sys.executable, "-m", "aeronmd.health", "--config-dir", str(ROOT / "config")]
-
-    def check():
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        return done.returncode, done.stderr
-
-    assert check() == (1, f"no media driver is alive in {directory}\n")
-    driver = Driver(directory, AeronmdSettings())
-    assert check() == (0, "")
-    driver.close()
-    assert check()[0] == 1
 
 
 def test_a_lost_driver_is_noticed(settings, driver):

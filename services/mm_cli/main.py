@@ -1,4 +1,4 @@
-"""The `mm` command: demo, run, warm."""
+"""The `mm` command: demo, run, health, warm."""
 
 import json
 import signal
@@ -95,6 +95,24 @@ def run(
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
     plan = Plan("binance", False, _config(config_dir), environment=environment, duration_s=duration)
     _run(plan, "on Binance, on paper", json_file)
+
+
+@app.command()
+def health(
+    service: Annotated[str | None, typer.Argument(help="Default: every service.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that is known.")] = False,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Ask the running services whether they are healthy; exit code 0 if all of them are."""
+    from mm_runtime.config import load
+    from mm_runtime.health import SERVICES, report
+    from mm_runtime.settings import RuntimeSettings
+
+    if service is not None and service not in SERVICES:
+        raise typer.BadParameter(f"must be one of {', '.join(SERVICES)}, got {service}")
+    settings = load("runtime", RuntimeSettings, _config(config_dir))
+    asked = SERVICES if service is None else (service,)
+    raise typer.Exit(report(asked, settings, as_json))
 
 
 @app.command()

@@ -7,6 +7,7 @@ import argparse
 import json
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mm_runtime.config import ConfigError, load
 from mm_runtime.settings import RuntimeSettings
 from mmquant.codes import Role
 
-__all__ = ["SERVICES", "NoAnswer", "ask", "explain", "main"]
+__all__ = ["SERVICES", "NoAnswer", "ask", "explain", "main", "report"]
 
 SERVICES = tuple(
     role.name.lower()
@@ -45,17 +46,17 @@ def ask(service: str, settings: RuntimeSettings) -> dict[str, Any]:
     """
     metrics = settings.metrics
     if not metrics.enabled:
-        raise NoAnswer(f"{service}: cannot be asked, metrics.enabled is false in runtime.toml")
+        raise NoAnswer("cannot be asked, metrics.enabled is false in runtime.toml")
     host = "127.0.0.1" if metrics.host in _ANY_ADDRESS else metrics.host
     port = metrics.base_port + int(Role[service.upper()])
     try:
         answer = _get(host, port)
     except (OSError, ValueError) as error:
-        raise NoAnswer(f"{service}: no answer on {host}:{port}: {error}") from None
+        raise NoAnswer(f"no answer on {host}:{port}: {error}") from None
     directory = str(settings.aeron_directory())
     if (answer.get("service"), answer.get("aeron_directory")) != (service, directory):
         raise NoAnswer(
-            f"{service}: {host}:{port} is answered by {answer.get('service')} of another run "
+            f"{host}:{port} is answered by {answer.get('service')} of another run "
             f"(aeron.directory {answer.get('aeron_directory')}, here {directory}); "
             "give each run a metrics.base_port of its own"
         )
@@ -65,9 +66,27 @@ def ask(service: str, settings: RuntimeSettings) -> dict[str, Any]:
 def explain(answer: dict[str, Any]) -> str:
     """Return one line for people."""
     judgement = "healthy" if answer["healthy"] else f"unhealthy: {answer['why']}"
+    if "state" not in answer:
+        return f"{answer['service']}: {judgement}"
     state = f"{answer['state']} {answer['reason']} for {answer['state_s']:.0f} s"
     text = f": {answer['text']}" if answer["text"] else ""
     return f"{answer['service']}: {judgement} ({state}{text})"
+
+
+def report(services: Sequence[str], settings: RuntimeSettings, as_json: bool) -> int:
+    """Ask each of `services` and print a line for each; 0 if all of them are healthy, else 1."""
+    answers = []
+    for service in services:
+        try:
+            answers.append(ask(service, settings))
+        except NoAnswer as error:
+            answers.append({"service": service, "healthy": False, "why": str(error)})
+    if as_json:
+        print(json.dumps(answers, indent=2))
+    else:
+        for answer in answers:
+            print(explain(answer))
+    return 0 if all(answer["healthy"] for answer in answers) else 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,12 +97,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         settings = load("runtime", RuntimeSettings, given.config_dir)
-        answer = ask(given.service, settings)
-    except (ConfigError, NoAnswer) as error:
+    except ConfigError as error:
         print(error)
         return 1
-    print(explain(answer))
-    return 0 if answer["healthy"] else 1
+    return report([given.service], settings, as_json=False)
 
 
 def _get(host: str, port: int) -> dict[str, Any]:

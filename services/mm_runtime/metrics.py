@@ -16,9 +16,21 @@ from mm_runtime.health_watch import Watch
 from mm_runtime.metrics_table import COUNTERS, METRICS, Buckets, Sample
 from mm_runtime.service import Service
 from mmquant import __version__
-from mmquant.codes import ServiceState
+from mmquant.codes import Role, ServiceState
 
 __all__ = ["ServiceCollector", "make_registry"]
+
+# Counters without labels, by the service that has them.
+_OWN_COUNTERS = {
+    role: [
+        name
+        for name, metric in COUNTERS.items()
+        if metric is not None
+        and METRICS[metric].service == role.name.lower()
+        and not METRICS[metric].labels
+    ]
+    for role in Role
+}
 
 
 class ServiceCollector(Collector):
@@ -102,7 +114,10 @@ def _transport_samples(service: Service) -> Iterator[Sample]:
 
 
 def _counter_samples(service: Service) -> Iterator[Sample]:
-    for name, count in service.counters.copy().items():
+    counters = service.counters.copy()
+    for name in _OWN_COUNTERS[service.role]:
+        counters.setdefault(name, 0)  # a rise from 0 is seen only if the 0 was
+    for name, count in counters.items():
         first, _, rest = name.partition(".")
         metric = COUNTERS.get(first, "events_total")
         if metric == "events_total":

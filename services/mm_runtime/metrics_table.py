@@ -1,6 +1,6 @@
 """Every metric of every service: name, type, labels, meaning (docs/metrics.md repeats it)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 __all__ = ["COUNTERS", "METRICS", "Buckets", "Metric", "Sample"]
@@ -23,12 +23,16 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric as Prometheus knows it; a counter's name ends in `_total`."""
+    """A metric as Prometheus knows it; a counter's name ends in `_total`.
+
+    `service` is the one that shows it; "": every service does.
+    """
 
     name: str
     kind: str
     labels: tuple[str, ...]
     meaning: str
+    service: str = ""
 
 
 def _counter(name: str, meaning: str, *labels: str) -> Metric:
@@ -39,79 +43,95 @@ def _gauge(name: str, meaning: str, *labels: str) -> Metric:
     return Metric(f"mmquant_{name}", "gauge", labels, meaning)
 
 
-_ALL = (
-    # every service
-    _gauge("build_info", "1, with the version that runs", "version"),
-    _gauge("healthy", "1 if /health says so, else 0"),
-    _gauge("state", "1 for the state the service is in, 0 for the others", "state"),
-    _gauge("reason", "1 for the reason of that state; the others are absent", "reason"),
-    _gauge("state_age_seconds", "time in that state"),
-    _counter("state_changes", "changes of state, by the new one", "state", "reason"),
-    _counter("turns", "turns of the service's loop"),
-    _gauge("turn_age_seconds", "time since the loop was last seen to turn"),
-    _gauge("longest_turn_seconds", "longest time between two turns in the last 15 to 30 s"),
-    _gauge("heartbeat_age_seconds", "time since a service was last heard of", "peer"),
-    _gauge("input_age_seconds", "time since the last message on a stream it needs", "stream"),
-    _counter("messages_received", "messages received", "stream"),
-    _counter("messages_malformed", "messages received that cannot be read", "stream"),
-    _counter("messages_sent", "messages sent", "stream"),
-    _counter("messages_unheard", "messages nobody subscribed to", "stream"),
-    _counter("messages_dropped", "messages dropped: their queue was full", "stream"),
-    _counter("messages_conflated", "messages replaced by newer ones while they waited", "stream"),
-    _counter("messages_back_pressured", "offers refused: a subscriber is behind", "stream"),
-    _gauge("messages_queued", "messages that wait for the stream", "stream"),
-    _counter("events", "what has no metric of its own, by its name in the heartbeats", "event"),
-    # aeronmd
-    _gauge("driver_active", "1 if Aeron's media driver gives signs of life"),
-    _gauge("shared_memory_used_bytes", "shared memory in use by Aeron"),
-    _gauge("shared_memory_limit_bytes", "shared memory Aeron may use"),
-    # mm_collector
-    _gauge("feed_lag_seconds", "age of the newest frame when it came, by the venue's stamp"),
-    _counter("frames", "frames received from the venue"),
-    _counter("frames_dropped", "frames that were not used", "cause"),
-    _counter("depth_events", "depth events received"),
-    _counter("connections", "connections made to the venue"),
-    _counter("connection_failures", "connections lost or refused"),
-    _counter("snapshots", "snapshots taken from the venue to synchronise a book"),
-    _counter("resyncs", "books synchronised anew"),
-    _counter("trade_gaps", "holes in the ids of trades"),
-    _counter("book_checks", "comparisons of a book's touch with the venue's best bid and offer"),
-    _counter("book_mismatches", "those that differed"),
-    _gauge("book_state", "1 for the state the book is in, 0 for the others", "symbol", "state"),
-    _counter("book_gaps", "holes in the ids of depth events", "symbol"),
-    _counter("book_crossings", "times a book was found crossed", "symbol"),
-    _counter("book_duplicates", "depth events known already", "symbol"),
-    # mm_pricing
-    _counter("snapshot_requests", "snapshots asked of the collector: a book was lost"),
-    _gauge("pricing_live", "1 if the fair value rests on a LIVE book", "instrument"),
-    _gauge("pricing_warm", "1 if the estimates have seen enough data", "instrument"),
-    # mm_strategy
-    _counter("quotes", "quotes messages sent, those without quotes included"),
-    _counter("quotes_withheld", "quotes messages without quotes", "reason"),
-    _gauge("quoting", "1 if quotes stand, 0 if none are wanted", "symbol"),
-    _gauge("quoted_levels", "orders wanted", "symbol", "side"),
-    _gauge("quote_price", "best price wanted, in the quote asset", "symbol", "side"),
-    _gauge("fair_value", "fair value in the quote asset", "symbol"),
-    _gauge("reservation_price", "price the quotes are set round, in the quote asset", "symbol"),
-    _gauge("volatility_per_sqrt_second", "in the quote asset", "symbol"),
-    Metric(
-        "mmquant_quote_latency_seconds",
-        "histogram",
-        ("hop",),
-        "way of a quote from the frame that caused it, by hop; tick_to_quote is all of it",
+_METRICS_OF = {
+    "": (
+        _gauge("build_info", "1, with the version that runs", "version"),
+        _gauge("healthy", "1 if /health says so, else 0"),
+        _gauge("state", "1 for the state the service is in, 0 for the others", "state"),
+        _gauge("reason", "1 for the reason of that state; the others are absent", "reason"),
+        _gauge("state_age_seconds", "time in that state"),
+        _counter("state_changes", "changes of state, by the new one", "state", "reason"),
+        _counter("turns", "turns of the service's loop"),
+        _gauge("turn_age_seconds", "time since the loop was last seen to turn"),
+        _gauge("longest_turn_seconds", "longest time between two turns in the last 15 to 30 s"),
+        _gauge("heartbeat_age_seconds", "time since a service was last heard of", "peer"),
+        _gauge("input_age_seconds", "time since the last message on a stream it needs", "stream"),
+        _counter("messages_received", "messages received", "stream"),
+        _counter("messages_malformed", "messages received that cannot be read", "stream"),
+        _counter("messages_sent", "messages sent", "stream"),
+        _counter("messages_unheard", "messages nobody subscribed to", "stream"),
+        _counter("messages_dropped", "messages dropped: their queue was full", "stream"),
+        _counter(
+            "messages_conflated", "messages replaced by newer ones while they waited", "stream"
+        ),
+        _counter("messages_back_pressured", "offers refused: a subscriber is behind", "stream"),
+        _gauge("messages_queued", "messages that wait for the stream", "stream"),
+        _counter("events", "what has no metric of its own, by its name in the heartbeats", "event"),
     ),
-    # mm_simulator
-    _gauge("position", "position in the base asset", "symbol"),
-    _gauge("position_price", "average price of the position in the quote asset", "symbol"),
-    _gauge("mark_price", "mid price the position is valued at, in the quote asset", "symbol"),
-    _gauge("profit", "parts of the profit in the quote asset; their sum is all", "symbol", "part"),
-    _gauge("open_orders", "orders that rest", "symbol"),
-    _counter("orders_placed", "orders placed, over the ledger's life", "symbol"),
-    _counter("fills", "fills, over the ledger's life", "symbol"),
-    _counter("order_updates", "order updates published", "status"),
-)
+    "aeronmd": (
+        _gauge("driver_active", "1 if Aeron's media driver gives signs of life"),
+        _gauge("shared_memory_used_bytes", "shared memory in use by Aeron"),
+        _gauge("shared_memory_limit_bytes", "shared memory Aeron may use"),
+    ),
+    "mm_collector": (
+        _gauge("feed_lag_seconds", "age of the newest frame when it came, by the venue's stamp"),
+        _counter("frames", "frames received from the venue"),
+        _counter("frames_dropped", "frames that were not used", "cause"),
+        _counter("depth_events", "depth events received"),
+        _counter("connections", "connections made to the venue"),
+        _counter("connection_failures", "connections lost or refused"),
+        _counter("snapshots", "snapshots taken from the venue to synchronise a book"),
+        _counter("resyncs", "books synchronised anew"),
+        _counter("trade_gaps", "holes in the ids of trades"),
+        _counter(
+            "book_checks", "comparisons of a book's touch with the venue's best bid and offer"
+        ),
+        _counter("book_mismatches", "those that differed"),
+        _gauge("book_state", "1 for the state the book is in, 0 for the others", "symbol", "state"),
+        _counter("book_gaps", "holes in the ids of depth events", "symbol"),
+        _counter("book_crossings", "times a book was found crossed", "symbol"),
+        _counter("book_duplicates", "depth events known already", "symbol"),
+    ),
+    "mm_pricing": (
+        _counter("snapshot_requests", "snapshots asked of the collector: a book was lost"),
+        _gauge("pricing_live", "1 if the fair value rests on a LIVE book", "instrument"),
+        _gauge("pricing_warm", "1 if the estimates have seen enough data", "instrument"),
+    ),
+    "mm_strategy": (
+        _counter("quotes", "quotes messages sent, those without quotes included"),
+        _counter("quotes_withheld", "quotes messages without quotes", "reason"),
+        _gauge("quoting", "1 if quotes stand, 0 if none are wanted", "symbol"),
+        _gauge("quoted_levels", "orders wanted", "symbol", "side"),
+        _gauge("quote_price", "best price wanted, in the quote asset", "symbol", "side"),
+        _gauge("fair_value", "fair value in the quote asset", "symbol"),
+        _gauge("reservation_price", "price the quotes are set round, in the quote asset", "symbol"),
+        _gauge("volatility_per_sqrt_second", "in the quote asset", "symbol"),
+        Metric(
+            "mmquant_quote_latency_seconds",
+            "histogram",
+            ("hop",),
+            "way of a quote from the frame that caused it, by hop; tick_to_quote is all of it",
+        ),
+    ),
+    "mm_simulator": (
+        _gauge("position", "position in the base asset", "symbol"),
+        _gauge("position_price", "average price of the position in the quote asset", "symbol"),
+        _gauge("mark_price", "mid price the position is valued at, in the quote asset", "symbol"),
+        _gauge(
+            "profit", "parts of the profit in the quote asset; their sum is all", "symbol", "part"
+        ),
+        _gauge("open_orders", "orders that rest", "symbol"),
+        _counter("orders_placed", "orders placed, over the ledger's life", "symbol"),
+        _counter("fills", "fills, over the ledger's life", "symbol"),
+        _counter("order_updates", "order updates published", "status"),
+    ),
+}
 
-METRICS = {metric.name.removeprefix("mmquant_"): metric for metric in _ALL}
+METRICS = {
+    metric.name.removeprefix("mmquant_"): replace(metric, service=service)
+    for service, metrics in _METRICS_OF.items()
+    for metric in metrics
+}
 
 # A service's counters by their name in the heartbeats: `name`, or `name.value` for the one label.
 # None: what it counts is shown in another way.
