@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import gc
-import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -38,8 +37,9 @@ def make_source(settings: VenueSettings) -> Source:
         return CaptureSource(settings.replay_paths, settings.speed_factor)
     from mm_venue.synthetic import SyntheticSource
 
-    instrument = default_instrument(settings.symbol, settings.market_code)
-    return SyntheticSource(settings.seed, instrument, time.time_ns())
+    market = settings.market_code
+    instruments = [default_instrument(symbol, market) for symbol in settings.symbols]
+    return SyntheticSource(settings.seed, instruments, time.time_ns())
 
 
 def _settings(arguments: Sequence[str] | None) -> VenueSettings:
@@ -51,6 +51,7 @@ def _settings(arguments: Sequence[str] | None) -> VenueSettings:
     parser.add_argument("--port", type=int, help="0 picks a free port")
     parser.add_argument("--market", choices=("spot", "usdm"))
     parser.add_argument("--symbol", help="of the synthetic market")
+    parser.add_argument("--symbols", help="of the synthetic market, with commas between")
     parser.add_argument("--seed", type=int, help="of the synthetic market")
     parser.add_argument("--replay", nargs="+", metavar="FILE", help="a capture")
     parser.add_argument("--speed", help="of a replay: 1, 10 or max")
@@ -59,6 +60,9 @@ def _settings(arguments: Sequence[str] | None) -> VenueSettings:
     settings = VenueSettings() if config_dir is None else load("venue", VenueSettings, config_dir)
     if "replay" in given:
         given["replay"] = tuple(given["replay"])
+    if "symbol" in given or "symbols" in given:
+        names = [given.pop(key) for key in ("symbol", "symbols") if key in given]
+        given["symbols"] = tuple(dict.fromkeys(",".join(names).split(",")))
     return replace(settings, **given)
 
 
@@ -68,8 +72,6 @@ def _announce(host: str, port: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    # Every plain REST request is a refused handshake to the library, which logs each one.
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
     die_with_launcher()
     try:
         settings = _settings(arguments)
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(source: Source, settings: VenueSettings) -> None:
-    await Venue(source).run(settings.host, settings.port, _announce)
+    await Venue(source, settings.time_scale).run(settings.host, settings.port, _announce)
 
 
 if __name__ == "__main__":
