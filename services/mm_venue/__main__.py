@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import ssl
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from mm_runtime.config import load
 from mm_runtime.process import die_with_launcher
 
 from mm_venue.instrument import default_instrument
+from mm_venue.schedule import planned_faults
 from mm_venue.server import PortInUseError, Venue
 from mm_venue.settings import VenueSettings
 from mm_venue.source import Source
@@ -55,6 +57,12 @@ def _settings(arguments: Sequence[str] | None) -> VenueSettings:
     parser.add_argument("--seed", type=int, help="of the synthetic market")
     parser.add_argument("--replay", nargs="+", metavar="FILE", help="a capture")
     parser.add_argument("--speed", help="of a replay: 1, 10 or max")
+    parser.add_argument("--faults", metavar="FILE", help="faults to come, JSON lines")
+    parser.add_argument("--fault-seed", type=int, help="of random faults")
+    parser.add_argument("--fault-rate", type=float, help="random faults a second; 0 for none")
+    parser.add_argument("--time-scale", type=float, help="divides pings and 24 hours")
+    parser.add_argument("--tls-cert", metavar="FILE", help="serve wss:// and https://")
+    parser.add_argument("--tls-key", metavar="FILE")
     given = vars(parser.parse_args(arguments))
     config_dir = given.pop("config_dir", None)
     settings = VenueSettings() if config_dir is None else load("venue", VenueSettings, config_dir)
@@ -88,7 +96,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(source: Source, settings: VenueSettings) -> None:
-    await Venue(source, settings.time_scale).run(settings.host, settings.port, _announce)
+    faults = planned_faults(
+        settings.faults,
+        settings.fault_seed,
+        settings.fault_rate,
+        source.market,
+        tuple(source.listings),
+    )
+    venue = Venue(source, settings.time_scale, faults)
+    await venue.run(settings.host, settings.port, _announce, _tls(settings))
+
+
+def _tls(settings: VenueSettings) -> ssl.SSLContext | None:
+    if not settings.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as problem:
+        raise ValueError(f"tls_cert and tls_key must be files of PEM: {problem}") from None
+    return context
 
 
 if __name__ == "__main__":

@@ -131,6 +131,8 @@ class Connection(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Close with a close frame; plain HTTP is cut off."""
+        if self._transport.is_closing():
+            return
         if self._websocket is None or self.is_muted:
             self._transport.abort()
             return
@@ -142,6 +144,7 @@ class Connection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Cut off without a word: the client sees a TCP reset."""
+        self.is_open = False
         raw = self._transport.get_extra_info("socket")
         with contextlib.suppress(OSError):  # it may be gone already
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -218,7 +218,7 @@ class Injector:
     def _cross(self, armed: _Armed, frame: Frame, now_ns: int) -> list[Frame]:
         """Let one event end with a bid above the best ask; the stream's next takes it back."""
         stream = frame.stream
-        if stream is None or not _DIFF.fullmatch(stream) or stream in self._crossings:
+        if stream is None or not _DIFF.fullmatch(stream):
             return [frame]
         listing = self._listings[stream.partition("@")[0].upper()]
         event = orjson.loads(frame.data)
