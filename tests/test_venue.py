@@ -10,14 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from mm_venue.replay import CaptureSource
 from reference_venue import NaiveBook
+from venue_process import get, venue
 from websockets.asyncio.client import connect
 
 from mmquant.tape import read_capture
@@ -31,31 +29,6 @@ REAL = {
 real = pytest.mark.skipif(not DATA.exists(), reason=f"no captures in {DATA}")
 SECOND = 1_000_000_000
 START_S = 60  # interpreted or with a cold cache it takes its time
-
-
-@contextmanager
-def venue(*arguments):
-    """Run the command on a free port; yield (process, host:port)."""
-    command = [sys.executable, "-m", "mm_venue", "--port", "0", *map(str, arguments)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
-        try:
-            line = process.stdout.readline()
-            assert line.startswith("mm_venue listening on "), process.stderr.read()
-            yield process, line.split()[-1]
-        finally:
-            process.terminate()
-
-
-def get(address, target):
-    """Return (status, parsed body, headers) of a GET."""
-    try:
-        with urllib.request.urlopen(f"http://{address}{target}", timeout=15) as answer:
-            return answer.status, json.loads(answer.read()), answer.headers
-    except urllib.error.HTTPError as problem:
-        with problem:
-            return problem.code, json.loads(problem.read()), problem.headers
 
 
 def floats(levels):

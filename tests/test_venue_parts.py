@@ -53,13 +53,14 @@ def test_a_hole_in_the_capture_is_counted_and_the_next_snapshot_heals_it():
 def test_every_depth_stream_tiles_the_ids_and_agrees_with_the_touch(market):
     now = 1_700_000_000 * SECOND
     instrument = default_instrument("BTCUSDT", market)
-    source = SyntheticSource(3, instrument, now)
+    source = SyntheticSource(3, [instrument], now)
+    true = source.listings["BTCUSDT"].book
     usdm = market == Market.USDM
     snapshot = {
-        "lastUpdateId": source.book.update_id,
+        "lastUpdateId": true.update_id,
         **{
             name: [[decimal_text(p, 8), decimal_text(q, 8)] for p, q in side]
-            for name, side in zip(("bids", "asks"), source.book.top(1000), strict=True)
+            for name, side in zip(("bids", "asks"), true.top(1000), strict=True)
         },
     }
     books, touches, holes, trades = {}, {}, 0, []
@@ -76,11 +77,11 @@ def test_every_depth_stream_tiles_the_ids_and_agrees_with_the_touch(market):
                     assert book.touch() == touches[book.id]
             elif "@trade" in frame.stream:
                 trades.append(data["t"])
-            else:
+            elif "@bookTicker" in frame.stream:
                 touches[data["u"]] = tuple(float(data[key]) for key in "bBaA")
         exact = books.get("btcusdt@depth@0ms")
-        if exact and exact.id == source.book.update_id:
-            top = [[(p / 1e8, q / 1e8) for p, q in side] for side in source.book.top(500)]
+        if exact and exact.id == true.update_id:
+            top = [[(p / 1e8, q / 1e8) for p, q in side] for side in true.top(500)]
             assert exact.top(500) == tuple(top)
     assert len(books) == (4 if usdm else 3)
     assert (holes > 5) == usdm
@@ -98,7 +99,7 @@ def test_payloads_have_binance_s_keys_in_order():
     }
     for market in Market:
         now = 1_700_000_000 * SECOND
-        source = SyntheticSource(1, default_instrument("BTCUSDT", market), now)
+        source = SyntheticSource(1, [default_instrument("BTCUSDT", market)], now)
         frames = [frame for step in range(1, 300) for frame in source.poll(now + step * 10_000_000)]
         for (which, suffix), wanted in keys.items():
             if which == market:
@@ -126,28 +127,85 @@ def test_paths_open_the_right_sessions():
 
 def test_requests_a_session_cannot_read_get_binance_s_errors():
     session = open_session("/ws", Market.SPOT, any_depth_name=True)
-    assert json.loads(session.on_message("{"))["code"] == 3
-    assert json.loads(session.on_message('{"id":1}'))["code"] == 2
-    assert json.loads(session.on_message('{"method":"JUMP","id":4}'))["id"] == 4
-    wrong = json.loads(session.on_message('{"method":"SUBSCRIBE","params":"x","id":1}'))
-    assert "params" in wrong["msg"]
-    assert session.message_for(Frame(None, b"?")) is None
-    session.on_message('{"method":"SUBSCRIBE","params":["a@depth"],"id":1}')
-    assert session.message_for(Frame(None, b"?")) == b"?"
-    assert session.message_for(Frame("a@depth@0ms", b"{}")) == b"{}"
-    assert session.message_for(Frame("b@depth@0ms", b"{}")) is None
-    assert session.message_for(Frame("a@depth5", b"{}")) is None
+
+    def ask(text):
+        return json.loads(session.on_message(text.encode()))
+
+    assert ask("{")["code"] == 3
+    assert ask('{"id":1}') == {
+        "code": 2,
+        "msg": "Invalid request: missing field `method`",
+        "id": 1,
+    }
+    assert ask('{"method":"JUMP","id":4}')["id"] == 4
+    assert "params" in ask('{"method":"SUBSCRIBE","params":"x","id":1}')["msg"]
+    assert session.name_for(None) is None
+    ask('{"method":"SUBSCRIBE","params":["a@depth"],"id":1}')
+    assert session.name_for(None) == ""
+    assert session.name_for("a@depth@0ms") == "a@depth"
+    assert session.name_for("b@depth@0ms") is None
+    assert session.name_for("a@depth5") is None
+
+
+def test_properties_of_a_session():
+    session = open_session("/public/ws/a@trade", Market.USDM, any_depth_name=False)
+
+    def ask(method, params, request_id=5):
+        request = {"method": method, "params": params, "id": request_id}
+        return json.loads(session.on_message(json.dumps(request).encode()))
+
+    frame = Frame("a@trade", b"{}")
+    assert session.form(frame, "a@trade") == b"{}"
+    assert ask("GET_PROPERTY", ["combined"]) == {"result": False, "id": 5}
+    assert ask("SET_PROPERTY", ["combined", True]) == {"result": None, "id": 5}
+    assert ask("GET_PROPERTY", ["combined"]) == {"result": True, "id": 5}
+    assert session.form(frame, "a@trade") == b'{"stream":"a@trade","data":{}}'
+    assert ask("GET_PROPERTY", ["colour"]) == {"code": 0, "msg": "Unknown property", "id": 5}
+    no_boolean = {"code": 1, "msg": "Invalid value type: expected Boolean"}
+    assert ask("SET_PROPERTY", ["combined", "yes"]) == no_boolean
+    assert ask("SET_PROPERTY", [1])["msg"].endswith("property name must be a string")
+    assert ask("GET_PROPERTY", ["combined", 1])["msg"].endswith("too many parameters")
+    no_id = "Invalid request: request ID must be an unsigned integer"
+    assert ask("LIST_SUBSCRIPTIONS", [], "x") == {"code": 2, "msg": no_id}
+    assert ask("LIST_SUBSCRIPTIONS", [], -1)["msg"] == no_id
+
+
+def test_limits_of_a_session():
+    session = open_session("/ws", Market.SPOT, any_depth_name=False)
+    names = [f"s{i}@trade" for i in range(1025)]
+    for some in (names[:200], names[200:400], names[400:600], names[600:800], names[800:1024]):
+        request = {"method": "SUBSCRIBE", "params": some, "id": 1}
+        assert json.loads(session.on_message(json.dumps(request).encode()))["result"] is None
+    one_more = {"method": "SUBSCRIBE", "params": names[1024:], "id": 1}
+    assert json.loads(session.on_message(json.dumps(one_more).encode()))["code"] == 2
+    assert len(session.streams) == 1024
+    assert open_session("/ws/" + "/".join(names), Market.SPOT, any_depth_name=False) is None
+    assert session.on_message(b"x" * 4089) is None
+    assert session.on_message(b"x" * 4088) is not None
+    assert [session.is_flooded(i * SECOND // 5) for i in range(20)] == [False] * 20
+    assert [session.is_flooded(9 * SECOND + i) for i in range(6)] == [False] * 5 + [True]
 
 
 def test_settings_file_and_defaults_are_the_same():
     values = tomllib.loads((ROOT / "config/venue.toml").read_text())
-    assert VenueSettings(**{**values, "replay": tuple(values["replay"])}) == VenueSettings()
+    assert (
+        VenueSettings(
+            **{**values, "replay": tuple(values["replay"]), "symbols": tuple(values["symbols"])}
+        )
+        == VenueSettings()
+    )
     assert isinstance(make_source(VenueSettings()), SyntheticSource)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"port": 70000}, {"market": "coinm"}, {"symbol": "btcusdt"}, {"speed": "fast"}, {"seed": -1}],
+    [
+        {"port": 70000},
+        {"market": "coinm"},
+        {"symbols": ("btcusdt",)},
+        {"speed": "fast"},
+        {"seed": -1},
+    ],
 )
 def test_settings_out_of_range_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

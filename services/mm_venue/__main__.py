@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import gc
-import logging
+import ssl
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from mm_runtime.config import load
 from mm_runtime.process import die_with_launcher
 
 from mm_venue.instrument import default_instrument
+from mm_venue.schedule import planned_faults
 from mm_venue.server import PortInUseError, Venue
 from mm_venue.settings import VenueSettings
 from mm_venue.source import Source
@@ -38,8 +39,9 @@ def make_source(settings: VenueSettings) -> Source:
         return CaptureSource(settings.replay_paths, settings.speed_factor)
     from mm_venue.synthetic import SyntheticSource
 
-    instrument = default_instrument(settings.symbol, settings.market_code)
-    return SyntheticSource(settings.seed, instrument, time.time_ns())
+    market = settings.market_code
+    instruments = [default_instrument(symbol, market) for symbol in settings.symbols]
+    return SyntheticSource(settings.seed, instruments, time.time_ns())
 
 
 def _settings(arguments: Sequence[str] | None) -> VenueSettings:
@@ -51,14 +53,24 @@ def _settings(arguments: Sequence[str] | None) -> VenueSettings:
     parser.add_argument("--port", type=int, help="0 picks a free port")
     parser.add_argument("--market", choices=("spot", "usdm"))
     parser.add_argument("--symbol", help="of the synthetic market")
+    parser.add_argument("--symbols", help="of the synthetic market, with commas between")
     parser.add_argument("--seed", type=int, help="of the synthetic market")
     parser.add_argument("--replay", nargs="+", metavar="FILE", help="a capture")
     parser.add_argument("--speed", help="of a replay: 1, 10 or max")
+    parser.add_argument("--faults", metavar="FILE", help="faults to come, JSON lines")
+    parser.add_argument("--fault-seed", type=int, help="of random faults")
+    parser.add_argument("--fault-rate", type=float, help="random faults a second; 0 for none")
+    parser.add_argument("--time-scale", type=float, help="divides pings and 24 hours")
+    parser.add_argument("--tls-cert", metavar="FILE", help="serve wss:// and https://")
+    parser.add_argument("--tls-key", metavar="FILE")
     given = vars(parser.parse_args(arguments))
     config_dir = given.pop("config_dir", None)
     settings = VenueSettings() if config_dir is None else load("venue", VenueSettings, config_dir)
     if "replay" in given:
         given["replay"] = tuple(given["replay"])
+    if "symbol" in given or "symbols" in given:
+        names = [given.pop(key) for key in ("symbol", "symbols") if key in given]
+        given["symbols"] = tuple(dict.fromkeys(",".join(names).split(",")))
     return replace(settings, **given)
 
 
@@ -68,8 +80,6 @@ def _announce(host: str, port: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
-    # Every plain REST request is a refused handshake to the library, which logs each one.
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
     die_with_launcher()
     try:
         settings = _settings(arguments)
@@ -86,7 +96,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(source: Source, settings: VenueSettings) -> None:
-    await Venue(source).run(settings.host, settings.port, _announce)
+    faults = planned_faults(
+        settings.faults,
+        settings.fault_seed,
+        settings.fault_rate,
+        source.market,
+        tuple(source.listings),
+    )
+    venue = Venue(source, settings.time_scale, faults)
+    await venue.run(settings.host, settings.port, _announce, _tls(settings))
+
+
+def _tls(settings: VenueSettings) -> ssl.SSLContext | None:
+    if not settings.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as problem:
+        raise ValueError(f"tls_cert and tls_key must be files of PEM: {problem}") from None
+    return context
 
 
 if __name__ == "__main__":

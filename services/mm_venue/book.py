@@ -9,10 +9,15 @@ Level = tuple[int, int]  # price, quantity; both integers of 1e-8
 Touch = tuple[int, int, int, int]  # bid price, bid quantity, ask price, ask quantity
 
 DIFFS_KEPT = 2000
+CHANGES_KEPT = 100_000
+MARKS_KEPT = 10_000
 
 
 class TrueBook:
-    """Both sides of a book as dictionaries, with the best prices kept up."""
+    """Both sides of a book as dictionaries, the best prices, and a bounded memory of its past.
+
+    Changes belong to the `update_id` that is set when they are made.
+    """
 
     def __init__(self) -> None:
         self.bids: dict[int, int] = {}
@@ -20,30 +25,84 @@ class TrueBook:
         self.update_id = 0
         self.best_bid = 0
         self.best_ask = 0
+        self._loaded_id = 0
+        # What undoes each change: its id, whether it was a bid, the price, the quantity before.
+        self._changes: deque[tuple[int, bool, int, int]] = deque(maxlen=CHANGES_KEPT)
+        self._marks: deque[tuple[int, int]] = deque(maxlen=MARKS_KEPT)  # time, id
 
     def load(self, bids: Iterable[Level], asks: Iterable[Level], update_id: int) -> None:
-        """Replace everything."""
+        """Replace everything; the past is forgotten."""
         self.bids = {price: qty for price, qty in bids if qty}
         self.asks = {price: qty for price, qty in asks if qty}
         self.best_bid = max(self.bids, default=0)
         self.best_ask = min(self.asks, default=0)
-        self.update_id = update_id
+        self.update_id = self._loaded_id = update_id
+        self._changes.clear()
+        self._marks.clear()
 
     def set_bid(self, price: int, qty: int) -> None:
         """Set a bid level to an absolute quantity, 0 to remove it."""
+        bids = self.bids
+        before = bids.get(price, 0)
+        if before == qty:
+            return
+        self._changes.append((self.update_id, True, price, before))
         if qty:
-            self.bids[price] = qty
-            self.best_bid = max(self.best_bid, price)
-        elif self.bids.pop(price, 0) and price == self.best_bid:
-            self.best_bid = max(self.bids, default=0)
+            bids[price] = qty
+            if price > self.best_bid:
+                self.best_bid = price
+        else:
+            del bids[price]
+            if price == self.best_bid:
+                self.best_bid = max(bids, default=0)
 
     def set_ask(self, price: int, qty: int) -> None:
         """Set an ask level to an absolute quantity, 0 to remove it."""
+        asks = self.asks
+        before = asks.get(price, 0)
+        if before == qty:
+            return
+        self._changes.append((self.update_id, False, price, before))
         if qty:
-            self.asks[price] = qty
-            self.best_ask = min(self.best_ask or price, price)
-        elif self.asks.pop(price, 0) and price == self.best_ask:
-            self.best_ask = min(self.asks, default=0)
+            asks[price] = qty
+            if price < self.best_ask or not self.best_ask:
+                self.best_ask = price
+        else:
+            del asks[price]
+            if price == self.best_ask:
+                self.best_ask = min(asks, default=0)
+
+    def mark(self, now_ns: int) -> None:
+        """Note that the present state holds now."""
+        self._marks.append((now_ns, self.update_id))
+
+    @property
+    def oldest_id(self) -> int:
+        """The oldest update id whose book is still known."""
+        if len(self._changes) == CHANGES_KEPT:
+            return self._changes[0][0]
+        return self._loaded_id
+
+    def id_at(self, time_ns: int) -> int:
+        """Return the update id at a past time, the oldest known where that is forgotten."""
+        known = [update_id for when, update_id in self._marks if when <= time_ns]
+        return max(known[-1] if known else 0, self.oldest_id)
+
+    def as_of(self, update_id: int) -> "TrueBook | None":
+        """Return a copy of the book as it was at an update id, None where it is not known.
+
+        An id between two changes has the state of the one before.
+        """
+        if not self.oldest_id <= update_id <= self.update_id:
+            return None
+        bids, asks = dict(self.bids), dict(self.asks)
+        for changed_id, is_bid, price, qty in reversed(self._changes):
+            if changed_id <= update_id:
+                break
+            (bids if is_bid else asks)[price] = qty
+        book = TrueBook()
+        book.load(bids.items(), asks.items(), update_id)
+        return book
 
     @property
     def touch(self) -> Touch:
@@ -103,11 +162,11 @@ class CaptureBook(TrueBook):
         if not _follows(self.update_id, first, last, previous):
             self.gaps += 1
             self._broken = True
+        self.update_id = last
         for price, qty in bids:
             self.set_bid(price, qty)
         for price, qty in asks:
             self.set_ask(price, qty)
-        self.update_id = last
 
 
 def _follows(update_id: int, first: int, last: int, previous: int | None) -> bool:

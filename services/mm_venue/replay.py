@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import orjson
 
 from mm_venue.book import CaptureBook, Level
 from mm_venue.instrument import Instrument
-from mm_venue.source import Frame, SourceStatus
+from mm_venue.source import Frame, Listing, SourceStatus
 from mmquant.decimals import to_e8
 from mmquant.tape import CaptureError, CaptureReader, read_capture, scan_capture
 
@@ -51,7 +51,9 @@ class CaptureSource:
                 info.lines,
             )
         self.info = info
-        self.instrument = Instrument(
+        self.market = info.market
+        self.book = CaptureBook()
+        instrument = Instrument(
             info.symbol,
             info.market,
             info.tick_size_e8,
@@ -59,7 +61,7 @@ class CaptureSource:
             info.price_decimals,
             info.qty_decimals,
         )
-        self.book: CaptureBook = CaptureBook()
+        self.listings: Mapping[str, Listing] = {info.symbol: Listing(instrument, self.book)}
         self.lossless = math.isinf(speed)
         self._speed = speed
         self._reader: CaptureReader = read_capture(paths)
@@ -74,6 +76,9 @@ class CaptureSource:
     def start(self, now_ns: int) -> None:
         """Make the first line due now."""
         self._started_ns = now_ns
+
+    def listen(self, streams: Collection[str]) -> None:
+        """Do nothing: a capture holds what it holds."""
 
     def book_ready(self) -> bool:
         """Whether the snapshot has been played and fitted the diffs."""

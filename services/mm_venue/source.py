@@ -1,13 +1,22 @@
 """Where market data comes from: the small interface both the seeded market and a capture have."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mm_venue.book import TrueBook
 from mm_venue.instrument import Instrument
+from mmquant.codes import Market
 
-__all__ = ["Frame", "Source", "SourceStatus"]
+__all__ = ["Frame", "Listing", "Source", "SourceStatus"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is traded, and its true book as of the last frame taken."""
+
+    instrument: Instrument
+    book: TrueBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +48,30 @@ class SourceStatus:
 
 
 class Source(Protocol):
-    """A stream of frames in time, and the true book as of the last frame taken.
+    """A stream of frames in time, and the true books as of the last frame taken.
 
     Attributes
     ----------
-    instrument : Instrument
-        What is traded.
+    market : Market
+        Whose rules and messages it speaks.
+    listings : mapping
+        By symbol: what is traded, with its true book at the present position.
     lossless : bool
         Play only while a client listens to depth, and no faster than all clients read.
     waits_for_client : bool
         Do not begin before a client listens to depth.
     any_depth_name : bool
-        A subscription to any diff depth stream of the symbol gets the one there is.
+        A subscription to any diff depth stream of a symbol gets the one there is.
     """
 
-    instrument: Instrument
+    market: Market
+    listings: Mapping[str, Listing]
     lossless: bool
     waits_for_client: bool
     any_depth_name: bool
 
-    @property
-    def book(self) -> TrueBook:
-        """The true book at the present position."""
+    def listen(self, streams: Collection[str]) -> None:
+        """Note which streams anybody hears: others need not be made."""
 
     def start(self, now_ns: int) -> None:
         """Playing begins."""
