@@ -19,12 +19,13 @@ from mmquant.kernels.tokens import NAME_BYTES, NAME_WORD_BYTES
 from mmquant.records import LEVEL
 from mmquant.state import BOOK, FRAME, SYMBOL
 
-__all__ = ["MAX_FRAME_LEVELS", "FrameParser"]
+__all__ = ["MAX_FRAME_LEVELS", "FrameParser", "warm_up"]
 
 MAX_FRAME_LEVELS = 32_768  # both sides together; more is no frame of this venue
 _MAX_INSTRUMENTS = 1 << 16
 _FEWEST_ENTRIES = 64
 _INT64_MAX = 2**63 - 1
+_KINDS = tuple(FrameKind)  # by value: a call of the enumeration costs more than a parse
 
 
 class FrameParser:
@@ -95,13 +96,13 @@ class FrameParser:
     def parse(self, payload: bytes) -> FrameKind:
         """Parse one raw or combined-stream frame into `frame` and `levels`."""
         code = kernels.frame_parse(payload, self._symbols, self._out)
-        return FrameKind(code)
+        return _KINDS[code]
 
     def parse_snapshot(self, payload: bytes, number: int) -> FrameKind:
         """Parse a REST depth answer for instrument `number`: SNAPSHOT or UNKNOWN."""
         _, symbol = self._instruments[whole("number", number, 1, len(self._instruments)) - 1]
         code = kernels.snapshot_parse(payload, symbol, self._out)
-        return FrameKind(code)
+        return _KINDS[code]
 
     def parse_and_apply(self, payload: bytes) -> FrameKind:
         """Parse one frame and bring a depth event into its instrument's book, in one call.
@@ -112,7 +113,7 @@ class FrameParser:
         if len(self.books) < len(self._instruments):
             self._grow_books()
         code = frame_book.frame_parse_and_apply(payload, self._symbols, self._out, self.books)
-        return FrameKind(code)
+        return _KINDS[code]
 
     def load(self, payload: bytes, number: int) -> BookCode:
         """Load instrument `number`'s book from a REST depth answer.
@@ -176,3 +177,12 @@ def _name_words(symbol: str) -> tuple[int, ...]:
         int.from_bytes(name[i : i + NAME_WORD_BYTES], "big")
         for i in range(0, NAME_BYTES, NAME_WORD_BYTES)
     )
+
+
+def warm_up() -> None:
+    """Load (or compile) the parser's kernels as they are called, before the first frame."""
+    parser = FrameParser()
+    parser.add("A", 1, 1)
+    parser.load(b'{"lastUpdateId":1,"bids":[],"asks":[]}', 1)
+    for call in (parser.parse, parser.parse_and_apply):
+        call(b'{"e":"depthUpdate","E":2,"s":"A","U":2,"u":2,"b":[],"a":[["1","1"]]}')

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit
 from mmquant.codes import BookCode, BookState, FrameKind
 from mmquant.kernels.book import book_apply
 from mmquant.kernels.frames import (
@@ -36,7 +36,7 @@ STATE_CROSSED = int(BookState.CROSSED)
 BOOK_CODE = list(FRAME.names or ()).index("book_code")
 
 
-@njit
+@bare_njit
 def _continues(out: np.ndarray, book: np.ndarray) -> int:
     """Hold a depth event's ids against a book's: OK, IGNORED, NOT_SYNCED or GAP."""
     b = book[0]
@@ -56,7 +56,7 @@ def _continues(out: np.ndarray, book: np.ndarray) -> int:
     return OK if previous == known else GAP
 
 
-@njit
+@bare_njit
 def frame_apply(out: np.ndarray, book: np.ndarray) -> int:
     """Bring a parsed snapshot or depth event into a book, by the venue's rules of its ids.
 
@@ -104,7 +104,7 @@ def frame_apply(out: np.ndarray, book: np.ndarray) -> int:
     return code
 
 
-@njit
+@bare_njit
 def frame_parse_and_apply(
     data: bytes, symbols: np.ndarray, out: np.ndarray, books: np.ndarray
 ) -> int:

@@ -8,7 +8,7 @@ of all JSON says what it is. What it accepts means the same there, and nothing i
 import numpy as np
 
 from mmquant import records
-from mmquant._jit import njit
+from mmquant._jit import bare_njit
 from mmquant.codes import FrameKind, Side
 from mmquant.kernels.tokens import (
     CLOSE,
@@ -108,7 +108,7 @@ NAME_STREAM, NAME_DATA = _pack("stream"), _pack("data")
 NAME_BIDS, NAME_ASKS, NAME_E, NAME_T = _pack("bids"), _pack("asks"), _pack("E"), _pack("T")
 
 
-@njit
+@bare_njit
 def symbol_entry(symbols: np.ndarray, word_0: int, word_1: int, word_2: int, word_3: int) -> int:
     """Return where the entry of a name begins, or the free one where it would go.
 
@@ -137,7 +137,7 @@ def symbol_entry(symbols: np.ndarray, word_0: int, word_1: int, word_2: int, wor
     return entry
 
 
-@njit
+@bare_njit
 def _read_levels(
     data: bytes, at: int, symbols: np.ndarray, entry: int, out: np.ndarray, row: int
 ) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def _read_levels(
         return row, at + 2
     price_decimals, price_divisor = symbols[entry + PRICE_UNIT], symbols[entry + PRICE_UNIT + 1]
     qty_decimals, qty_divisor = symbols[entry + QTY_UNIT], symbols[entry + QTY_UNIT + 1]
-    rows = (out.size - LEVELS_AT) // LEVEL_WORDS
+    rows = row + (out.size - LEVELS_AT) // LEVEL_WORDS // 2
     while row < rows:
         if data[np.uint64(at + 1)] != OPEN or data[np.uint64(at + 2)] != QUOTE:
             return row, FAILED
@@ -171,7 +171,7 @@ def _read_levels(
     return row, FAILED
 
 
-@njit
+@bare_njit
 def _word_of_key(kind: int, key: int) -> int:
     """Return the word of FRAME that the key's value belongs to, `NOT_OURS` for other keys."""
     word = NOT_OURS
@@ -223,7 +223,7 @@ def _word_of_key(kind: int, key: int) -> int:
     return word
 
 
-@njit
+@bare_njit
 def _read_named(data: bytes, at: int, word: int, symbols: np.ndarray, out: np.ndarray) -> int:
     """Read the value of `s`, `X` or `m`."""
     if word == AGGRESSOR:
@@ -242,7 +242,7 @@ def _read_named(data: bytes, at: int, word: int, symbols: np.ndarray, out: np.nd
     return at if symbols[entry + NUMBER] > 0 else FAILED
 
 
-@njit
+@bare_njit
 def _read_value(data: bytes, at: int, word: int, symbols: np.ndarray, out: np.ndarray) -> int:
     """Read the value that belongs to `word`; prices and quantities need the symbol before."""
     if out[SEEN] >> word & 1:
@@ -277,7 +277,7 @@ def _read_value(data: bytes, at: int, word: int, symbols: np.ndarray, out: np.nd
     return at
 
 
-@njit
+@bare_njit
 def _read_kind(data: bytes, at: int) -> tuple[int, int]:
     """Read what `e`, the first key, says; without it the frame can be spot's touch only."""
     if data[np.uint64(at + 1)] != LOWER_E or data[np.uint64(at + 2)] != QUOTE:
@@ -300,7 +300,7 @@ def _read_kind(data: bytes, at: int) -> tuple[int, int]:
     return UNKNOWN, FAILED
 
 
-@njit
+@bare_njit
 def _read_event(data: bytes, at: int, symbols: np.ndarray, out: np.ndarray) -> int:
     """Read one event's object; return the position behind it."""
     if data[np.uint64(at)] != OPEN_OBJECT or data[np.uint64(at + 1)] != QUOTE:
@@ -327,7 +327,7 @@ def _read_event(data: bytes, at: int, symbols: np.ndarray, out: np.ndarray) -> i
         at += 1
 
 
-@njit
+@bare_njit
 def _is_whole(out: np.ndarray) -> bool:
     """Tell whether all that the kind needs was there; derive the time and the missing ids."""
     kind, seen = out[KIND], out[SEEN]
@@ -350,7 +350,7 @@ def _is_whole(out: np.ndarray) -> bool:
     return bool(seen & needed == needed)
 
 
-@njit
+@bare_njit
 def _start(data: bytes, out: np.ndarray) -> bool:
     """Clear the frame; tell whether the data's first and last byte are an object's."""
     for i in range(LEVELS_AT):
@@ -359,7 +359,7 @@ def _start(data: bytes, out: np.ndarray) -> bool:
     return n > 1 and data[np.uint64(n - 1)] == CLOSE_OBJECT and data[np.uint64(0)] == OPEN_OBJECT
 
 
-@njit
+@bare_njit
 def frame_parse(data: bytes, symbols: np.ndarray, out: np.ndarray) -> int:
     """Parse a raw or combined-stream frame: depth, bookTicker, trade or aggTrade.
 
@@ -377,7 +377,7 @@ def frame_parse(data: bytes, symbols: np.ndarray, out: np.ndarray) -> int:
     -------
     int
         A `FrameKind`; UNKNOWN where the shape is not known, a value is not exact or legal, or
-        the levels are more than `out` can hold: then nothing in `out` counts.
+        a side has more levels than half of what `out` can hold: then nothing in `out` counts.
     """
     if not _start(data, out):
         return UNKNOWN
@@ -399,7 +399,7 @@ def frame_parse(data: bytes, symbols: np.ndarray, out: np.ndarray) -> int:
     return int(out[KIND])
 
 
-@njit
+@bare_njit
 def snapshot_parse(data: bytes, symbol: np.ndarray, out: np.ndarray) -> int:
     """Parse the body of a REST depth answer.
 

@@ -9,7 +9,7 @@ a closing brace, no reader steps over one, and behind any byte that is not one t
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_inlined, bare_njit
 
 __all__ = [
     "CLOSE",
@@ -54,13 +54,13 @@ T, R, U, E = ord("t"), ord("r"), ord("u"), ord("e")
 F, A, L, S = ord("f"), ord("a"), ord("l"), ord("s")
 
 
-@njit
+@bare_inlined
 def _is_plain(byte: int) -> bool:
     """Tell whether a byte inside a string stands for itself (and is not the brace)."""
     return BLANK <= byte < DELETE and byte != QUOTE and byte != BACKSLASH and byte != CLOSE_OBJECT
 
 
-@njit
+@bare_njit
 def read_integer(data: bytes, at: int) -> tuple[int, int]:
     """Read an unsigned integer of at most 18 digits; return it and the position behind."""
     start = at
@@ -78,7 +78,7 @@ def read_integer(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-@njit
+@bare_inlined
 def read_decimal(data: bytes, at: int, decimals: int, divisor: int) -> tuple[int, int]:
     """Read a quoted decimal from behind its opening quote, in units of its instrument.
 
@@ -129,7 +129,7 @@ def read_decimal(data: bytes, at: int, decimals: int, divisor: int) -> tuple[int
     return value, at + 1
 
 
-@njit
+@bare_njit
 def read_key(data: bytes, at: int) -> tuple[int, int]:
     """Read `"k":` or `"kk":`; return first + 256 * second letter, and the position behind."""
     if data[np.uint64(at)] != QUOTE:
@@ -149,7 +149,7 @@ def read_key(data: bytes, at: int) -> tuple[int, int]:
     return key, at + 2
 
 
-@njit
+@bare_njit
 def read_name(data: bytes, at: int) -> tuple[int, int, int, int, int]:
     """Read a quoted name of at most 28 plain bytes as four words, seven bytes a word.
 
@@ -181,7 +181,7 @@ def read_name(data: bytes, at: int) -> tuple[int, int, int, int, int]:
     return words
 
 
-@njit
+@bare_njit
 def read_boolean(data: bytes, at: int) -> tuple[int, int]:
     """Read true or false; return 1 or 0, and the position behind."""
     first = data[np.uint64(at)] + 0
@@ -203,7 +203,7 @@ def read_boolean(data: bytes, at: int) -> tuple[int, int]:
     return 0, FAILED
 
 
-@njit
+@bare_njit
 def skip_text(data: bytes, at: int) -> int:
     """Step over a quoted string of plain bytes."""
     if data[np.uint64(at)] != QUOTE:
@@ -214,7 +214,7 @@ def skip_text(data: bytes, at: int) -> int:
     return at + 1 if data[np.uint64(at)] == QUOTE else FAILED
 
 
-@njit
+@bare_njit
 def skip_scalar(data: bytes, at: int) -> int:
     """Step over a string, an unsigned integer or a boolean that nobody asked for."""
     first = data[np.uint64(at)] + 0
