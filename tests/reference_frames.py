@@ -1,7 +1,6 @@
 """What the compiled parser is held against: the parser of all JSON, and frames as they come."""
 
-from dataclasses import astuple
-
+import numpy as np
 from mm_collector.frames import BadFrame, Instrument, parse_frame, parse_snapshot
 
 INSTRUMENTS = {
@@ -48,13 +47,15 @@ SEEDS = (*RAW, *COMBINED, SNAPSHOT, USDM_SNAPSHOT)
 
 def plain(event):
     """Return an event as its kind and plain values."""
-    fields = [value.tolist() if hasattr(value, "tolist") else value for value in astuple(event)]
-    return (type(event).__name__, *fields)
+    fields = [getattr(event, name) for name in event.__slots__]
+    values = [field.tolist() if isinstance(field, np.ndarray) else field for field in fields]
+    return (type(event).__name__, *values)
 
 
-def _outcome(parse):
+def outcome(parse, *arguments):
+    """Return the plain event that a parser gives, or the kind of its BadFrame."""
     try:
-        return plain(parse())
+        return plain(parse(*arguments))
     except BadFrame as error:
         return error.kind
 
@@ -62,12 +63,12 @@ def _outcome(parse):
 def outcome_of(reader, payload):
     """Return what the compiled parser with its fallback makes of a payload."""
     if payload.startswith(b'{"last'):
-        return _outcome(lambda: reader.parse_snapshot(payload, SNAPSHOT_OF))
-    return _outcome(lambda: reader.parse(payload))
+        return outcome(reader.parse_snapshot, payload, SNAPSHOT_OF)
+    return outcome(reader.parse, payload)
 
 
 def reference_outcome(payload):
     """Return what the parser of all JSON makes of a payload."""
     if payload.startswith(b'{"last'):
-        return _outcome(lambda: parse_snapshot(payload, INSTRUMENTS[SNAPSHOT_OF]))
-    return _outcome(lambda: parse_frame(payload, INSTRUMENTS))
+        return outcome(parse_snapshot, payload, INSTRUMENTS[SNAPSHOT_OF])
+    return outcome(parse_frame, payload, INSTRUMENTS)
