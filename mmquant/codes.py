@@ -6,6 +6,7 @@ __all__ = [
     "BookCode",
     "BookState",
     "FillKind",
+    "FrameKind",
     "Liquidity",
     "Market",
     "MarketEventKind",
@@ -190,3 +191,14 @@ class MarketEventKind(IntEnum):
 
     LEVEL = 1
     TRADE = 2
+
+
+class FrameKind(IntEnum):
+    """What the compiled parser found in a venue's frame."""
+
+    UNKNOWN = 0  # not in the shapes it knows: a parser of all JSON must decide
+    DEPTH = 1
+    BEST_BID_OFFER = 2
+    TRADE = 3
+    AGGREGATE_TRADE = 4
+    SNAPSHOT = 5

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mm_collector.frames import (
     Acknowledgement,
+    AggregateTrade,
     BadFrame,
     BestBidOffer,
-    DepthEvent,
     Instrument,
     Trade,
     parse_frame,
     parse_snapshot,
 )
+from reference_frames import plain
 
 BTC = Instrument("BTCUSDT", 10_000_000, 100_000)  # tick 0.1, lot 0.001
 KNOWN = {"BTCUSDT": BTC}
@@ -43,6 +44,18 @@ TRADE = {
     "X": "MARKET",
     "m": True,
 }
+AGGREGATE = {
+    "e": "aggTrade",
+    "E": 1770000000250,
+    "T": 1770000000203,
+    "s": "BTCUSDT",
+    "a": 7,
+    "p": "64000.10",
+    "q": "0.300",
+    "f": 81,
+    "l": 84,
+    "m": False,
+}
 BBO = {"u": 161, "s": "BTCUSDT", "b": "64000.00", "B": "12.345", "a": "64000.10", "A": "3.210"}
 
 
@@ -59,7 +72,8 @@ def kind_of(data):
 
 def test_usdm_depth_keeps_its_previous_id_and_the_engine_time():
     event = parse({"stream": "btcusdt@depth", "data": DEPTH})
-    assert event == DepthEvent(
+    assert plain(event) == (
+        "DepthEvent",
         "BTCUSDT",
         1770000000201 * 10**6,
         100,
@@ -79,6 +93,11 @@ def test_spot_depth_covers_the_ids_from_the_one_before_its_first():
 def test_trades_name_the_aggressor():
     assert parse(TRADE) == Trade("BTCUSDT", 1770000000203 * 10**6, 81, 640001, 10, -1)
     assert parse({**TRADE, "m": False}).aggressor == 1
+
+
+def test_aggregates_name_the_trades_they_are_made_of():
+    expected = AggregateTrade("BTCUSDT", 1770000000203 * 10**6, 81, 84, 640001, 300, 1)
+    assert parse(AGGREGATE) == expected
 
 
 def test_spot_best_bid_offer_has_neither_kind_nor_time():
@@ -123,6 +142,9 @@ def test_answers_to_control_messages_are_no_data():
         ({**TRADE, "X": "NA", "p": "0", "q": "0"}, "not_a_trade"),
         ({**TRADE, "X": "INSURANCE_FUND"}, "not_a_trade"),
         ({**TRADE, "q": "0.000"}, "not_a_trade"),
+        ({**AGGREGATE, "q": "0.000"}, "not_a_trade"),
+        ({**AGGREGATE, "f": 90}, "not_a_trade"),
+        ({**DEPTH, "a": [["1.0", "1"]] * 16_385}, "too_many_levels"),
     ],
 )
 def test_what_breaks_a_rule_is_named(data, kind):
@@ -131,17 +153,13 @@ def test_what_breaks_a_rule_is_named(data, kind):
 
 def test_a_capped_quantity_is_rounded_down_not_refused():
     event = parse({**DEPTH, "b": [["1.0", "92233720368.54775807"]]})
-    assert event.bids == [(10, 92_233_720_368_547)]
+    assert event.bids.tolist() == [(10, 92_233_720_368_547)]
 
 
 def test_snapshots_are_read_like_events():
     body = {"lastUpdateId": 7, "bids": [["1.0", "2.000"]], "asks": [["1.1", "3.000"]]}
     snapshot = parse_snapshot(orjson.dumps(body), BTC)
-    assert (snapshot.last_update_id, snapshot.bids, snapshot.asks) == (
-        7,
-        [(10, 2000)],
-        [(11, 3000)],
-    )
+    assert plain(snapshot) == ("Snapshot", 7, [(10, 2000)], [(11, 3000)])
     with pytest.raises(BadFrame, match="malformed"):
         parse_snapshot(b'{"code":-1121,"msg":"Invalid symbol."}', BTC)
 

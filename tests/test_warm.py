@@ -10,9 +10,11 @@ import pytest
 SCRIPT = """
 from mm_cli.warm import warm_all
 warm_all()
-from mmquant.kernels import book, market, pricing, quoting, simulator
+from mmquant.kernels import book, frame_book, frames, market, pricing, quoting, simulator
 kernels = [
-    book.book_follow, book.book_top, market.market_run, pricing.pricing_refresh,
+    book.book_follow, book.book_top, frame_book.frame_apply, frame_book.frame_parse_and_apply,
+    frames.frame_parse, frames.snapshot_parse, frames.symbol_entry, market.market_run,
+    pricing.pricing_refresh,
     pricing.pricing_step, quoting.strategy_step, simulator.simulator_cancel_all,
     simulator.simulator_on_quotes, simulator.simulator_on_touch, simulator.simulator_on_trade,
     simulator.simulator_position,

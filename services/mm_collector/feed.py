@@ -9,6 +9,7 @@ from mm_runtime.transport import Publisher
 
 from mm_collector.frames import BestBidOffer, DepthEvent, Instrument, Levels, Snapshot, Trade
 from mm_collector.sync import BookSync, Transition
+from mmquant import parse
 from mmquant.codes import BookCode, BookState, Market, Reason, Template
 from mmquant.kernels.book import book_follow, book_top
 from mmquant.records import LEVEL
@@ -205,8 +206,8 @@ class Feed:
         self._unchecked.clear()
 
     def _set_levels(self, message: MessageBuffer, bids: Levels, asks: Levels) -> None:
-        message.set_group(0, np.array(bids, LEVEL))
-        message.set_group(1, np.array(asks, LEVEL))
+        message.set_group(0, np.asarray(bids, LEVEL))
+        message.set_group(1, np.asarray(asks, LEVEL))
 
     def _is_announced(self) -> bool:
         return self.sync.state is BookState.LIVE and not self.sync.transitions
@@ -257,6 +258,7 @@ class Feed:
 
 def warm_up() -> None:
     """Load (or compile) the service's kernels as they are called, before the first message."""
+    parse.warm_up()
     message = MessageBuffer(Template.BOOK_SNAPSHOT, (1, 1))
     book = np.zeros(1, BOOK)
     book_follow(book, message.words)

@@ -18,9 +18,8 @@ from mm_collector.frames import (
     BadFrame,
     BestBidOffer,
     DepthEvent,
-    Instrument,
-    parse_frame,
-    parse_snapshot,
+    FrameReader,
+    Trade,
 )
 from mm_collector.link import Link, LinkLimits
 from mm_collector.rest import Reply, Rest, WeightBudget
@@ -86,7 +85,7 @@ class Collector(Service):
         self._reported_failure = ""
         self._wanted = [_Wanted(symbol) for symbol in config.symbols]
         self._feeds: dict[str, Feed] = {}
-        self._instruments: dict[str, Instrument] = {}
+        self._reader = FrameReader()
         self._snapshots: dict[str, Future[Reply]] = {}
         self._next_snapshot_ns = 0
         self._now_ns = 0  # the market's clock
@@ -170,7 +169,7 @@ class Collector(Service):
             self.config.connection.backoff_max_ms * _MS,
         )
         symbol = wanted.symbol
-        self._instruments[symbol] = filters.instrument
+        self._reader.add(filters.instrument)
         self._feeds[symbol] = Feed(
             self.config.symbols.index(symbol) + 1,
             filters,
@@ -203,11 +202,10 @@ class Collector(Service):
         return work
 
     def _on_snapshot(self, feed: Feed, reply: Reply, now_ns: int) -> None:
-        instrument = feed.filters.instrument
         try:
             if reply.status != 200:
                 raise BadFrame("snapshot_failed", reply.text)
-            snapshot = parse_snapshot(reply.body, instrument)
+            snapshot = self._reader.parse_snapshot(reply.body, feed.filters.instrument.symbol)
         except BadFrame as error:
             self._drop(error)
             if reply.status in (418, 429):
@@ -264,7 +262,7 @@ class Collector(Service):
     def _on_frame(self, payload: bytes, received_ns: int) -> None:
         self.counters["frames"] += 1
         try:
-            event = parse_frame(payload, self._instruments)
+            event = self._reader.parse(payload)
         except BadFrame as error:
             self._drop(error)
             return
@@ -280,7 +278,7 @@ class Collector(Service):
             feed.on_depth(event, received_ns, now_ns)
         elif isinstance(event, BestBidOffer):
             feed.on_best_bid_offer(event, received_ns, now_ns)
-        else:
+        elif isinstance(event, Trade):
             feed.on_trade(event, received_ns, now_ns)
         self.lag_ns = received_ns - event.venue_ns if event.venue_ns else self.lag_ns
 
