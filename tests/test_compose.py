@@ -95,7 +95,7 @@ class Probe:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """Return the settings of the containers: quotes that fill quickly, so that there is a position."""
+    """Return the settings of the containers, with quotes that fill quickly."""
     folder = tmp_path_factory.mktemp("config")
     shutil.copytree(ROOT / "config", folder, dirs_exist_ok=True)
     edit(folder / "strategy.toml", "volatility_multiple", "0.1")
