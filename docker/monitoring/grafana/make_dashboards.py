@@ -255,7 +255,7 @@ def trading() -> dict[str, Any]:
                (f"mmquant_reservation_price{chosen}", "{{symbol}} reservation price"),
                (f"mmquant_quote_price{chosen}", "{{symbol}} {{side}}")], "short", width=WIDTH,
               about="In the quote asset."),
-        graph("Position", [(f"mmquant_position{chosen}", "{{symbol}}")], "short",
+        graph("Position over time", [(f"mmquant_position{chosen}", "{{symbol}}")], "short",
               about="In the base asset."),
         graph("Profit by part", [(f"mmquant_profit{chosen}", "{{symbol}} {{part}}")], "short",
               about="In the quote asset; the parts add up to the net profit."),
