@@ -289,7 +289,12 @@ def test_configured_logging_writes_the_file_and_stdout_if_asked(
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [({}, "WARNING"), ({"MM_LOG": "debug"}, "DEBUG"), ({"MM_LOG": "ERROR"}, "ERROR")],
+    [
+        ({}, "WARNING"),
+        ({"MM_LOG": ""}, "WARNING"),
+        ({"MM_LOG": "debug"}, "DEBUG"),
+        ({"MM_LOG": "ERROR"}, "ERROR"),
+    ],
 )
 def test_the_level_is_the_environments_before_the_files(tmp_path, root_logger, given, expected):
     configure_logging(

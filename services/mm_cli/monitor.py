@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from mm_runtime.clock import Clock
+from mm_runtime.metrics_latency import HOPS
 from mm_runtime.settings import RuntimeSettings
 from mm_runtime.transport import Transport
 from numpy.typing import NDArray
@@ -16,15 +17,6 @@ from mmquant.wire import Inbox
 
 __all__ = ["HOPS", "Beat", "Desk", "Monitor"]
 
-# The way of a quote: between which two stamps of the message each hop lies.
-HOPS = {
-    "collector": ("frame_ns", "collector_sent_ns"),
-    "collector_to_pricing": ("collector_sent_ns", "pricing_received_ns"),
-    "pricing": ("pricing_received_ns", "pricing_sent_ns"),
-    "pricing_to_strategy": ("pricing_sent_ns", "received_ns"),
-    "strategy": ("received_ns", "sent_ns"),
-    "tick_to_quote": ("frame_ns", "sent_ns"),
-}
 _KEPT_LATENCIES = 200_000
 _POLL_LIMIT = 256
 

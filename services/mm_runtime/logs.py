@@ -212,7 +212,7 @@ def configure_logging(
     ConfigError
         Where `MM_LOG` is no level.
     """
-    level = environ.get(LEVEL_VARIABLE, settings.level).lower()
+    level = (environ.get(LEVEL_VARIABLE) or settings.level).lower()
     if level not in _LEVELS:
         choices = ", ".join(map(repr, _LEVELS))
         raise ConfigError(f"{LEVEL_VARIABLE}: must be one of {choices}, got {level!r}")
