@@ -41,7 +41,7 @@ _MESSAGES = {"request": 50_000, "book delta": 20_000}
 
 
 def make_message(kind: str) -> MessageBuffer:
-    """Return a request (a frame as of any 33 to 64 bytes), or a delta of 50 levels a side."""
+    """Return a request (framed as any 33 to 64 bytes), or a delta of 50 levels a side."""
     if kind == "request":
         return MessageBuffer(Template.REQUEST)
     message = MessageBuffer(Template.BOOK_DELTA, (_LEVELS_A_SIDE, _LEVELS_A_SIDE))
