@@ -243,9 +243,7 @@ def test_faults_by_seed_come_at_once_and_the_venue_lives(tmp_path):
         deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
             try:
-                async with listening(
-                    address, STREAM, "btcusdt@trade", max_size=None, close_timeout=0.1
-                ) as socket_:
+                async with listening(address, STREAM, "btcusdt@trade", **options) as socket_:
                     while time.monotonic() < deadline:
                         await asyncio.wait_for(socket_.recv(), 0.5)
                         seen += 1

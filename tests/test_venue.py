@@ -5,11 +5,14 @@ import gzip
 import itertools
 import json
 import math
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from mm_venue.replay import CaptureSource
 from reference_venue import NaiveBook
 from venue_process import get, venue
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from mmquant.tape import read_capture
 
@@ -182,6 +186,75 @@ def test_streams_and_requests_of_one_connection():
 
     with venue("--market", "usdm") as (_, address):
         asyncio.run(client(address))
+
+
+async def ending_of(socket_, received):
+    """Read until the venue closes; return how it did."""
+
+    async def read():
+        while True:
+            received.append(json.loads(await socket_.recv()))
+
+    with pytest.raises(ConnectionClosedError) as closed:
+        await asyncio.wait_for(read(), 20)
+    return closed.value
+
+
+def test_too_many_messages_end_the_connection_and_long_ones_are_swallowed():
+    async def client(address):
+        async with connect(f"ws://{address}/ws") as socket_:
+            names = ["x" * 5000]
+            await socket_.send(json.dumps({"method": "SUBSCRIBE", "params": names, "id": 1}))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(socket_.recv(), 0.3)
+            for i in range(20):
+                await socket_.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": i}))
+            closed = await ending_of(socket_, [])
+            assert (closed.rcvd.code, closed.rcvd.reason) == (1008, "Too many requests")
+        with pytest.raises(InvalidStatus):
+            await connect(f"ws://{address}/nowhere")
+
+    with venue("--market", "spot") as (_, address):
+        asyncio.run(client(address))
+
+
+def test_pings_come_and_a_day_ends_in_scaled_time():
+    async def client(address):
+        async with connect(f"ws://{address}/ws/btcusdt@depth5@100ms") as socket_:
+            began = time.monotonic()
+            levels = []
+            closed = await ending_of(socket_, levels)
+            assert closed.rcvd.reason == "24 hours are over"
+            assert time.monotonic() - began > 3.5  # the answers to its pings kept it
+            assert all(len(m["bids"]) == len(m["asks"]) == 5 for m in levels)
+            assert len(levels) > 5
+
+    with venue("--market", "spot", "--time-scale", 24_000) as (_, address):
+        asyncio.run(client(address))
+
+
+def test_tls(tmp_path):
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    made += ["-keyout", key, "-out", cert, "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    subprocess.run(made, check=True, capture_output=True)
+    trusted = ssl.create_default_context(cafile=cert)
+
+    async def client(address):
+        async with connect(f"wss://{address}/ws/btcusdt@bookTicker", ssl=trusted) as socket_:
+            assert json.loads(await socket_.recv())["s"] == "BTCUSDT"
+
+    with venue("--tls-cert", cert, "--tls-key", key) as (_, address):
+        asyncio.run(client(address))
+        url = f"https://{address}/fapi/v1/ping"
+        with urllib.request.urlopen(url, timeout=15, context=trusted) as answer:
+            assert answer.read() == b"{}"
+    code, text = refused("--tls-cert", key, "--tls-key", cert)
+    assert code == 2
+    assert "PEM" in text
 
 
 def test_rest_answers_of_spot():

@@ -19,6 +19,7 @@ __all__ = ["Connection", "Host", "text_frame"]
 
 MAX_MESSAGE_BYTES = 1 << 20
 POLICY_VIOLATION = 1008
+CLOSE_S = 0.3
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -140,7 +141,9 @@ class Connection(asyncio.Protocol):
             self._websocket.send_close(code, reason)
             self._flush(self._websocket)
         self.is_open = False
-        self._transport.close()
+        # What the client still sends is read until its own close frame: a socket closed with
+        # unread data is reset, and the client would never see the code.
+        asyncio.get_running_loop().call_later(CLOSE_S, self._transport.close)
 
     def reset(self) -> None:
         """Cut off without a word: the client sees a TCP reset."""
@@ -234,9 +237,7 @@ class Connection(asyncio.Protocol):
             if isinstance(event, Frame) and self.is_open:
                 self._take(websocket, event)
         self._flush(websocket)
-        if websocket.state is not State.OPEN:
-            self.is_open = False
-            self._transport.close()
+        self.is_open = self.is_open and websocket.state is State.OPEN
 
     def _take(self, websocket: ServerProtocol, frame: Frame) -> None:
         now_ns = self._host.now_ns()
@@ -245,7 +246,7 @@ class Connection(asyncio.Protocol):
         if frame.opcode is Opcode.PONG:
             self.lifetime.pong(bytes(frame.data), now_ns)
         if self.session.is_flooded(now_ns):
-            websocket.send_close(POLICY_VIOLATION, "Too many requests")
+            self.close(POLICY_VIOLATION, "Too many requests")
             return
         if frame.opcode in (Opcode.PING, Opcode.PONG):
             return  # the core has answered a ping
@@ -254,14 +255,16 @@ class Connection(asyncio.Protocol):
             message = b"".join(self._parts)
             self._parts.clear()
             answer = self.session.on_message(message)
-            if answer is not None:
+            if answer is not None and websocket.state is State.OPEN:
                 websocket.send_text(answer)
             self._host.subscriptions_changed()
 
     def _flush(self, websocket: ServerProtocol) -> None:
         for data in websocket.data_to_send():
-            if data:  # an empty one asks for the end, which `close` brings
+            if data:
                 self._transport.write(data)
+            else:  # both close frames are through, or the client broke the protocol
+                self._transport.close()
 
 
 def _plain(problem: Exception) -> bytes:

@@ -8,6 +8,9 @@ NS_PER_S = 1_000_000_000
 # Seconds between pings, and until a pong is overdue.
 PINGS_S = {Market.SPOT: (20, 60), Market.USDM: (180, 600)}
 LONGEST_S = 24 * 3600
+# However much time is scaled: a client must be able to answer, and within its message limit.
+LEAST_PING_NS = NS_PER_S // 2
+LEAST_OVERDUE_NS = 2 * NS_PER_S
 
 
 class Lifetime:
@@ -18,15 +21,15 @@ class Lifetime:
     market : Market
         Whose intervals hold.
     time_scale : float
-        All of them are divided by it.
+        All of them are divided by it; pings keep half a second apart, deadlines two seconds.
     now_ns : int
         When the connection began.
     """
 
     def __init__(self, market: Market, time_scale: float, now_ns: int) -> None:
         every_s, overdue_s = PINGS_S[market]
-        self._every_ns = int(every_s * NS_PER_S / time_scale)
-        self._overdue_ns = int(overdue_s * NS_PER_S / time_scale)
+        self._every_ns = max(LEAST_PING_NS, int(every_s * NS_PER_S / time_scale))
+        self._overdue_ns = max(LEAST_OVERDUE_NS, int(overdue_s * NS_PER_S / time_scale))
         self._ends_ns = now_ns + int(LONGEST_S * NS_PER_S / time_scale)
         # On USD-M any pong keeps the connection; on spot only the answer to a ping does.
         self._any_pong_counts = market == Market.USDM

@@ -84,6 +84,6 @@ class ConnectionAttempts:
         """Count an attempt; return after how many seconds to try again, 0 where it is welcome."""
         oldest = self._times[0] if len(self._times) == ATTEMPTS else None
         if oldest is not None and now_ns - oldest < ATTEMPTS_WINDOW_NS:
-            return int((oldest + ATTEMPTS_WINDOW_NS - now_ns) // NS_PER_S) + 1
+            return -((now_ns - oldest - ATTEMPTS_WINDOW_NS) // NS_PER_S)
         self._times.append(now_ns)
         return 0
