@@ -3,7 +3,7 @@
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmquant.codes import BookCode, BookState, FrameKind
@@ -93,6 +93,7 @@ higher = levels.map(lambda rows: [["1" + price, qty] for price, qty in rows])
 
 
 @given(st.lists(st.tuples(levels, higher, st.integers(1, 3)), max_size=8))
+@settings(max_examples=40)  # each one loads the book anew
 def test_one_call_an_event_keeps_the_book_of_a_dictionary(known, events):
     assert known.load(snapshot(10, [["0.5", "1"]], [["30.0", "2"]]), 1) is BookCode.OK
     naive = {("b", 5): 1000, ("a", 300): 2000}
