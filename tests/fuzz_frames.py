@@ -7,11 +7,15 @@ the corpus it collects is then run through the compiled kernels. Needs atheris, 
 does not install.
 """
 
+import os
 import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["mmquant", "mm_collector"]):
+# numba cannot compile what atheris has instrumented.
+INTERPRETED = ["mmquant"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else []
+
+with atheris.instrument_imports(include=["mm_collector", *INTERPRETED]):
     from mm_collector.frames import FrameReader
     from reference_frames import INSTRUMENTS, SEEDS, outcome_of, reference_outcome
 

@@ -156,7 +156,7 @@ EDITS = st.lists(
 
 @kernels
 @given(st.sampled_from(SEEDS), EDITS)
-@settings(max_examples=100 if os.environ.get("NUMBA_DISABLE_JIT") else 3000)
+@settings(max_examples=100 if os.environ.get("NUMBA_DISABLE_JIT") else 1500)
 def test_mutations_of_real_shapes_give_the_same_by_both_parsers(reader, seed, edits):
     frame = bytearray(seed)
     for at, size, text in edits:
@@ -231,7 +231,8 @@ def test_every_frame_of_the_captures_is_the_same(captures, names, tick_e8, lot_e
 def test_every_frame_of_many_symbols_is_the_same(captures, name):
     def lines(suffix):
         path: Path = captures.parent / "cryptofeed" / f"{name}.{suffix}.gz"
-        return [line.partition(b": ")[2].strip() for line in gzip.open(path)][0:]
+        with gzip.open(path) as file:
+            return [line.partition(b": ")[2].strip() for line in file]
 
     payloads = [line for line in lines("ws.1.0") + lines("http.0.0") if line]
     symbols = {p.partition(b'"s":"')[2].partition(b'"')[0].decode() for p in payloads} - {""}
