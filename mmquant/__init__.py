@@ -11,8 +11,14 @@ __version__ = "0.1.0"
 _HOMES = {
     # order book and prices
     "OrderBook": "book",
+    # decayed averages, volatility and drift
     "Ewma": "ewma",
-    "Volatility": "ewma",
+    "Volatility": "volatility",
+    "ewm_mean": "ewma",
+    "ewm_correlation": "ewma",
+    "ewm_covariance": "ewma",
+    "ewm_grid": "ewma",
+    "ewm_variance": "ewma",
     "imbalance": "fair_value",
     "microprice": "fair_value",
     "mid": "fair_value",
