@@ -24,6 +24,14 @@ _HOMES = {
     "realised_variance": "realised",
     "signature": "realised",
     "two_scale_variance": "realised",
+    # bars
+    "garman_klass": "bars",
+    "parkinson": "bars",
+    "rogers_satchell": "bars",
+    "tick_bars": "bars",
+    "time_bars": "bars",
+    "volume_bars": "bars",
+    "yang_zhang": "bars",
     # fair value and signals
     "imbalance": "fair_value",
     "microprice": "fair_value",

@@ -8,6 +8,7 @@ from mmquant.records import record
 
 __all__ = [
     "ACCOUNT",
+    "BAR",
     "BOOK",
     "BOOK_OVERFLOW_LEVELS",
     "BOOK_RING_TICKS",
@@ -216,6 +217,19 @@ BOOK = record(
         ("overflow_ask_lots", "<i8", (BOOK_OVERFLOW_LEVELS,)),
     ],
     25 * 8 + 2 * 8 * BOOK_RING_TICKS + 4 * 8 * BOOK_OVERFLOW_LEVELS,
+)
+BAR = record(
+    [
+        ("start_ns", "<i8"),  # of the interval for bars by time, else of the first trade
+        ("end_ns", "<i8"),  # of the last trade
+        ("open", "<f8"),
+        ("high", "<f8"),
+        ("low", "<f8"),
+        ("close", "<f8"),
+        ("volume_lots", "<i8"),
+        ("trades", "<i8"),
+    ],
+    64,
 )
 EWMA = record(
     [

@@ -24,6 +24,7 @@ S = 10**9
 PATH = [100, 101, 101, 99, 100, 103, 102, 102, 104, 103, 101, 102, 100]
 TIMES = np.arange(13) * S // 2
 SIGMA = 2.0
+EVERY = [realised_variance, bipower_variance, two_scale_variance, pre_averaged_variance]
 
 
 def test_the_published_path():
