@@ -1,58 +1,256 @@
-"""mids, trades -> volatility, drift: decayed averages of irregular samples.
+"""samples at irregular times -> exponentially weighted mean, variance, covariance.
 
-volatility = Volatility(volatility_half_life_ns=60 * 10**9, drift_half_life_ns=600 * 10**9)
-sigma, mu, warm = volatility.path(mids_ticks, ts_ns)
+smooth = ewm_mean(mids, half_life_ns=60 * SECOND_NS)       # a Series with a DatetimeIndex
+smooth = ewm_mean(mids, times, half_life_ns=60 * SECOND_NS)  # arrays; int64 times are nanoseconds
+
+A NaN sample is missing: it changes nothing, and the answer there is the last one. Samples at
+one time all count. docs/estimators.md says which estimator to use when.
 """
 
-import math
+import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant._checks import whole
+from mmquant import _arrays
+from mmquant._checks import number, whole
 from mmquant.kernels import ewma as kernels
-from mmquant.state import EWMA, VOLATILITY
+from mmquant.kernels.ewma_grid import ewma_grid as grid_kernel
+from mmquant.kernels.ewma_moments import moments_path
+from mmquant.state import EWMA, EWMA_MOMENTS
 
-__all__ = ["Ewma", "Volatility"]
+__all__ = [
+    "SECOND_NS",
+    "Ewma",
+    "ewm_correlation",
+    "ewm_covariance",
+    "ewm_grid",
+    "ewm_mean",
+    "ewm_variance",
+]
 
-_DAY_NS = 24 * 3600 * 10**9
+SECOND_NS = 10**9
+NOTHING_LEFT = 50  # half-lives in one interval: a weight of 2^-50
 
 
-def _samples(xs: ArrayLike, ts_ns: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return both as writable arrays of one length, finite and in the order of time."""
-    times = np.array(ts_ns)
-    if times.dtype.kind not in "iuM" and times.size > 0:
-        raise TypeError(f"ts_ns must be whole nanoseconds, got dtype {times.dtype}: pass int64")
-    if times.dtype.kind == "M":
-        times = times.astype("datetime64[ns]")
-    times = times.astype(np.int64)
-    values = np.array(xs, np.float64)
-    if values.ndim != 1 or values.shape != times.shape:
-        raise ValueError(
-            f"samples and ts_ns must be 1-d and equally long, got {values.shape} and {times.shape}"
+def _half_life(half_life_ns: object) -> int:
+    return whole("half_life_ns", half_life_ns, 1)
+
+
+def warn_of_unit(half_life_ns: int, times: NDArray[np.int64]) -> None:
+    """Warn where a half-life is so short that no sample remembers the one before."""
+    interval_ns = _arrays.mean_interval_ns(times)
+    if interval_ns > NOTHING_LEFT * half_life_ns:
+        warnings.warn(
+            f"half_life_ns={half_life_ns} is below 1/{NOTHING_LEFT} of the mean interval of the "
+            f"samples ({interval_ns:.0f} ns), so nothing is averaged: is it in nanoseconds?",
+            stacklevel=3,
         )
-    if not np.isfinite(values).all():
-        at = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise ValueError(f"samples must be finite, got {values[at]} at {at}: drop such samples")
-    if np.any(times[1:] < times[:-1]):
-        at = int(np.flatnonzero(times[1:] < times[:-1])[0]) + 1
-        raise ValueError(f"ts_ns must not decrease, got {times[at]} at {at}: sort by time")
-    return values, times
 
 
-def _finite(field: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{field} must be finite, got {value}: drop such samples")
-    return float(value)
+def _blank_while_cold(
+    out: NDArray[np.float64], values: NDArray[np.float64], times: NDArray[np.int64], warmup_ns: int
+) -> None:
+    """Write NaN where less than `warmup_ns` passed since the first sample that counts."""
+    if warmup_ns > 0 and out.size > 0:
+        counts = np.flatnonzero(~np.isnan(values))
+        first_ns = times[counts[0]] if counts.size else times[-1]
+        out[: np.searchsorted(times, first_ns + warmup_ns)] = np.nan
+
+
+def ewm_mean(
+    values: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    half_life_ns: int,
+    adjust: bool = True,
+    warmup_ns: int = 0,
+) -> Any:
+    """Return the exponentially weighted mean after each sample.
+
+    Equals pandas' `ewm(halflife, times, adjust=...).mean()`. With `adjust` every sample weighs
+    2^(-age / half_life), bias-corrected; without, it weighs the time since the one before: exact
+    for a value that holds until the next sample.
+
+    Parameters
+    ----------
+    values : array_like, Series or DataFrame of numbers, shape (n,) or (n, columns)
+        NaN is missing; infinity is refused.
+    times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
+        Not decreasing; by default the DatetimeIndex of `values`.
+    half_life_ns : int
+        Positive.
+    adjust : bool
+    warmup_ns : int
+        The mean is NaN until this much time has passed since the first sample.
+
+    Returns
+    -------
+    ndarray of float64, Series or DataFrame
+        As `values`, its index kept; NaN before the first sample.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the rule and the value received.
+    """
+    half_life_ns = _half_life(half_life_ns)
+    warmup_ns = whole("warmup_ns", warmup_ns, 0)
+    ts_ns = _arrays.unchecked_times_ns(times, values)
+    warn_of_unit(half_life_ns, ts_ns)
+
+    def one(column: object) -> NDArray[np.float64]:
+        xs = _arrays.unchecked_floats("values", column)
+        _arrays.same_length(values=xs, times=ts_ns)
+        out = np.empty(xs.size)
+        # The kernel sees on its way whether anything is odd: no pass of its own to look for it.
+        if kernels.ewma_path(_state(half_life_ns, adjust), xs, ts_ns, out) > 0:
+            _arrays.without_infinity("values", xs)
+            _arrays.in_order(ts_ns)
+        _blank_while_cold(out, xs, ts_ns, warmup_ns)
+        return out
+
+    return _arrays.column_wise(values, one)
+
+
+def ewm_grid(
+    values: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    half_lives_ns: ArrayLike,
+    adjust: bool = True,
+) -> Any:
+    """Return the mean of `ewm_mean` under each half-life: the same bits, computed side by side.
+
+    Parameters
+    ----------
+    values, times, adjust
+        As of `ewm_mean`, values of shape (n,).
+    half_lives_ns : array_like of int, shape (p,)
+        Positive.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, p), or DataFrame
+        A column a half-life; a DataFrame (columns named by half-life) for a Series.
+    """
+    half_lives = _arrays.lots("half_lives_ns", half_lives_ns, 1)
+    xs = _arrays.floats("values", values)
+    ts_ns = _arrays.times_ns(times, values)
+    _arrays.same_length(values=xs, times=ts_ns)
+    out = np.empty((xs.size, half_lives.size))
+    grid_kernel(half_lives, int(adjust), xs, ts_ns, out)
+    return _arrays.like_columns(values, out, half_lives)
+
+
+def _moments(
+    x: ArrayLike, y: ArrayLike, times: ArrayLike | None, half_life_ns: int, bias: bool
+) -> NDArray[np.float64]:
+    half_life_ns = _half_life(half_life_ns)
+    xs, ys = _arrays.floats("x", x), _arrays.floats("y", y)
+    ts_ns = _arrays.times_ns(times, _arrays.kind_of(x, y))
+    n = _arrays.same_length(x=xs, y=ys, times=ts_ns)
+    warn_of_unit(half_life_ns, ts_ns)
+    state = np.zeros(1, EWMA_MOMENTS)
+    state["half_life_ns"] = half_life_ns
+    out = np.empty((n, 3))
+    moments_path(state, xs, ys, ts_ns, int(bias), out)
+    return out
+
+
+def ewm_variance(
+    values: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    half_life_ns: int,
+    bias: bool = False,
+) -> Any:
+    """Return the exponentially weighted variance after each sample, in units of values squared.
+
+    Weights are those of `ewm_mean` with `adjust`; `bias` as in pandas' `ewm(...).var(bias=...)`
+    (which cannot take times). It is the variance of the samples; for the volatility of a price
+    see `mmquant.volatility`.
+
+    Parameters
+    ----------
+    values, times, half_life_ns
+        As of `ewm_mean`.
+    bias : bool
+        Divide by the sum of weights instead of making it unbiased for independent samples.
+
+    Returns
+    -------
+    ndarray of float64, Series or DataFrame
+        NaN until there are two samples (with `bias`: one).
+    """
+    if times is None:
+        times = _arrays.times_ns(None, values)
+
+    def one(column: object) -> NDArray[np.float64]:
+        xs = _arrays.floats("values", column)
+        return np.ascontiguousarray(_moments(xs, xs, times, half_life_ns, bias)[:, 0])
+
+    return _arrays.column_wise(values, one)
+
+
+def ewm_covariance(
+    x: ArrayLike,
+    y: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    half_life_ns: int,
+    bias: bool = False,
+) -> Any:
+    """Return the exponentially weighted covariance of two series after each pair.
+
+    Parameters
+    ----------
+    x, y : array_like or Series of numbers, shape (n,)
+        Sampled at the same times; a pair of which either is NaN is missing.
+    times, half_life_ns, bias
+        As of `ewm_variance`.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+    """
+    products = _moments(x, y, times, half_life_ns, bias)
+    return _arrays.like(_arrays.kind_of(x, y), np.ascontiguousarray(products[:, 1]))
+
+
+def ewm_correlation(
+    x: ArrayLike, y: ArrayLike, times: ArrayLike | None = None, *, half_life_ns: int
+) -> Any:
+    """Return the exponentially weighted correlation, NaN where either does not vary.
+
+    Parameters are those of `ewm_covariance`.
+    """
+    xx, xy, yy = _moments(x, y, times, half_life_ns, True).T
+    scale = np.sqrt(xx * yy)
+    out = np.full(xx.size, np.nan)
+    np.divide(xy, scale, out=out, where=scale > 0.0)
+    return _arrays.like(_arrays.kind_of(x, y), out)
+
+
+def _state(half_life_ns: int, adjust: bool) -> NDArray[Any]:
+    state = np.zeros(1, EWMA)
+    state["half_life_ns"] = half_life_ns
+    state["adjust"] = int(adjust)
+    return state
 
 
 class Ewma:
-    """Exponentially weighted mean over time, as pandas' `ewm(halflife, times, adjust=False)`.
+    """The mean of `ewm_mean`, sample by sample: the same bits as over the whole array.
 
     Parameters
     ----------
     half_life_ns : int
         Time in which a sample's weight halves, positive.
+    adjust : bool
+        As of `ewm_mean`.
+    warmup_ns : int
+        Time since the first sample after which `warm` is true.
 
     Attributes
     ----------
@@ -60,120 +258,39 @@ class Ewma:
         What the kernels change; copying it copies the estimator.
     """
 
-    def __init__(self, half_life_ns: int) -> None:
-        self.state = np.zeros(1, EWMA)
-        self.state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
+    def __init__(self, half_life_ns: int, adjust: bool = True, warmup_ns: int = 0) -> None:
+        self.state = _state(_half_life(half_life_ns), adjust)
+        self.warmup_ns = whole("warmup_ns", warmup_ns, 0)
 
     def update(self, x: float, ts_ns: int) -> float:
-        """Take in one sample and return the mean; a sample of the past has no weight."""
-        value = _finite("x", x)
-        return float(kernels.ewma_step(self.state, value, whole("ts_ns", ts_ns, 0)))
+        """Take in one sample and return the mean; a sample of the past counts as of now."""
+        value = x if x != x else number("x", x, -np.inf)
+        return float(kernels.ewma_step(self.state, float(value), whole("ts_ns", ts_ns, -(2**62))))
 
-    def path(self, xs: ArrayLike, ts_ns: ArrayLike) -> NDArray[np.float64]:
-        """Take in samples `xs` at `ts_ns`, both (n,), and return the mean after each, (n,)."""
-        values, times = _samples(xs, ts_ns)
-        out = np.empty(values.size)
-        kernels.ewma_path(self.state, values, times, out)
-        return out
+    def path(self, values: ArrayLike, times: ArrayLike | None = None) -> Any:
+        """Take in `values` at `times`, both (n,), and return the mean after each, as `ewm_mean`."""
+        xs = _arrays.floats("values", values)
+        ts_ns = _arrays.times_ns(times, values)
+        _arrays.same_length(values=xs, times=ts_ns)
+        out = np.empty(xs.size)
+        kernels.ewma_path(self.state, xs, ts_ns, out)
+        return _arrays.like(_arrays.kind_of(values), out)
 
     @property
     def value(self) -> float:
-        """The mean, 0.0 before the first sample."""
-        return float(self.state[0]["value"])
-
-    def __repr__(self) -> str:
+        """The mean, NaN before the first sample."""
         s = self.state[0]
-        return f"Ewma(half_life_ns={s['half_life_ns']}, value={s['value']}, samples={s['samples']})"
-
-
-class Volatility:
-    """Volatility and drift of a price sampled at irregular times.
-
-    sigma^2 = sum w r^2 / sum w dt, mu = sum w r / sum w dt, each with weights that halve in its
-    half-life: ratio estimators, unbiased under irregular sampling. A price at the time of the
-    last one is merged into the next; an interval longer than `max_gap_ns` gives neither a return
-    nor time. The standard error of the drift is sigma / sqrt(2 half_life / ln 2): mostly noise.
-
-    Parameters
-    ----------
-    volatility_half_life_ns, drift_half_life_ns : int
-        Positive.
-    warmup_ns : int, optional
-        Observed time since the first price after which `warm` is true; the volatility's
-        half-life by default.
-    max_gap_ns : int, optional
-        Longest interval that counts as observed, positive; a day by default.
-
-    Attributes
-    ----------
-    state : ndarray of VOLATILITY, shape (1,)
-        What the kernels change; copying it copies the estimator.
-    """
-
-    def __init__(
-        self,
-        volatility_half_life_ns: int,
-        drift_half_life_ns: int,
-        warmup_ns: int | None = None,
-        max_gap_ns: int = _DAY_NS,
-    ) -> None:
-        self.volatility_half_life_ns = whole("volatility_half_life_ns", volatility_half_life_ns, 1)
-        self.drift_half_life_ns = whole("drift_half_life_ns", drift_half_life_ns, 1)
-        default_ns = self.volatility_half_life_ns
-        self.warmup_ns = default_ns if warmup_ns is None else whole("warmup_ns", warmup_ns, 0)
-        self.max_gap_ns = whole("max_gap_ns", max_gap_ns, 1)
-        self.state = np.zeros(1, VOLATILITY)
-
-    def update(self, x_ticks: float, ts_ns: int) -> None:
-        """Take in one price in ticks."""
-        kernels.volatility_step(
-            self.state,
-            _finite("x_ticks", x_ticks),
-            whole("ts_ns", ts_ns, 0),
-            self.volatility_half_life_ns,
-            self.drift_half_life_ns,
-            self.max_gap_ns,
-        )
-
-    def path(
-        self, xs_ticks: ArrayLike, ts_ns: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Take in prices (n,) at times (n,): volatility, drift and warm after each, all (n,)."""
-        values, times = _samples(xs_ticks, ts_ns)
-        volatility = np.empty(values.size)
-        drift = np.empty(values.size)
-        warm = np.empty(values.size, np.uint8)
-        kernels.volatility_path(
-            self.state,
-            values,
-            times,
-            self.volatility_half_life_ns,
-            self.drift_half_life_ns,
-            self.warmup_ns,
-            self.max_gap_ns,
-            volatility,
-            drift,
-            warm,
-        )
-        return volatility, drift, warm.astype(np.bool_)
-
-    @property
-    def volatility_ticks_per_sqrt_s(self) -> float:
-        """The volatility, 0.0 before the first interval."""
-        return float(kernels.volatility_ticks_per_sqrt_s(self.state))
-
-    @property
-    def drift_ticks_per_s(self) -> float:
-        """The drift, 0.0 before the first interval."""
-        return float(kernels.drift_ticks_per_s(self.state))
+        return float(s["num"] / s["den"]) if s["samples"] > 0 else float("nan")
 
     @property
     def warm(self) -> bool:
-        """Whether `warmup_ns` of time was observed."""
-        return bool(kernels.volatility_warm(self.state, self.warmup_ns))
+        """Whether there is a sample and `warmup_ns` has passed since the first."""
+        s = self.state[0]
+        return bool(s["samples"] > 0 and s["ts_ns"] - s["first_ns"] >= self.warmup_ns)
 
     def __repr__(self) -> str:
+        s = self.state[0]
         return (
-            f"Volatility(volatility_ticks_per_sqrt_s={self.volatility_ticks_per_sqrt_s}, "
-            f"drift_ticks_per_s={self.drift_ticks_per_s}, warm={self.warm})"
+            f"Ewma(half_life_ns={s['half_life_ns']}, adjust={bool(s['adjust'])}, "
+            f"value={self.value}, samples={s['samples']}, warm={self.warm})"
         )

@@ -1,12 +1,17 @@
 """book -> fair value and its signals: mid, microprice and imbalance over arrays.
 
 Prices are ticks and sizes lots, both whole numbers; scalars and arrays broadcast against each
-other, and an answer is a float64 array of the common shape (a 0-d one for scalars).
+other, and an answer is a float64 array of the common shape (a 0-d one for scalars), or a Series
+if one of them was. mmquant.signals has more signals and the blend, mmquant.stoikov Stoikov's
+estimated micro-price.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mmquant import _arrays
 from mmquant.kernels import fair_value as kernels
 
 __all__ = ["imbalance", "microprice", "mid"]
@@ -27,7 +32,7 @@ def _flat(*arrays: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], tuple[in
     return [np.broadcast_to(array, shape).flatten() for array in arrays], shape
 
 
-def mid(bid_ticks: ArrayLike, ask_ticks: ArrayLike) -> NDArray[np.float64]:
+def mid(bid_ticks: ArrayLike, ask_ticks: ArrayLike) -> Any:
     """Return (bid + ask) / 2 in ticks.
 
     Parameters
@@ -44,10 +49,10 @@ def mid(bid_ticks: ArrayLike, ask_ticks: ArrayLike) -> NDArray[np.float64]:
     (bid, ask), shape = _flat(bid, ask)
     out = np.empty(bid.size)
     kernels.mid_path(bid, ask, out)
-    return out.reshape(shape)
+    return _arrays.like(_arrays.kind_of(bid_ticks, ask_ticks), out.reshape(shape))
 
 
-def imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> NDArray[np.float64]:
+def imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> Any:
     """Return (bid - ask) / (bid + ask) of the sizes, in [-1, 1]; 0 where both are 0.
 
     Parameters
@@ -64,12 +69,12 @@ def imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> NDArray[np.float64]:
     (bid, ask), shape = _flat(bid, ask)
     out = np.empty(bid.size)
     kernels.imbalance_path(bid, ask, out)
-    return out.reshape(shape)
+    return _arrays.like(_arrays.kind_of(bid_lots, ask_lots), out.reshape(shape))
 
 
 def microprice(
     bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
-) -> NDArray[np.float64]:
+) -> Any:
     """Return the weighted mid in ticks: sizes cross, so the heavier bid pushes it up.
 
     (bid * ask_lots + ask * bid_lots) / (bid_lots + ask_lots); the mid where both sizes are 0.
@@ -94,4 +99,5 @@ def microprice(
     )
     out = np.empty(bid.size)
     kernels.microprice_path(bid, bid_size, ask, ask_size, out)
-    return out.reshape(shape)
+    template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    return _arrays.like(template, out.reshape(shape))

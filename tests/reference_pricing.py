@@ -1,4 +1,4 @@
-"""Slow twins of the estimators, the fair value and the pricing step: plain Python, full history."""
+"""Slow twins of the volatility, the fair value and the pricing step: plain Python, full history."""
 
 import math
 
@@ -9,22 +9,19 @@ LIVE, WARM, TOUCH_FROM_BBO = 1, 2, 4
 STATE_LIVE, STATE_SYNCING = 3, 2
 
 
-def ewma(xs, ts_ns, half_life_ns):
-    """Weights from the definition: each sample's alpha times all later decays."""
-    means = []
-    for n in range(len(xs)):
-        mean = 0.0
-        for i in range(n + 1):
-            own = 1.0 if i == 0 else 1.0 - 2.0 ** (-(ts_ns[i] - ts_ns[i - 1]) / half_life_ns)
-            mean += own * 2.0 ** (-(ts_ns[n] - ts_ns[i]) / half_life_ns) * xs[i]
-        means.append(mean)
-    return means
-
-
 class Volatility:
     """Keeps every interval and weighs all of them anew on each question."""
 
-    def __init__(self, volatility_half_life_ns, drift_half_life_ns, warmup_ns, max_gap_ns):
+    def __init__(
+        self,
+        volatility_half_life_ns,
+        drift_half_life_ns,
+        warmup_ns,
+        max_gap_ns,
+        jump_sigmas=math.inf,
+    ):
+        self.jump_sigmas = jump_sigmas
+        self.samples = 0
         self.half_lives = (volatility_half_life_ns, drift_half_life_ns)
         self.warmup_ns = warmup_ns
         self.max_gap_ns = max_gap_ns
@@ -34,13 +31,20 @@ class Volatility:
     def update(self, x, ts_ns):
         if self.last is None:
             self.last = (x, ts_ns)
+            self.samples += 1
             return
         last_x, last_ns = self.last
         if ts_ns <= last_ns:
             return
         if ts_ns - last_ns <= self.max_gap_ns:
-            self.intervals.append((x - last_x, ts_ns - last_ns))
+            move = x - last_x
+            if self.samples > 10 and self.jump_sigmas < math.inf:
+                seconds = max((ts_ns - last_ns) / 1e9, 1.0)
+                limit = max(self.jump_sigmas * self.volatility * math.sqrt(seconds), 1.0)
+                move = math.copysign(min(abs(move), limit), move)
+            self.intervals.append((move, ts_ns - last_ns))
         self.last = (x, ts_ns)
+        self.samples += 1
 
     def _ratio(self, half_life_ns, power):
         top = bottom = age_ns = 0.0

@@ -13,11 +13,11 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 
 # What the library may import: nothing that opens a socket, and nothing of the services.
-LIBRARY_MAY = {"mmquant", "numba", "numpy", "msgspec"} | {
+LIBRARY_MAY = {"mmquant", "numba", "llvmlite", "numpy", "pandas", "msgspec"} | {
     name
     for name in (
         "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
-        "itertools json math os pathlib sys types typing zlib"
+        "itertools json math os pathlib sys types typing warnings zlib"
     ).split()
 }
 KERNELS_MAY = (

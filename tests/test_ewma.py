@@ -1,152 +1,287 @@
-"""Decayed averages against hand numbers and twins that keep the full history."""
+"""Decayed mean, variance and covariance: pandas and full-history twins, bits, and mistakes."""
 
 import math
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
-import reference_pricing
+import reference_ewma
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmquant.ewma import Ewma, Volatility
-from mmquant.kernels.ewma import volatility_step
-from mmquant.state import VOLATILITY
+import mmquant
+from mmquant.ewma import (
+    Ewma,
+    ewm_correlation,
+    ewm_covariance,
+    ewm_grid,
+    ewm_mean,
+    ewm_variance,
+)
+from mmquant.kernels import ewma as kernels
+from mmquant.kernels.decay import decay
+from mmquant.state import EWMA
 
 pytestmark = pytest.mark.kernels
 
 S = 10**9
-FOREVER_NS = 10**18
 TIMES_NS = [0, 400_000_000, S, 1_100_000_000, 2_500_000_000, 4 * S, 4_200_000_000]
 XS = [1.0, 3.0, 2.0, 5.0, 4.0, 0.0, 6.0]
-# The recursion by hand; pandas calls it ewm(halflife="1.5s", times=..., adjust=False).mean()
-PANDAS = [
-    1.0,
-    1.3375242077144245,
-    1.497937233360326,
-    1.656084770906823,
-    2.772615678090476,
-    1.386307839045238,
-    1.793593101572787,
-]
+# Of pandas 3.1.1, ewm(halflife="1.5s", times=..., adjust=...).mean().
+PANDAS = {
+    True: [
+        1.0,
+        2.0921573893881744,
+        2.053562589367505,
+        2.9518697616138145,
+        3.33755824746055,
+        1.9226061332207967,
+        3.2167904391688658,
+    ],
+    False: [
+        1.0,
+        1.3375242077144245,
+        1.497937233360326,
+        1.656084770906823,
+        2.772615678090476,
+        1.386307839045238,
+        1.793593101572787,
+    ],
+}
 
-samples = st.lists(
-    st.tuples(
-        st.integers(0, 3 * S) | st.sampled_from([0, 60 * S]),
-        st.integers(-50, 50).map(lambda n: n / 2),
-    ),
-    max_size=20,
-)
-
-
-def unzip(gaps_and_xs):
-    ts = np.cumsum([10**18, *[gap for gap, _ in gaps_and_xs]])[1:].astype(np.int64)
-    return [x for _, x in gaps_and_xs], ts
-
-
-def test_the_mean_equals_the_numbers_by_hand():
-    assert Ewma(1_500_000_000).path(XS, TIMES_NS) == pytest.approx(PANDAS, rel=1e-14)
+gaps = st.integers(0, 3 * S) | st.sampled_from([0, 60 * S, 10**18])
+numbers = st.integers(-50, 50).map(lambda n: n / 2) | st.just(math.nan)
+samples = st.lists(st.tuples(gaps, numbers, numbers), max_size=20)
 
 
-@settings(deadline=None)
+def unzip(rows):
+    ts = np.cumsum([0, *[row[0] for row in rows]])[1:].astype(np.int64)
+    return np.array([row[1] for row in rows]), np.array([row[2] for row in rows]), ts
+
+
+def random_samples(n, missing=0.0):
+    rng = np.random.default_rng(3)
+    ts = np.cumsum(rng.integers(0, 3 * S, n) * rng.integers(0, 2, n))
+    xs = 100.0 + rng.normal(size=n)
+    xs[rng.random(n) < missing] = np.nan
+    return xs, ts
+
+
+@pytest.mark.parametrize("adjust", [True, False])
+def test_the_mean_equals_the_published_numbers(adjust):
+    out = ewm_mean(XS, TIMES_NS, half_life_ns=1_500_000_000, adjust=adjust)
+    assert out == pytest.approx(PANDAS[adjust], rel=1e-14)
+
+
+@pytest.mark.parametrize("adjust", [True, False])
+@pytest.mark.parametrize("missing", [0.0, 0.002, 0.3])
+def test_the_mean_equals_that_of_pandas(adjust, missing):
+    xs, ts = random_samples(3000, missing)
+    for half_life_ns in (S // 3, 60 * S, 10**13):
+        ewm = pd.Series(xs).ewm(
+            halflife=pd.Timedelta(half_life_ns, unit="ns"), times=pd.to_datetime(ts), adjust=adjust
+        )
+        out = ewm_mean(xs, ts, half_life_ns=half_life_ns, adjust=adjust)
+        np.testing.assert_allclose(out, ewm.mean().to_numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("adjust", [True, False])
+@pytest.mark.parametrize("missing", [0.0, 0.002])
+def test_path_grid_and_folded_steps_agree_to_the_last_bit(adjust, missing):
+    xs, ts = random_samples(1500, missing)
+    path = ewm_mean(xs, ts, half_life_ns=7 * S, adjust=adjust)
+    stepper = Ewma(7 * S, adjust)
+    steps = np.array([stepper.update(float(x), int(t)) for x, t in zip(xs, ts, strict=True)])
+    assert path.tobytes() == steps.tobytes()
+    grid = ewm_grid(xs, ts, half_lives_ns=[S, 7 * S] * 10, adjust=adjust)
+    assert grid.shape == (1500, 20)
+    assert all(grid[:, k].tobytes() == path.tobytes() for k in range(1, 20, 2))
+    halves = Ewma(7 * S, adjust)
+    cut = np.concatenate([halves.path(xs[:700], ts[:700]), halves.path(xs[700:], ts[700:])])
+    assert cut.tobytes() == path.tobytes()
+
+
+def test_compiled_and_interpreted_give_the_same_bits():
+    xs, ts = random_samples(600, 0.01)
+    interpreted = getattr(decay, "py_func", decay)
+    halvings = np.linspace(0.0, 1100.0, 4001)
+    assert [decay(t) for t in halvings] == [interpreted(t) for t in halvings]
+    step = getattr(kernels.ewma_step, "py_func", kernels.ewma_step)
+    for adjust in (0, 1):
+        state = np.zeros(1, EWMA)
+        state["half_life_ns"], state["adjust"] = 7 * S, adjust
+        steps = np.array([step(state, x, t) for x, t in zip(xs, ts, strict=True)])
+        path = ewm_mean(xs, ts, half_life_ns=7 * S, adjust=bool(adjust))
+        assert steps.tobytes() == path.tobytes()
+
+
+@given(st.floats(0.0, 990.0))
+def test_the_decay_is_a_power_of_two(halvings):
+    assert decay(halvings) == pytest.approx(2.0**-halvings, rel=1e-15)
+
+
+def test_no_time_is_no_decay_and_endless_time_almost_everything():
+    assert decay(0.0) == 1.0
+    assert decay(1e9) == 2.0**-1000
+
+
+@settings(max_examples=30)
 @given(samples)
-def test_the_mean_equals_its_definition_and_the_path_its_steps(gaps_and_xs):
-    xs, ts = unzip(gaps_and_xs)
-    path = Ewma(2 * S).path(xs, ts)
-    stepper = Ewma(2 * S)
-    assert [stepper.update(x, int(t)) for x, t in zip(xs, ts, strict=True)] == path.tolist()
-    twin = reference_pricing.ewma(xs, ts.tolist(), 2 * S)
-    assert path == pytest.approx(twin, rel=1e-9, abs=1e-9)
+def test_means_equal_their_definition(rows):
+    xs, _, ts = unzip(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adjusted = ewm_mean(xs, ts, half_life_ns=2 * S)
+        by_time = ewm_mean(xs, ts, half_life_ns=2 * S, adjust=False)
+    twin = reference_ewma.mean(xs, ts.tolist(), 2 * S)
+    np.testing.assert_allclose(adjusted, twin, rtol=1e-9, atol=1e-9)
+    there = ~np.isnan(xs)
+    twin = reference_ewma.mean_by_time(xs[there], ts[there].tolist(), 2 * S)
+    np.testing.assert_allclose(by_time[there], twin, rtol=1e-9, atol=1e-9)
 
 
-def test_a_mean_never_goes_back_in_time():
-    mean = Ewma(S)
+@settings(max_examples=30)
+@given(samples, st.booleans())
+def test_variance_and_covariance_equal_their_definition(rows, bias):
+    xs, ys, ts = unzip(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        xy = ewm_covariance(xs, ys, ts, half_life_ns=30 * S, bias=bias)
+        xx = ewm_variance(xs, ts, half_life_ns=30 * S, bias=bias)
+    # A sample 2^-40 as heavy as the newest leaves a quotient of rounding errors in the twin.
+    clear = np.diff(ts, prepend=ts[:1]).max(initial=0) <= 60 * S
+    if clear:
+        twin = reference_ewma.covariance(xs, ys, ts.tolist(), 30 * S, bias)
+        np.testing.assert_allclose(xy, twin, rtol=1e-6, atol=1e-6)
+        twin = reference_ewma.covariance(xs, xs, ts.tolist(), 30 * S, bias)
+        np.testing.assert_allclose(xx, twin, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_variance_and_covariance_equal_those_of_pandas_at_regular_times(bias):
+    xs, _ = random_samples(1000, 0.01)
+    ys = 0.5 * xs + np.random.default_rng(4).normal(size=1000)
+    ts = np.arange(1000) * S
+    ewm = pd.Series(xs).ewm(halflife=9)
+    ours = ewm_variance(xs, ts, half_life_ns=9 * S, bias=bias)
+    np.testing.assert_allclose(ours[10:], ewm.var(bias=bias).to_numpy()[10:], rtol=1e-9)
+    ours = ewm_covariance(xs, ys, ts, half_life_ns=9 * S, bias=bias)
+    theirs = ewm.cov(pd.Series(ys), bias=bias).to_numpy()
+    np.testing.assert_allclose(ours[10:], theirs[10:], rtol=1e-9, atol=1e-12)
+    ours = ewm_correlation(xs, ys, ts, half_life_ns=9 * S)
+    np.testing.assert_allclose(ours[10:], ewm.corr(pd.Series(ys)).to_numpy()[10:], rtol=1e-9)
+
+
+# ---- kinds of arguments ----
+
+
+def test_the_answer_is_of_the_kind_that_was_passed():
+    xs, ts = random_samples(40)
+    stamps = pd.to_datetime(ts)
+    series = pd.Series(xs, index=stamps, name="mid")
+    plain = ewm_mean(xs, ts, half_life_ns=5 * S)
+    out = ewm_mean(series, half_life_ns=5 * S)
+    assert out.name == "mid"
+    assert out.index.equals(series.index)
+    assert out.to_numpy().tobytes() == plain.tobytes()
+    frame = pd.DataFrame({"a": xs, "b": 2 * xs}, index=stamps)
+    out = mmquant.ewm_mean(frame, half_life_ns=5 * S)
+    assert list(out.columns) == ["a", "b"]
+    assert out["a"].to_numpy().tobytes() == plain.tobytes()
+    grid = ewm_grid(series, half_lives_ns=[S, 5 * S])
+    assert list(grid.columns) == [S, 5 * S]
+    assert ewm_mean(np.column_stack([xs, xs]), ts, half_life_ns=5 * S).shape == (40, 2)
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "ms", "s"])
+def test_times_of_any_unit_and_zone_mean_the_same(unit):
+    xs, _ = random_samples(10)
+    ts = np.arange(10) * S
+    plain = ewm_mean(xs, ts, half_life_ns=5 * S)
+    stamps = ts.astype("datetime64[ns]").astype(f"datetime64[{unit}]")
+    assert ewm_mean(xs, stamps, half_life_ns=5 * S).tobytes() == plain.tobytes()
+    zoned = pd.Series(stamps).dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    assert ewm_mean(xs, zoned, half_life_ns=5 * S).tobytes() == plain.tobytes()
+    indexed = pd.Series(xs, index=pd.DatetimeIndex(zoned))
+    assert ewm_mean(indexed, half_life_ns=5 * S).to_numpy().tobytes() == plain.tobytes()
+
+
+# ---- mistakes people make ----
+
+
+def test_a_half_life_in_seconds_is_warned_of():
+    with pytest.warns(UserWarning, match="half_life_ns=60 is below .* is it in nanoseconds"):
+        out = ewm_mean([1.0, 2.0, 4.0], [0, S, 2 * S], half_life_ns=60)
+    assert out.tolist() == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("xs", "ts", "error", "text"),
+    [
+        ([1.0, 2.0], [1, 0], ValueError, "times must not decrease, got 0 after 1 at 1: sort"),
+        ([1.0], [0, 1], ValueError, "values, times must be equally long, got values 1, times 2"),
+        ([1.0, math.inf], [0, 1], ValueError, "values must not be infinite, got inf at 1"),
+        ([1.0, 2.0], [0.5, 1.5], TypeError, "times must be datetime64 or whole nanoseconds"),
+        (["a", "b"], [0, 1], TypeError, "values must be numbers"),
+        ([1.0, 2.0], None, TypeError, "times must be given, got None"),
+        ([1.0, 2.0], np.array(["NaT", "2024"], "M8[ns]"), ValueError, "NaT at 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(xs, ts, error, text):
+    with pytest.raises(error, match=text):
+        ewm_mean(xs, ts, half_life_ns=S)
+
+
+@pytest.mark.parametrize("half_life", [0, -1, 1.5, True])
+def test_a_half_life_that_is_no_positive_whole_number_is_refused(half_life):
+    with pytest.raises((TypeError, ValueError), match="half_life_ns must be"):
+        ewm_mean(XS, TIMES_NS, half_life_ns=half_life)
+
+
+def test_duplicate_times_all_count_or_by_time_only_the_first():
+    assert ewm_mean([1.0, 5.0], [0, 0], half_life_ns=S).tolist() == [1.0, 3.0]
+    assert ewm_mean([1.0, 5.0], [0, 0], half_life_ns=S, adjust=False).tolist() == [1.0, 1.0]
+
+
+def test_one_sample_none_and_only_missing_ones():
+    assert ewm_mean([7.0], [0], half_life_ns=S).tolist() == [7.0]
+    assert ewm_mean([], np.array([], np.int64), half_life_ns=S).size == 0
+    assert np.isnan(ewm_mean([math.nan] * 3, [0, 1, 2], half_life_ns=S, warmup_ns=1)).all()
+    assert np.isnan(ewm_variance([7.0], [0], half_life_ns=S)).all()
+    assert ewm_variance([7.0], [0], half_life_ns=S, bias=True).tolist() == [0.0]
+
+
+def test_equal_values_have_their_mean_and_no_variance():
+    _, ts = random_samples(500)
+    same = np.full(500, 61_800.1)
+    assert ewm_mean(same, ts, half_life_ns=7 * S) == pytest.approx(same, rel=1e-14)
+    assert (ewm_variance(same, ts, half_life_ns=7 * S)[1:] == 0.0).all()
+    assert np.isnan(ewm_correlation(same, same, ts, half_life_ns=7 * S)).all()
+
+
+def test_a_huge_gap_forgets_what_was_before():
+    ts = np.array([0, S, 10**18, 10**18 + S])
+    with pytest.warns(UserWarning, match="half_life_ns"):
+        out = ewm_mean([100.0, 100.0, 1.0, 3.0], ts, half_life_ns=S)
+    assert out[2:].tolist() == [1.0, (0.5 * 1.0 + 3.0) / 1.5]
+
+
+def test_a_sample_of_the_past_counts_as_of_now():
+    mean = Ewma(S, adjust=False)
     mean.update(1.0, 10 * S)
     assert mean.update(100.0, 5 * S) == 1.0
     assert mean.state[0]["ts_ns"] == 10 * S
 
 
-def test_an_endless_half_life_gives_the_realised_volatility():
-    prices = [100, 101, 101, 99, 100, 103, 102, 102, 104, 103, 101, 102, 100]
-    estimate = Volatility(FOREVER_NS, FOREVER_NS)
-    sigma, drift, _ = estimate.path(prices, [i * S // 2 for i in range(len(prices))])
-    assert sigma[-1] == pytest.approx(2.2360679775, rel=1e-9)
-    assert drift[-1] == pytest.approx(0.0, abs=1e-8)
-    assert drift[1] == pytest.approx(2.0)
-
-
-def test_two_intervals_by_hand():
-    estimate = Volatility(S, 2 * S, warmup_ns=3 * S)
-    _, _, warm = estimate.path([10.0, 12.0, 9.0], [0, S, 3 * S])
-    assert estimate.volatility_ticks_per_sqrt_s == pytest.approx(
-        math.sqrt((4 / 4 + 9) / (1 / 4 + 2))
-    )
-    assert estimate.drift_ticks_per_s == pytest.approx((2 / 2 - 3) / (1 / 2 + 2))
-    assert warm.tolist() == [False, False, True]
-
-
-@settings(deadline=None)
-@given(samples, st.sampled_from([2 * S, 100 * S]))
-def test_volatility_equals_its_twin_and_the_path_its_steps(gaps_and_xs, max_gap_ns):
-    xs, ts = unzip(gaps_and_xs)
-    stepper = Volatility(4 * S, 9 * S, 3 * S, max_gap_ns)
-    twin = reference_pricing.Volatility(4 * S, 9 * S, 3 * S, max_gap_ns)
-    path = Volatility(4 * S, 9 * S, 3 * S, max_gap_ns).path(xs, ts)
-    for x, t, *row in zip(xs, ts.tolist(), *path, strict=True):
-        stepper.update(x, t)
-        twin.update(x, t)
-        steps = [stepper.volatility_ticks_per_sqrt_s, stepper.drift_ticks_per_s, stepper.warm]
-        assert row == steps
-        assert row == pytest.approx([twin.volatility, twin.drift, twin.warm], rel=1e-7, abs=1e-7)
-
-
-def test_a_zero_interval_is_merged_into_the_next_sample():
-    merged = Volatility(S, S)
-    merged.path([10.0, 99.0, 12.0], [0, 0, S])
-    plain = Volatility(S, S)
-    plain.path([10.0, 12.0], [0, S])
-    assert merged.volatility_ticks_per_sqrt_s == plain.volatility_ticks_per_sqrt_s == 2.0
-
-
-def test_a_feed_gap_gives_neither_return_nor_time():
-    estimate = Volatility(S, S, warmup_ns=3 * S, max_gap_ns=10 * S)
-    sigma, drift, warm = estimate.path(
-        [10.0, 11.0, 5000.0, 5001.0, 5002.0], [0, S, 12 * S, 13 * S, 14 * S]
-    )
-    assert sigma[2:] == pytest.approx([1.0] * 3)
-    assert drift[2:] == pytest.approx([1.0] * 3)
-    assert warm.tolist() == [False, False, False, False, True]
-    assert estimate.state[0]["gaps"] == 1
-
-
-def test_a_sample_that_is_not_finite_leaves_the_estimate_alone():
-    state = np.zeros(1, VOLATILITY)
-    for x, t in ((10.0, 0), (math.nan, S), (math.inf, S), (11.0, 2 * S)):
-        volatility_step(state, x, t, S, S, 10 * S)
-    assert state[0]["observed_ns"] == 2 * S
-    assert state[0]["moves_ticks"] == 1.0
-
-
-@pytest.mark.parametrize("field", ["volatility_half_life_ns", "drift_half_life_ns", "max_gap_ns"])
-def test_settings_out_of_range_are_refused_by_name(field):
-    good = {"volatility_half_life_ns": S, "drift_half_life_ns": S, "max_gap_ns": S}
-    with pytest.raises(ValueError, match=f"{field} must be between 1 .* got 0"):
-        Volatility(**{**good, field: 0})
-    with pytest.raises(TypeError, match=f"{field} must be a whole number"):
-        Volatility(**{**good, field: 1.5})
-    with pytest.raises(ValueError, match="half_life_ns must be"):
-        Ewma(-1)
-
-
-@pytest.mark.parametrize(
-    ("xs", "ts", "text"),
-    [
-        ([1.0, math.nan], [0, 1], "finite"),
-        ([1.0, 2.0], [1, 0], "must not decrease"),
-        ([1.0], [0, 1], "equally long"),
-    ],
-)
-def test_samples_that_make_no_sense_are_refused(xs, ts, text):
-    with pytest.raises(ValueError, match=text):
-        Ewma(S).path(xs, ts)
-    with pytest.raises(ValueError, match=text):
-        Volatility(S, S).path(xs, ts)
+def test_warming_up_is_explicit():
+    mean = Ewma(S, warmup_ns=2 * S)
+    assert math.isnan(mean.value)
+    assert not mean.warm
+    warm = []
+    for second in range(4):
+        mean.update(1.0, second * S)
+        warm.append(mean.warm)
+    assert warm == [False, False, True, True]
+    out = ewm_mean([math.nan, 1.0, 1.0, 1.0], np.arange(4) * S, half_life_ns=S, warmup_ns=2 * S)
+    assert np.isnan(out).tolist() == [True, True, True, False]

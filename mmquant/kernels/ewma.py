@@ -1,27 +1,31 @@
-"""Decayed averages of irregular samples: a mean, and volatility with drift of a price."""
+"""Exponentially weighted mean of irregular samples."""
 
 import math
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import fma, njit
+from mmquant.kernels.decay import decay
 
-LN2 = math.log(2.0)
-S_PER_NS = 1e-9
+BLOCK = 512  # samples whose decays are computed at once: they stay in the nearest cache
 
 
 @njit
 def ewma_step(state: np.ndarray, x: float, ts_ns: int) -> float:
     """Take in one sample and return the mean.
 
-    y_n = d y_{n-1} + (1 - d) x_n with d = 2^(-dt / half_life), y_0 = x_0: the recursion of
-    pandas' ewm(halflife, times, adjust=False). A sample that is not later than the one before
-    has weight 0, one that is not finite is left out.
+    With d = 2^(-dt / half_life), and `adjust` 1 (weights of samples, bias-corrected):
+    num_n = d num_{n-1} + x_n, den_n = d den_{n-1} + 1, y = num / den. With `adjust` 0 (a sample
+    weighs the time since the one before): y_n = d y_{n-1} + (1 - d) x_n, y_0 = x_0. They are
+    pandas' ewm(halflife, times, adjust=...).mean().
+
+    A sample that is not later than the one before comes at the same time; one that is not
+    finite is left out, and the time since the last one that was not runs on.
 
     Parameters
     ----------
     state : ndarray of EWMA, shape (1,)
-        Changed in place; `half_life_ns` is set, the rest starts as zeros.
+        Changed in place; `half_life_ns` and `adjust` are set, the rest starts as zeros.
     x : float
     ts_ns : int
         Time of the sample.
@@ -29,141 +33,99 @@ def ewma_step(state: np.ndarray, x: float, ts_ns: int) -> float:
     Returns
     -------
     float
-        The mean in units of x.
+        The mean in units of x; NaN before the first sample.
     """
     s = state[0]
-    if not math.isfinite(x):
-        return float(s["value"])
+    if math.isfinite(x):
+        if s["samples"] == 0:
+            s["first_ns"] = ts_ns
+            s["ts_ns"] = ts_ns
+            s["num"] = x
+            s["den"] = 1.0
+        else:
+            elapsed_ns = max(ts_ns - s["ts_ns"], 0)
+            d = decay(elapsed_ns * (1.0 / s["half_life_ns"]))
+            if s["adjust"] == 1:
+                s["num"] = fma(d, s["num"], x)
+                s["den"] = fma(d, s["den"], 1.0)
+            else:
+                s["num"] = fma(d, s["num"], (1.0 - d) * x)
+            s["ts_ns"] += elapsed_ns
+        s["samples"] += 1
     if s["samples"] == 0:
-        s["value"] = x
-        s["ts_ns"] = ts_ns
-    else:
-        elapsed_ns = max(ts_ns - s["ts_ns"], 0)
-        decay = math.exp(-LN2 * elapsed_ns / s["half_life_ns"])
-        s["value"] = decay * s["value"] + (1.0 - decay) * x
-        s["ts_ns"] += elapsed_ns
-    s["samples"] += 1
-    return float(s["value"])
+        return math.nan
+    return float(s["num"] / s["den"])
 
 
 @njit
-def ewma_path(state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndarray) -> None:
-    """Fold `ewma_step` over float64 samples `xs` at int64 `ts_ns` into float64 `out`, all (n,)."""
-    for i in range(xs.size):
-        out[i] = ewma_step(state, xs[i], ts_ns[i])
+def _decays(ts_ns: np.ndarray, xs: np.ndarray, half_life_ns: int, out: np.ndarray) -> int:
+    """Write each interval's decay; count what forbids the fast way: NaN, or time going back."""
+    per_ns = 1.0 / half_life_ns
+    odd = 0
+    for i in range(out.size):
+        elapsed_ns = ts_ns[i + 1] - ts_ns[i]
+        odd += (elapsed_ns < 0) + (not math.isfinite(xs[i]))
+        out[i] = decay(elapsed_ns * per_ns)
+    return odd
 
 
 @njit
-def volatility_step(
-    state: np.ndarray,
-    x_ticks: float,
-    ts_ns: int,
-    volatility_half_life_ns: int,
-    drift_half_life_ns: int,
-    max_gap_ns: int,
-) -> None:
-    """Take in one price: decayed sums of returns, of their squares, and of the time they took.
+def _fold_adjusted(state: np.ndarray, xs: np.ndarray, out: np.ndarray) -> None:
+    """Replace the decays in `out` by means, weights being of samples."""
+    s = state[0]
+    num = s["num"]
+    den = s["den"]
+    for i in range(out.size):
+        d = out[i]
+        num = fma(d, num, xs[i])
+        den = fma(d, den, 1.0)
+        out[i] = num / den
+    s["num"] = num
+    s["den"] = den
 
-    sigma^2 = sum w r^2 / sum w dt and mu = sum w r / sum w dt, w = 2^(-age / half_life): ratio
-    estimators, unbiased under irregular sampling. The clock of the decay is observed time.
 
-    A price at (or before) the time of the last one is merged into the next sample: the next
-    return is measured from the price before both. An interval longer than `max_gap_ns` gives
-    neither a return nor time, and measuring starts anew behind it: a silent feed says nothing
-    about how the price moved. A price that is not finite is left out.
+@njit
+def _fold_by_time(state: np.ndarray, xs: np.ndarray, out: np.ndarray) -> None:
+    """Replace the decays in `out` by means, weights being of time."""
+    s = state[0]
+    num = s["num"]
+    for i in range(out.size):
+        d = out[i]
+        num = fma(d, num, (1.0 - d) * xs[i])
+        out[i] = num
+    s["num"] = num
 
-    Parameters
-    ----------
-    state : ndarray of VOLATILITY, shape (1,)
-        Changed in place; starts as zeros.
-    x_ticks : float
-    ts_ns : int
-    volatility_half_life_ns, drift_half_life_ns, max_gap_ns : int
-        Positive.
+
+@njit
+def ewma_path(state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndarray) -> int:
+    """Fold `ewma_step` over float64 samples `xs` at int64 `ts_ns` into float64 `out`, all (n,).
+
+    Bit for bit what the steps give. The decays of a block are computed together (they vectorise,
+    the recursion does not); a block with a NaN or a time that goes back is done step by step.
+
+    Returns
+    -------
+    int
+        Number of such blocks: 0 if every sample was finite and no time went back.
     """
     s = state[0]
-    if not math.isfinite(x_ticks):
-        return
-    elapsed_ns = ts_ns - s["ts_ns"]
-    if s["samples"] > 0 and elapsed_ns <= 0:
-        return
-    if s["samples"] > 0 and elapsed_ns <= max_gap_ns:
-        move = x_ticks - s["x_ticks"]
-        elapsed_s = elapsed_ns * S_PER_NS
-        decay = math.exp(-LN2 * elapsed_ns / volatility_half_life_ns)
-        s["squares_ticks2"] = decay * s["squares_ticks2"] + move * move
-        s["squares_s"] = decay * s["squares_s"] + elapsed_s
-        decay = math.exp(-LN2 * elapsed_ns / drift_half_life_ns)
-        s["moves_ticks"] = decay * s["moves_ticks"] + move
-        s["moves_s"] = decay * s["moves_s"] + elapsed_s
-        s["observed_ns"] += elapsed_ns
-    elif s["samples"] > 0:
-        s["gaps"] += 1
-    s["x_ticks"] = x_ticks
-    s["ts_ns"] = ts_ns
-    s["samples"] += 1
-
-
-@njit
-def volatility_ticks_per_sqrt_s(state: np.ndarray) -> float:
-    """Return the volatility of a VOLATILITY state, 0.0 before the first interval."""
-    s = state[0]
-    if s["squares_s"] <= 0.0:
-        return 0.0
-    return math.sqrt(s["squares_ticks2"] / s["squares_s"])
-
-
-@njit
-def drift_ticks_per_s(state: np.ndarray) -> float:
-    """Return the drift of a VOLATILITY state, 0.0 before the first interval."""
-    s = state[0]
-    if s["moves_s"] <= 0.0:
-        return 0.0
-    return float(s["moves_ticks"] / s["moves_s"])
-
-
-@njit
-def volatility_warm(state: np.ndarray, warmup_ns: int) -> bool:
-    """Tell whether time was observed at all, and for at least `warmup_ns` since the start."""
-    observed_ns = state[0]["observed_ns"]
-    return bool(observed_ns > 0 and observed_ns >= warmup_ns)
-
-
-@njit
-def volatility_path(
-    state: np.ndarray,
-    xs_ticks: np.ndarray,
-    ts_ns: np.ndarray,
-    volatility_half_life_ns: int,
-    drift_half_life_ns: int,
-    warmup_ns: int,
-    max_gap_ns: int,
-    out_volatility: np.ndarray,
-    out_drift: np.ndarray,
-    out_warm: np.ndarray,
-) -> None:
-    """Fold `volatility_step` over prices; write what is known after each.
-
-    Parameters
-    ----------
-    state : ndarray of VOLATILITY, shape (1,)
-        Changed in place.
-    xs_ticks : ndarray of float64, shape (n,)
-    ts_ns : ndarray of int64, shape (n,)
-    volatility_half_life_ns, drift_half_life_ns, warmup_ns, max_gap_ns : int
-    out_volatility, out_drift : ndarray of float64, shape (n,)
-        Ticks per sqrt(s), and ticks per s.
-    out_warm : ndarray of uint8, shape (n,)
-    """
-    for i in range(xs_ticks.size):
-        volatility_step(
-            state,
-            xs_ticks[i],
-            ts_ns[i],
-            volatility_half_life_ns,
-            drift_half_life_ns,
-            max_gap_ns,
-        )
-        out_volatility[i] = volatility_ticks_per_sqrt_s(state)
-        out_drift[i] = drift_ticks_per_s(state)
-        out_warm[i] = volatility_warm(state, warmup_ns)
+    odd_blocks = 0
+    for start in range(0, xs.size, BLOCK):
+        block_xs = xs[start : start + BLOCK]
+        block_ts = ts_ns[start : start + BLOCK]
+        block_out = out[start : start + BLOCK]
+        block_out[0] = ewma_step(state, block_xs[0], block_ts[0])
+        rest = block_out[1:]
+        if math.isfinite(block_xs[0]) and s["ts_ns"] == block_ts[0]:
+            if _decays(block_ts, block_xs[1:], s["half_life_ns"], rest) == 0:
+                if s["adjust"] == 1:
+                    _fold_adjusted(state, block_xs[1:], rest)
+                else:
+                    _fold_by_time(state, block_xs[1:], rest)
+                s["ts_ns"] = block_ts[block_ts.size - 1]
+                s["samples"] += rest.size
+                continue
+        odd_blocks += 1
+        for i in range(1, block_out.size):
+            block_out[i] = ewma_step(state, block_xs[i], block_ts[i])
+    return odd_blocks

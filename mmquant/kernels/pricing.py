@@ -9,13 +9,13 @@ from mmquant._jit import njit
 from mmquant.codes import BookCode, BookState, PricingFlag
 from mmquant.kernels import wire
 from mmquant.kernels.book import book_follow
-from mmquant.kernels.ewma import (
+from mmquant.kernels.fair_value import microprice_ticks, mid_ticks
+from mmquant.kernels.volatility import (
     drift_ticks_per_s,
     volatility_step,
     volatility_ticks_per_sqrt_s,
     volatility_warm,
 )
-from mmquant.kernels.fair_value import microprice_ticks, mid_ticks
 
 __all__ = ["NEED_SNAPSHOT", "PUBLISH", "QUIET", "pricing_refresh", "pricing_step"]
 

@@ -1,0 +1,153 @@
+"""The exponentially weighted mean against its peers, in one run.
+
+    python -m benchmarks.ewma [--samples 10000000]
+
+Ten million samples at irregular times, half-life a minute: mmquant's function (checks, result
+allocated) and its kernel against pandas' ewm(times=...), polars' ewm_mean_by (where polars is
+installed; it is no dependency) and a copy of the same bytes; then 32 half-lives at once against
+the scalar recursion, on one core and on all. Each figure is the least of several turns taken in
+rotation; the ratios are what counts.
+"""
+
+import argparse
+import importlib.util
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import pandas as pd
+
+from mmquant._jit import njit
+from mmquant.ewma import ewm_mean
+from mmquant.kernels.ewma import ewma_path
+from mmquant.kernels.ewma_grid import ewma_grid
+from mmquant.state import EWMA
+
+HALF_LIFE_NS = 60 * 10**9
+GRID = 32
+
+
+@njit
+def scalar_recursion(
+    half_life_ns: int, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndarray, column: int
+) -> None:
+    """Write the mean as one writes it first: the C library's exp, one sample after the other."""
+    y = xs[0]
+    out[0, column] = y
+    for i in range(1, xs.size):
+        d = math.exp(-0.6931471805599453 * (ts_ns[i] - ts_ns[i - 1]) / half_life_ns)
+        y = d * y + (1.0 - d) * xs[i]
+        out[i, column] = y
+
+
+def least(turns: int, **functions: Callable[[], Any]) -> dict[str, float]:
+    """Return each function's least seconds, all called in rotation after a first call."""
+    best = dict.fromkeys(functions, math.inf)
+    for function in functions.values():
+        function()
+    for _ in range(turns):
+        for name, function in functions.items():
+            started = time.perf_counter()
+            function()
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def show(best: dict[str, float], count: int, against: str) -> None:
+    """Print nanoseconds a sample and how many times longer than `against` each took."""
+    for name, seconds in best.items():
+        ratio = seconds / best[against]
+        print(f"  {name:28} {seconds * 1e9 / count:8.2f} ns   {ratio:6.2f} x {against}")
+
+
+def one_series(n: int, turns: int) -> None:
+    """Time one half-life, and state the error against pandas."""
+    rng = np.random.default_rng(1)
+    xs = 100.0 + np.cumsum(rng.normal(size=n)) * 0.01
+    ts_ns = np.cumsum(rng.exponential(1e9, n)).astype(np.int64)
+    out = np.zeros(n)
+    # 24 bytes a sample are read or written: as many as a copy of 12 moves.
+    source, target = np.ones(n * 3 // 2), np.ones(n * 3 // 2)
+    series = pd.Series(xs)
+    stamps = pd.to_datetime(ts_ns)
+    half_life = pd.Timedelta(HALF_LIFE_NS, unit="ns")
+
+    def kernel(adjust: int) -> None:
+        state = np.zeros(1, EWMA)
+        state["half_life_ns"] = HALF_LIFE_NS
+        state["adjust"] = adjust
+        ewma_path(state, xs, ts_ns, out)
+
+    functions = {
+        "copy": lambda: np.copyto(target, source),
+        "kernel": lambda: kernel(1),
+        "kernel_by_time": lambda: kernel(0),
+        "mmquant": lambda: ewm_mean(xs, ts_ns, half_life_ns=HALF_LIFE_NS),
+        "mmquant_by_time": lambda: ewm_mean(xs, ts_ns, half_life_ns=HALF_LIFE_NS, adjust=False),
+        "pandas": lambda: series.ewm(halflife=half_life, times=stamps).mean(),
+    }
+    if importlib.util.find_spec("polars"):
+        import polars
+
+        frame = polars.DataFrame({"x": xs, "t": ts_ns}).with_columns(
+            polars.col("t").cast(polars.Datetime("ns"))
+        )
+        ask = polars.col("x").ewm_mean_by("t", half_life="60s")
+        functions["polars_by_time"] = lambda: frame.select(ask)
+    best = least(turns, **functions)
+    print(f"one half-life, {n} samples:")
+    show(best, n, "copy")
+    print(f"  pandas / mmquant {best['pandas'] / best['mmquant']:.1f}")
+    if "polars_by_time" in best:
+        print(f"  polars / mmquant_by_time {best['polars_by_time'] / best['mmquant_by_time']:.1f}")
+    for adjust in (True, False):
+        truth = series.ewm(halflife=half_life, times=stamps, adjust=adjust).mean().to_numpy()
+        ours = ewm_mean(xs, ts_ns, half_life_ns=HALF_LIFE_NS, adjust=adjust)
+        print(f"  adjust={adjust}: relative difference {np.max(np.abs(ours / truth - 1.0)):.1e}")
+
+
+def grid(n: int, turns: int) -> None:
+    """Time 32 half-lives."""
+    rng = np.random.default_rng(2)
+    xs = rng.normal(size=n)
+    ts_ns = np.cumsum(rng.exponential(1e9, n)).astype(np.int64)
+    half_lives = np.geomspace(1e9, 1e12, GRID).astype(np.int64)
+    out = np.zeros((n, GRID))
+    cores = numba.config.NUMBA_NUM_THREADS
+
+    def scalar() -> None:
+        for k in range(GRID):
+            scalar_recursion(int(half_lives[k]), xs, ts_ns, out, k)
+
+    def with_threads(threads: int) -> Callable[[], None]:
+        def run() -> None:
+            numba.set_num_threads(threads)
+            ewma_grid(half_lives, 0, xs, ts_ns, out)
+
+        return run
+
+    functions = {"scalar": scalar, "grid_1_core": with_threads(1)}
+    if cores > 1:
+        functions[f"grid_{cores}_cores"] = with_threads(cores)
+    best = least(turns, **functions)
+    print(f"{GRID} half-lives, {n} samples, a sample and half-life:")
+    for name, seconds in best.items():
+        each = seconds * 1e9 / n / GRID
+        print(f"  {name:28} {each:8.2f} ns   scalar / it {best['scalar'] / seconds:6.1f}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=10_000_000)
+    parser.add_argument("--turns", type=int, default=5)
+    arguments = parser.parse_args()
+    one_series(arguments.samples, arguments.turns)
+    grid(arguments.samples // 20, arguments.turns)
+
+
+if __name__ == "__main__":
+    main()

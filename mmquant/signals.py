@@ -1,0 +1,275 @@
+"""book, trades, other markets -> signals, and their blend as the fair value.
+
+flow = order_flow_imbalance(bid_ticks, bid_lots, ask_ticks, ask_lots)
+fair = blend({"microprice": (micro, 1.0)}, {"flow": (flow, 0.02)})
+
+Books are arrays of int64 ticks and lots with a row a book and a column a level, best first (a
+1-d array has the touch alone); a level that is not there has 0 lots. DataFrames and Series come
+back as such.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mmquant import _arrays
+from mmquant._checks import number, whole
+from mmquant._jit import njit_uncached
+from mmquant.kernels import signals as kernels
+from mmquant.state import TRADE_FLOW
+
+__all__ = [
+    "basis_bps",
+    "blend",
+    "depth_imbalance",
+    "order_flow_imbalance",
+    "price_by_model",
+    "trade_flow_imbalance",
+    "vamp",
+]
+
+Model = Callable[
+    [NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.float64]], float
+]
+
+
+_Book = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _book(
+    bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
+) -> _Book:
+    book = {
+        "bid_ticks": _arrays.levels("bid_ticks", bid_ticks, 0),
+        "bid_lots": _arrays.levels("bid_lots", bid_lots, 0),
+        "ask_ticks": _arrays.levels("ask_ticks", ask_ticks, 0),
+        "ask_lots": _arrays.levels("ask_lots", ask_lots, 0),
+    }
+    _arrays.same_shape(**book)
+    return book["bid_ticks"], book["bid_lots"], book["ask_ticks"], book["ask_lots"]
+
+
+def vamp(
+    bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
+) -> Any:
+    """Return the volume-adjusted mid price of all levels given, in ticks.
+
+    (sum Pb_i Qa_i + sum Pa_i Qb_i) / (sum Qb_i + sum Qa_i): prices times opposite sizes, level
+    by level, as hftbacktest defines it; the microprice for one level.
+
+    Parameters
+    ----------
+    bid_ticks, bid_lots, ask_ticks, ask_lots : array_like of int, shape (n, levels) or (n,)
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        NaN where no level has both sides.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the rule and the value received.
+    """
+    book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    out = np.empty(book[1].shape[0])
+    kernels.vamp_path(*book, out)
+    return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)
+
+
+def depth_imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> Any:
+    """Return (bids - asks) / (bids + asks) of the lots on all levels given, in [-1, 1].
+
+    Parameters
+    ----------
+    bid_lots, ask_lots : array_like of int, shape (n, levels) or (n,)
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        0 for an empty book.
+    """
+    bids = _arrays.levels("bid_lots", bid_lots, 0)
+    asks = _arrays.levels("ask_lots", ask_lots, 0)
+    _arrays.same_shape(bid_lots=bids, ask_lots=asks)
+    out = np.empty(bids.shape[0])
+    kernels.depth_imbalance_path(bids, asks, out)
+    return _arrays.like(_arrays.kind_of(bid_lots, ask_lots), out)
+
+
+def order_flow_imbalance(
+    bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
+) -> Any:
+    """Return the order flow imbalance of each book against the one before, in lots.
+
+    Cont, Kukanov and Stoikov (2014), J. Financial Econometrics 12(1), for the touch; level by
+    level as Xu, Gould and Howison (2018). Sum it over an interval for the interval's.
+
+    Parameters
+    ----------
+    bid_ticks, bid_lots, ask_ticks, ask_lots : array_like of int, shape (n, levels) or (n,)
+
+    Returns
+    -------
+    ndarray of int64, Series or DataFrame
+        Of the shape of the inputs; the first row is 0.
+    """
+    book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    out = np.empty(book[1].shape, np.int64)
+    kernels.order_flow_path(*book, out)
+    template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    if np.ndim(bid_lots) == 1:
+        return _arrays.like(template, np.ascontiguousarray(out[:, 0]))
+    return _arrays.like_columns(template, out, range(out.shape[1]))
+
+
+def trade_flow_imbalance(
+    lots: ArrayLike, sides: ArrayLike, times: ArrayLike | None = None, *, half_life_ns: int
+) -> Any:
+    """Return (bought - sold) / (bought + sold) of decayed volumes after each trade, in [-1, 1].
+
+    Parameters
+    ----------
+    lots : array_like of int, shape (n,)
+    sides : array_like of int, shape (n,)
+        1 where the aggressor bought, -1 where he sold, 0 where it is not known.
+    times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
+        By default the DatetimeIndex of `lots`.
+    half_life_ns : int
+        Positive.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+    """
+    sizes = _arrays.lots("lots", lots, 0)
+    signs = _arrays.lots("sides", sides, -1)
+    if signs.size > 0 and signs.max() > 1:
+        raise ValueError(f"sides must be 1, 0 or -1, got {signs.max()}: map the venue's flag")
+    ts_ns = _arrays.times_ns(times, lots)
+    n = _arrays.same_length(lots=sizes, sides=signs, times=ts_ns)
+    state = np.zeros(1, TRADE_FLOW)
+    state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
+    out = np.empty(n)
+    kernels.trade_flow_path(state, sizes, signs, ts_ns, out)
+    return _arrays.like(_arrays.kind_of(lots, sides), out)
+
+
+def basis_bps(
+    prices: ArrayLike,
+    references: ArrayLike,
+    times: ArrayLike | None = None,
+    reference_times: ArrayLike | None = None,
+    *,
+    max_age_ns: int,
+) -> Any:
+    """Return how far each price lies above the other market's last one, in basis points of it.
+
+    Parameters
+    ----------
+    prices : array_like or Series of numbers, shape (n,)
+    references : array_like or Series of numbers, shape (m,)
+        In the same unit.
+    times, reference_times : array_like of datetime64 or int64 nanoseconds, optional
+        Of each; by default their DatetimeIndex.
+    max_age_ns : int
+        An older reference is none, not negative.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        NaN without a reference that is young enough, and where a price is missing.
+    """
+    xs, ys = _arrays.floats("prices", prices), _arrays.floats("references", references)
+    ts_ns = _arrays.times_ns(times, prices)
+    reference_ts_ns = _arrays.times_ns(reference_times, references)
+    _arrays.same_length(prices=xs, times=ts_ns)
+    _arrays.same_length(references=ys, reference_times=reference_ts_ns)
+    out = np.empty(xs.size)
+    age_ns = whole("max_age_ns", max_age_ns, 0)
+    kernels.basis_path(xs, ts_ns, ys, reference_ts_ns, age_ns, out)
+    return _arrays.like(_arrays.kind_of(prices), out)
+
+
+def _columns(terms: Mapping[str, tuple[ArrayLike, float]], least: float) -> tuple[Any, Any]:
+    arrays = [_arrays.floats(name, values) for name, (values, _) in terms.items()]
+    factors = [number(f"factor of {name}", factor, least) for name, (_, factor) in terms.items()]
+    return arrays, np.array(factors, np.float64)
+
+
+def blend(
+    prices: Mapping[str, tuple[ArrayLike, float]],
+    shifts: Mapping[str, tuple[ArrayLike, float]] | None = None,
+) -> Any:
+    """Return the fair value: the weighted mean of prices, plus signals times ticks per unit.
+
+    A price that is NaN passes its weight on to the others, a signal that is NaN adds nothing.
+
+    Parameters
+    ----------
+    prices : mapping of name to (values in ticks, weight)
+        Values (n,); weights not negative, at least one positive; only their ratios count.
+    shifts : mapping of name to (values, ticks per unit), optional
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        NaN where every price is.
+    """
+    shifts = shifts or {}
+    columns, weights = _columns(prices, 0.0)
+    if not (weights > 0.0).any():
+        raise ValueError(f"prices must have a positive weight, got {weights.tolist()}: give one")
+    signals, ticks_per_unit = _columns(shifts, -np.inf)
+    names = [*prices, *shifts]
+    n = _arrays.same_length(**dict(zip(names, [*columns, *signals], strict=True)))
+    price_rows = np.column_stack(columns)
+    signal_rows = np.column_stack(signals) if signals else np.empty((n, 0))
+    out = np.empty(n)
+    kernels.blend_path(price_rows, weights, signal_rows, ticks_per_unit, out)
+    return _arrays.like(_arrays.kind_of(*(v for v, _ in [*prices.values(), *shifts.values()])), out)
+
+
+@njit_uncached
+def _model_path(
+    model: Model,
+    bid_ticks: NDArray[np.int64],
+    bid_lots: NDArray[np.int64],
+    ask_ticks: NDArray[np.int64],
+    ask_lots: NDArray[np.int64],
+    params: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    for i in range(out.size):
+        out[i] = model(bid_ticks[i], bid_lots[i], ask_ticks[i], ask_lots[i], params)
+
+
+def price_by_model(
+    model: Model,
+    bid_ticks: ArrayLike,
+    bid_lots: ArrayLike,
+    ask_ticks: ArrayLike,
+    ask_lots: ArrayLike,
+    params: ArrayLike,
+) -> Any:
+    """Return what a pricing function of your own says of each book.
+
+    Parameters
+    ----------
+    model : function compiled by numba.njit
+        `model(bid_ticks, bid_lots, ask_ticks, ask_lots, params) -> float`, the first four int64
+        arrays (levels,) of one book, best first, not to be changed.
+    bid_ticks, bid_lots, ask_ticks, ask_lots : array_like of int, shape (n, levels) or (n,)
+    params : array_like of float
+        Passed on as a float64 array.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+    """
+    book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    out = np.empty(book[1].shape[0])
+    _model_path(model, *book, np.array(params, np.float64), out)
+    return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)

@@ -1,0 +1,141 @@
+"""prices -> volatility and drift: live, from the whole of a sample, and from bars.
+
+estimate = Volatility(volatility_half_life_ns=60 * 10**9, drift_half_life_ns=600 * 10**9)
+sigma, mu, warm = estimate.path(mids_ticks, times)
+
+A price in ticks gives ticks per sqrt(s), its logarithm a relative volatility per sqrt(s): no
+function here takes logarithms by itself, except those of bars. docs/estimators.md says which
+estimator to use when.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mmquant import _arrays
+from mmquant._checks import number, whole
+from mmquant.ewma import warn_of_unit
+from mmquant.kernels import volatility as kernels
+from mmquant.state import VOLATILITY
+
+__all__ = ["Volatility", "VolatilityPath"]
+
+_DAY_NS = 24 * 3600 * 10**9
+
+
+class VolatilityPath(NamedTuple):
+    """What is known after each price; each (n,), Series for a Series."""
+
+    volatility_ticks_per_sqrt_s: Any
+    drift_ticks_per_s: Any
+    warm: Any
+
+
+def _jump_sigmas(value: object) -> float:
+    return math.inf if value == math.inf else number("jump_sigmas", value, 1.0)
+
+
+class Volatility:
+    """Volatility and drift of a price sampled at irregular times.
+
+    sigma^2 = sum w r^2 / sum w dt, mu = sum w r / sum w dt, each with weights that halve in its
+    half-life: ratio estimators, unbiased under irregular sampling. A price at the time of the
+    last one is merged into the next; an interval longer than `max_gap_ns` gives neither a return
+    nor time. The standard error of the drift is sigma / sqrt(2 half_life / ln 2): mostly noise.
+
+    Parameters
+    ----------
+    volatility_half_life_ns, drift_half_life_ns : int
+        Positive.
+    warmup_ns : int, optional
+        Observed time since the first price after which `warm` is true; the volatility's
+        half-life by default.
+    max_gap_ns : int, optional
+        Longest interval that counts as observed, positive; a day by default.
+    jump_sigmas : float, optional
+        Positive; infinity lets every move count in full.
+
+    Attributes
+    ----------
+    state : ndarray of VOLATILITY, shape (1,)
+        What the kernels change; copying it copies the estimator.
+    """
+
+    def __init__(
+        self,
+        volatility_half_life_ns: int,
+        drift_half_life_ns: int,
+        warmup_ns: int | None = None,
+        max_gap_ns: int = _DAY_NS,
+        jump_sigmas: float = 6.0,
+    ) -> None:
+        self.volatility_half_life_ns = whole("volatility_half_life_ns", volatility_half_life_ns, 1)
+        self.drift_half_life_ns = whole("drift_half_life_ns", drift_half_life_ns, 1)
+        default_ns = self.volatility_half_life_ns
+        self.warmup_ns = default_ns if warmup_ns is None else whole("warmup_ns", warmup_ns, 0)
+        self.max_gap_ns = whole("max_gap_ns", max_gap_ns, 1)
+        self.jump_sigmas = _jump_sigmas(jump_sigmas)
+        self.state = np.zeros(1, VOLATILITY)
+
+    def update(self, x_ticks: float, ts_ns: int) -> None:
+        """Take in one price in ticks."""
+        value = x_ticks if x_ticks != x_ticks else number("x_ticks", x_ticks, -math.inf)
+        kernels.volatility_robust_step(
+            self.state,
+            float(value),
+            whole("ts_ns", ts_ns, -(2**62)),
+            self.volatility_half_life_ns,
+            self.drift_half_life_ns,
+            self.max_gap_ns,
+            self.jump_sigmas,
+        )
+
+    def path(self, xs_ticks: ArrayLike, times: ArrayLike | None = None) -> VolatilityPath:
+        """Take in prices (n,) at times (n,): volatility, drift and warm after each, all (n,)."""
+        values = _arrays.floats("xs_ticks", xs_ticks)
+        ts_ns = _arrays.times_ns(times, xs_ticks)
+        n = _arrays.same_length(xs_ticks=values, times=ts_ns)
+        warn_of_unit(min(self.volatility_half_life_ns, self.drift_half_life_ns), ts_ns)
+        volatility, drift, warm = np.empty(n), np.empty(n), np.empty(n, np.uint8)
+        kernels.volatility_path(
+            self.state,
+            values,
+            ts_ns,
+            self.volatility_half_life_ns,
+            self.drift_half_life_ns,
+            self.warmup_ns,
+            self.max_gap_ns,
+            self.jump_sigmas,
+            volatility,
+            drift,
+            warm,
+        )
+        like = _arrays.kind_of(xs_ticks)
+        return VolatilityPath(
+            _arrays.like(like, volatility, "volatility_ticks_per_sqrt_s"),
+            _arrays.like(like, drift, "drift_ticks_per_s"),
+            _arrays.like(like, warm.astype(np.bool_), "warm"),
+        )
+
+    @property
+    def volatility_ticks_per_sqrt_s(self) -> float:
+        """The volatility, 0.0 before the first interval."""
+        return float(kernels.volatility_ticks_per_sqrt_s(self.state))
+
+    @property
+    def drift_ticks_per_s(self) -> float:
+        """The drift, 0.0 before the first interval."""
+        return float(kernels.drift_ticks_per_s(self.state))
+
+    @property
+    def warm(self) -> bool:
+        """Whether `warmup_ns` of time was observed."""
+        return bool(kernels.volatility_warm(self.state, self.warmup_ns))
+
+    def __repr__(self) -> str:
+        return (
+            f"Volatility(volatility_ticks_per_sqrt_s={self.volatility_ticks_per_sqrt_s}, "
+            f"drift_ticks_per_s={self.drift_ticks_per_s}, warm={self.warm})"
+        )

@@ -1,0 +1,148 @@
+"""Volatility and drift while prices come in: hand numbers, a twin with the full history, rules."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import reference_pricing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmquant.kernels.volatility import volatility_step
+from mmquant.state import VOLATILITY
+from mmquant.volatility import Volatility
+
+pytestmark = pytest.mark.kernels
+
+S = 10**9
+FOREVER_NS = 10**18
+
+samples = st.lists(
+    st.tuples(
+        st.integers(0, 3 * S) | st.sampled_from([0, 60 * S]),
+        st.integers(-50, 50).map(lambda n: n / 2),
+    ),
+    max_size=25,
+)
+
+
+def unzip(gaps_and_xs):
+    ts = np.cumsum([10**18, *[gap for gap, _ in gaps_and_xs]])[1:].astype(np.int64)
+    return [x for _, x in gaps_and_xs], ts
+
+
+def test_an_endless_half_life_gives_the_realised_volatility():
+    prices = [100, 101, 101, 99, 100, 103, 102, 102, 104, 103, 101, 102, 100]
+    estimate = Volatility(FOREVER_NS, FOREVER_NS)
+    sigma, drift, _ = estimate.path(prices, [i * S // 2 for i in range(len(prices))])
+    assert sigma[-1] == pytest.approx(2.2360679775, rel=1e-9)
+    assert drift[-1] == pytest.approx(0.0, abs=1e-8)
+    assert drift[1] == pytest.approx(2.0)
+
+
+def test_two_intervals_by_hand():
+    estimate = Volatility(S, 2 * S, warmup_ns=3 * S)
+    _, _, warm = estimate.path([10.0, 12.0, 9.0], [0, S, 3 * S])
+    assert estimate.volatility_ticks_per_sqrt_s == pytest.approx(
+        math.sqrt((4 / 4 + 9) / (1 / 4 + 2))
+    )
+    assert estimate.drift_ticks_per_s == pytest.approx((2 / 2 - 3) / (1 / 2 + 2))
+    assert warm.tolist() == [False, False, True]
+
+
+@settings(max_examples=40)
+@given(samples, st.sampled_from([2 * S, 100 * S]), st.sampled_from([2.0, math.inf]))
+def test_volatility_equals_its_twin_and_the_path_its_steps(gaps_and_xs, max_gap_ns, jump_sigmas):
+    xs, ts = unzip(gaps_and_xs)
+    settings = (4 * S, 9 * S, 3 * S, max_gap_ns, jump_sigmas)
+    stepper = Volatility(*settings)
+    twin = reference_pricing.Volatility(*settings)
+    path = Volatility(*settings).path(xs, ts)
+    for x, t, *row in zip(xs, ts.tolist(), *path, strict=True):
+        stepper.update(x, t)
+        twin.update(x, t)
+        steps = [stepper.volatility_ticks_per_sqrt_s, stepper.drift_ticks_per_s, stepper.warm]
+        assert row == steps
+        assert row == pytest.approx([twin.volatility, twin.drift, twin.warm], rel=1e-7, abs=1e-7)
+
+
+def test_a_zero_interval_is_merged_into_the_next_sample():
+    merged = Volatility(S, S)
+    merged.path([10.0, 99.0, 12.0], [0, 0, S])
+    plain = Volatility(S, S)
+    plain.path([10.0, 12.0], [0, S])
+    assert merged.volatility_ticks_per_sqrt_s == plain.volatility_ticks_per_sqrt_s == 2.0
+
+
+def test_a_feed_gap_gives_neither_return_nor_time():
+    estimate = Volatility(S, S, warmup_ns=3 * S, max_gap_ns=10 * S)
+    sigma, drift, warm = estimate.path(
+        [10.0, 11.0, 5000.0, 5001.0, 5002.0], [0, S, 12 * S, 13 * S, 14 * S]
+    )
+    assert sigma[2:] == pytest.approx([1.0] * 3)
+    assert drift[2:] == pytest.approx([1.0] * 3)
+    assert warm.tolist() == [False, False, False, False, True]
+    assert estimate.state[0]["gaps"] == 1
+
+
+def test_a_sample_that_is_not_finite_leaves_the_estimate_alone():
+    state = np.zeros(1, VOLATILITY)
+    for x, t in ((10.0, 0), (math.nan, S), (math.inf, S), (11.0, 2 * S)):
+        volatility_step(state, x, t, S, S, 10 * S)
+    assert state[0]["observed_ns"] == 2 * S
+    assert state[0]["moves_ticks"] == 1.0
+
+
+@pytest.mark.parametrize("field", ["volatility_half_life_ns", "drift_half_life_ns", "max_gap_ns"])
+def test_settings_out_of_range_are_refused_by_name(field):
+    good = {"volatility_half_life_ns": S, "drift_half_life_ns": S, "max_gap_ns": S}
+    with pytest.raises(ValueError, match=f"{field} must be between 1 .* got 0"):
+        Volatility(**{**good, field: 0})
+    with pytest.raises(TypeError, match=f"{field} must be a whole number"):
+        Volatility(**{**good, field: 1.5})
+    with pytest.raises(ValueError, match="jump_sigmas must be finite and between"):
+        Volatility(**good, jump_sigmas=0)
+
+
+def random_walk(n, sigma=2.0):
+    rng = np.random.default_rng(5)
+    ts = np.cumsum(rng.integers(S // 10, 2 * S, n))
+    steps = rng.normal(size=n) * np.sqrt(np.diff(ts, prepend=0) / 1e9)
+    return 1000.0 + sigma * np.cumsum(steps), ts
+
+
+def test_one_bad_price_does_not_poison_the_estimate():
+    prices, ts = random_walk(4000)
+    bad = prices.copy()
+    bad[3000] = 61_800.0
+    clean = Volatility(300 * S, 300 * S).path(prices, ts).volatility_ticks_per_sqrt_s
+    hit = Volatility(300 * S, 300 * S).path(bad, ts).volatility_ticks_per_sqrt_s
+    poisoned = Volatility(300 * S, 300 * S, jump_sigmas=math.inf).path(bad, ts)
+    assert clean[2999:] == pytest.approx(2.0, rel=0.2)
+    assert hit[2999:] == pytest.approx(2.0, rel=0.35)
+    assert poisoned.volatility_ticks_per_sqrt_s[3001] > 1000.0
+
+
+def test_a_new_level_of_volatility_takes_over_within_a_few_half_lives():
+    prices, ts = random_walk(4000)
+    after = prices.copy()
+    after[2000:] = prices[2000] + 50.0 * (prices[2000:] - prices[2000])
+    sigma = Volatility(60 * S, 60 * S).path(after, ts).volatility_ticks_per_sqrt_s
+    later = ts > ts[2000] + 300 * S
+    assert np.median(sigma[later]) == pytest.approx(100.0, rel=0.15)
+
+
+def test_a_series_comes_back_as_series_on_its_index():
+    prices, ts = random_walk(50)
+    series = pd.Series(prices, index=pd.to_datetime(ts))
+    path = Volatility(60 * S, 60 * S).path(series)
+    assert path.warm.index.equals(series.index)
+    plain = Volatility(60 * S, 60 * S).path(prices, ts)
+    assert path.drift_ticks_per_s.to_numpy().tobytes() == plain.drift_ticks_per_s.tobytes()
+
+
+def test_a_missing_price_is_left_out():
+    whole = Volatility(S, S).path([10.0, 12.0], [0, S])
+    holed = Volatility(S, S).path([10.0, math.nan, 12.0], [0, S // 2, S])
+    assert holed.volatility_ticks_per_sqrt_s[-1] == whole.volatility_ticks_per_sqrt_s[-1]
