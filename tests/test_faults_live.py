@@ -237,6 +237,7 @@ def test_the_true_book_of_a_forgotten_id_is_404_with_the_range(spot):
 def test_faults_by_seed_come_at_once_and_the_venue_lives(tmp_path):
     schedule = tmp_path / "faults.jsonl"
     schedule.write_text('{"at_ms": 0, "kind": "garbage"}\n')
+    options = {"max_size": None, "close_timeout": 0.1}
 
     async def client(address):
         seen = 0
