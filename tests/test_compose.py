@@ -151,7 +151,7 @@ def probe(config):
         probe.close()
     finally:
         with contextlib.suppress(AssertionError):
-            compose("down", "--volumes")
+            compose("--profile", "offline", "--profile", "monitoring", "down", "--volumes")
         os.environ.clear()
         os.environ.update(before)
 
@@ -305,6 +305,6 @@ def test_down_and_up_again_resume_the_ledger(probe):
 
 
 def test_down_leaves_nothing(probe):
-    compose("down", "--volumes")
+    compose("--profile", "offline", "--profile", "monitoring", "down", "--volumes")
     for kind in ("container", "volume", "network"):
         assert not run("docker", kind, "ls", "-q", "--filter", f"name={PROJECT}").strip()
