@@ -100,6 +100,30 @@ def test_delay_holds_everything_of_the_stream_in_order():
     assert play.injector.is_idle
 
 
+def test_delays_of_two_symbols_do_not_wait_for_each_other():
+    injector = Injector({})
+    for symbol, duration_ms in (("BTCUSDT", 900), ("ETHUSDT", 100)):
+        fault = {"kind": "delay", "symbol": symbol, "duration_ms": duration_ms}
+        injector.arm(check_fault(fault, Market.SPOT, ("BTCUSDT", "ETHUSDT")), START)
+    slow, fast = (
+        Frame(f"{name}@depth", b"%d" % i) for i, name in enumerate(("btcusdt", "ethusdt"))
+    )
+    assert injector.distort([slow, fast], START) == []
+    assert injector.distort([], START + 100 * MS) == [fast]
+    assert injector.distort([], START + 899 * MS) == []
+    assert injector.distort([fast], START + 900 * MS) == [slow, fast]
+    assert injector.is_idle
+
+
+def test_what_is_held_back_is_bounded(monkeypatch):
+    monkeypatch.setattr("mm_venue.injector.MAX_HELD", 20)
+    injector = Injector({})
+    injector.arm(check_fault({"kind": "delay"}, Market.SPOT, SYMBOLS), START)
+    frames = [Frame(DIFF, b"%d" % i) for i in range(21)]
+    assert injector.distort(frames, START) == []
+    assert injector.distort([], START) == frames
+
+
 @BOTH
 def test_overlap_is_legal_on_spot_and_a_break_on_usdm(market):
     play = Play(market, {"kind": "overlap", "count": 2})

@@ -1,7 +1,7 @@
 """Injects faults into what is sent: frames in, distorted frames out; the books stay true."""
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ __all__ = ["Injector"]
 MAX_ARMED = 1000
 MAX_HELD = 100_000
 NS_PER_MS = 1_000_000
+NEVER_NS = 1 << 63
 
 _DIFF = re.compile(r"[^@]+@depth(?:@\d+ms)?")
 _TIMES = re.compile(rb'"([ET])":(\d+)')
@@ -59,7 +60,9 @@ class Injector:
         self._listings = listings
         self._armed: list[_Armed] = []
         self._last_id = 0
-        self._held: deque[tuple[int, Frame]] = deque()
+        self._held: list[tuple[int, Frame]] = []  # when to send what
+        self._next_release_ns = NEVER_NS
+        self._held_of: Counter[str | None] = Counter()  # frames held, by stream
         self._crossings: dict[str, int] = {}
         self._spent_ids: Counter[str] = Counter()
         self._handlers: dict[str, Callable[[_Armed, Frame, int], list[Frame]]] = {
@@ -100,9 +103,11 @@ class Injector:
         count = len(self._armed)
         for armed in self._armed:
             if armed.fault.kind == "reorder":
-                self._held.extend((0, frame) for frame in armed.kept.values())
+                for frame in armed.kept.values():
+                    self._hold(0, frame)
         self._armed.clear()
-        self._held = deque((0, frame) for _, frame in self._held)
+        self._held = [(0, frame) for _, frame in self._held]
+        self._next_release_ns = 0
         return count
 
     @property
@@ -123,9 +128,7 @@ class Injector:
 
     def distort(self, frames: Sequence[Frame], now_ns: int) -> list[Frame]:
         """Return what is sent now instead of `frames`."""
-        sent: list[Frame] = []
-        while self._held and (self._held[0][0] <= now_ns or len(self._held) > MAX_HELD):
-            sent.append(self._held.popleft()[1])
+        sent = self._released(now_ns) if self._held else []
         self._armed = [armed for armed in self._armed if not _expired(armed, now_ns)]
         frame_faults = [a for a in self._armed if KINDS[a.fault.kind].concerns == FRAME]
         for frame in frames:
@@ -146,12 +149,31 @@ class Injector:
                 out = [made for one in out for made in handler(armed, one, now_ns)]
         if faults:
             self._armed = [armed for armed in self._armed if armed.left]
-        held = [release for release, one in self._held if one.stream == frame.stream]
-        if held and out:
+        if out and self._held_of[frame.stream]:
             # What comes behind a held frame of its stream waits with it.
-            self._held.extend((held[-1], one) for one in out)
+            release_ns = max(when for when, one in self._held if one.stream == frame.stream)
+            for one in out:
+                self._hold(release_ns, one)
             return []
         return out
+
+    def _released(self, now_ns: int) -> list[Frame]:
+        """Let go of what is due; of everything where too much is held."""
+        if len(self._held) > MAX_HELD:
+            self._held = [(0, frame) for _, frame in self._held]
+            self._next_release_ns = 0
+        if now_ns < self._next_release_ns:
+            return []
+        due = [frame for when, frame in self._held if when <= now_ns]
+        self._held = [(when, frame) for when, frame in self._held if when > now_ns]
+        self._held_of = Counter(frame.stream for _, frame in self._held)
+        self._next_release_ns = min((when for when, _ in self._held), default=NEVER_NS)
+        return due
+
+    def _hold(self, release_ns: int, frame: Frame) -> None:
+        self._held.append((release_ns, frame))
+        self._next_release_ns = min(self._next_release_ns, release_ns)
+        self._held_of[frame.stream] += 1
 
     def hold(self, symbol: str, until_ns: int) -> None:
         """Hold back the depth of a symbol until then (a snapshot ahead of the stream)."""
@@ -178,7 +200,7 @@ class Injector:
         if not armed.until_ns:
             armed.until_ns = now_ns + armed.fault.duration_ms * NS_PER_MS
         self._hit(armed, uses=0)
-        self._held.append((armed.until_ns, frame))
+        self._hold(armed.until_ns, frame)
         return []
 
     def _reorder(self, armed: _Armed, frame: Frame, now_ns: int) -> list[Frame]:
