@@ -44,6 +44,14 @@ _HOMES = {
     "price_by_model": "signals",
     "trade_flow_imbalance": "signals",
     "vamp": "signals",
+    # calibration
+    "arrival_depths": "calibrate",
+    "fit_arrivals": "calibrate",
+    "fit_arrivals_log_linear": "calibrate",
+    "fit_drift_decay": "calibrate",
+    "forward_moves": "calibrate",
+    "markout_curve": "calibrate",
+    "regress_drift": "calibrate",
     # quotes and risk
     "explain": "risk",
     "skewed_quotes": "quoting",

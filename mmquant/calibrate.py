@@ -1,0 +1,423 @@
+"""trades + mids -> how often orders reach a depth, what trades lead to, how long drift lasts.
+
+depths = arrival_depths(trades.price, trades.side, mids, trades.time, mids_time)
+fit = fit_arrivals(depths.depths_ticks, depths.seconds, sides=2)
+curve = markout_curve(price, side, mids, times, mid_times, horizons_ns=[10**8, 10**9])
+
+Prices are ticks (floats: mids lie between them), sides 1 where the aggressor bought and -1
+where he sold. Formulas and when to use what: docs/estimators.md.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mmquant import _arrays
+from mmquant._checks import number, whole
+from mmquant.kernels import arrivals, forward
+
+__all__ = [
+    "ArrivalDepths",
+    "ArrivalFit",
+    "DriftDecay",
+    "MarkoutCurve",
+    "Regression",
+    "arrival_depths",
+    "fit_arrivals",
+    "fit_arrivals_log_linear",
+    "fit_drift_decay",
+    "forward_moves",
+    "markout_curve",
+    "regress_drift",
+]
+
+_S_PER_NS = 1e-9
+_MINUTE_NS = 60 * 10**9
+
+
+class ArrivalDepths(NamedTuple):
+    """How far from the mid market orders reached, (n,) each, and the seconds observed."""
+
+    depths_ticks: NDArray[np.float64]
+    sides: NDArray[np.int64]
+    seconds: float
+
+
+class ArrivalFit(NamedTuple):
+    """lambda(depth) = intensity_per_s * exp(-decay_per_tick * depth) on one side.
+
+    A and k of Avellaneda and Stoikov (2008), equation 12, with their standard errors.
+    """
+
+    intensity_per_s: float
+    decay_per_tick: float
+    intensity_error: float
+    decay_error: float
+    arrivals: int
+
+
+class MarkoutCurve(NamedTuple):
+    """Mean move in the aggressor's favour after a trade, measured from its price, (m,) each."""
+
+    horizons_ns: NDArray[np.int64]
+    mean_ticks: NDArray[np.float64]
+    error_ticks: NDArray[np.float64]
+    trades: NDArray[np.int64]
+
+
+class DriftDecay(NamedTuple):
+    """response(u) = full_ticks * (1 - 2^(-u / half_life_ns)), with standard errors."""
+
+    half_life_ns: float
+    full_ticks: float
+    half_life_error_ns: float
+    full_error_ticks: float
+
+
+class Regression(NamedTuple):
+    """Coefficients (k,) of the drift in ticks per s on signals, errors, and the share explained."""
+
+    coefficients_per_s: NDArray[np.float64]
+    errors_per_s: NDArray[np.float64]
+    r_squared: float
+    samples: int
+
+
+def _sides(sides: ArrayLike) -> NDArray[np.int64]:
+    signs = _arrays.lots("sides", sides, -1)
+    if signs.size > 0 and not (abs(signs) == 1).all():
+        raise ValueError("sides must be 1 or -1, got another value: drop trades without a side")
+    return signs
+
+
+def arrival_depths(
+    prices_ticks: ArrayLike,
+    sides: ArrayLike,
+    mids_ticks: ArrayLike,
+    times: ArrayLike | None = None,
+    mid_times: ArrayLike | None = None,
+    *,
+    max_age_ns: int = _MINUTE_NS,
+) -> ArrivalDepths:
+    """Return how far beyond the mid that stood before it each market order reached.
+
+    Trades of one time and side are one order, at its deepest: an order that walks the book is
+    one arrival. Trades without a mid younger than `max_age_ns` are left out.
+
+    Parameters
+    ----------
+    prices_ticks : array_like or Series of numbers, shape (n,)
+    sides : array_like of int, shape (n,)
+    mids_ticks : array_like or Series of numbers, shape (m,)
+    times, mid_times : array_like of datetime64 or int64 nanoseconds, optional
+        By default the DatetimeIndexes.
+    max_age_ns : int
+
+    Returns
+    -------
+    ArrivalDepths
+        Seconds are those from the first mid to the last, intervals above `max_age_ns` left out.
+    """
+    xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
+    mids = _arrays.floats("mids_ticks", mids_ticks)
+    ts_ns = _arrays.times_ns(times, prices_ticks)
+    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks)
+    n = _arrays.same_length(prices_ticks=xs, sides=signs, times=ts_ns)
+    _arrays.same_length(mids_ticks=mids, mid_times=mid_ts_ns)
+    age_ns = whole("max_age_ns", max_age_ns, 1)
+    before = np.empty(n)
+    forward.price_at(mids, mid_ts_ns, ts_ns, 0, 1, age_ns, before)
+    depths, out_sides = np.empty(n), np.empty(n, np.int64)
+    count = int(arrivals.deepest(signs * (xs - before), signs, ts_ns, depths, out_sides))
+    steps = np.diff(mid_ts_ns)
+    seconds = float(steps[steps <= age_ns].sum()) * _S_PER_NS
+    return ArrivalDepths(depths[:count].copy(), out_sides[:count].copy(), seconds)
+
+
+def _beyond(depths_ticks: ArrayLike, seconds: float, least_ticks: float) -> NDArray[np.float64]:
+    depths = _arrays.floats("depths_ticks", depths_ticks)
+    number("seconds", seconds, 1e-9)
+    number("least_ticks", least_ticks, -math.inf)
+    beyond: NDArray[np.float64] = depths[depths >= least_ticks]
+    if beyond.size < 3:
+        raise ValueError(
+            f"depths_ticks must hold 3 orders at or beyond least_ticks={least_ticks}, got "
+            f"{beyond.size}: pass a longer sample"
+        )
+    return beyond
+
+
+def fit_arrivals(
+    depths_ticks: ArrayLike,
+    seconds: float,
+    *,
+    sides: int = 1,
+    least_ticks: float = 0.0,
+    lattice_ticks: float = 0.0,
+) -> ArrivalFit:
+    """Fit the arrival law by maximum likelihood.
+
+    Depths beyond `least_ticks` are exponential, so k = (n - 1) / sum(x - x0), and arrivals at x0
+    or beyond are Poisson, so A = n exp(k x0) / T. On a lattice they are geometric.
+
+    Parameters
+    ----------
+    depths_ticks : array_like of float, shape (n,)
+        Of `arrival_depths`; shallower ones than `least_ticks` are left out.
+    seconds : float
+        Observed.
+    sides : int
+        1 if the depths are of one side, 2 if of both: the intensity is that of one.
+    least_ticks : float
+        Where the law is to hold from.
+    lattice_ticks : float
+        Distance of possible depths (0.5 for trades against mids); 0 for any depth. On a lattice
+        `least_ticks` is one of them.
+
+    Returns
+    -------
+    ArrivalFit
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the rule and the value received.
+    """
+    beyond = _beyond(depths_ticks, seconds, least_ticks)
+    whole("sides", sides, 1, 2)
+    width = number("lattice_ticks", lattice_ticks, 0.0)
+    n = beyond.size
+    excess = float((beyond - least_ticks).mean())
+    if not excess > 0.0:
+        raise ValueError(f"depths_ticks must differ, got {n} equal ones: lower least_ticks")
+    if width > 0.0:
+        k = math.log1p(width / excess) / width
+        k_error = -math.expm1(-k * width) / (width * math.sqrt(n * math.exp(-k * width)))
+    else:
+        k = (n - 1) / n / excess
+        k_error = k / math.sqrt(n)
+    intensity = n / (seconds * sides) * math.exp(k * least_ticks)
+    relative_error = math.sqrt(1.0 / n + (least_ticks * k_error) ** 2)
+    return ArrivalFit(intensity, k, intensity * relative_error, k_error, n)
+
+
+def fit_arrivals_log_linear(
+    depths_ticks: ArrayLike,
+    seconds: float,
+    *,
+    sides: int = 1,
+    least_ticks: float = 0.0,
+    bin_ticks: float = 1.0,
+) -> ArrivalFit:
+    """Fit the arrival law to the logarithms of counts by depth, weighted with the counts.
+
+    Orders are counted where they stop, in bins [x_j, x_j + w): ln N_j = ln(A T (1 - exp(-k w)))
+    - k x_j with variance 1 / N_j, independent (cumulated counts are not); empty bins are left
+    out. Looks at the shape where `fit_arrivals` takes it for granted: the two should agree.
+
+    Parameters
+    ----------
+    depths_ticks, seconds, sides, least_ticks
+        As of `fit_arrivals`.
+    bin_ticks : float
+        Positive; a multiple of the distance of possible depths.
+    """
+    beyond = _beyond(depths_ticks, seconds, least_ticks)
+    whole("sides", sides, 1, 2)
+    width = number("bin_ticks", bin_ticks, 1e-9)
+    counts = np.zeros(int((beyond.max() - least_ticks) / width) + 1)
+    n = int(arrivals.count_by_depth(beyond, least_ticks, width, counts))
+    filled = counts > 0
+    if filled.sum() < 2:
+        raise ValueError(f"bin_ticks must leave 2 bins with orders, got {bin_ticks}: make it less")
+    weights = counts[filled]
+    edges = least_ticks + width * np.flatnonzero(filled)
+    logs = np.log(weights)
+    x_mean, y_mean = np.average(edges, weights=weights), np.average(logs, weights=weights)
+    spread = float((weights * (edges - x_mean) ** 2).sum())
+    k = -float((weights * (edges - x_mean) * (logs - y_mean)).sum()) / spread
+    k_error = 1.0 / math.sqrt(spread)
+    if not k > 0.0:
+        raise ValueError(f"depths_ticks must get rarer with depth, got a decay of {k}: more data")
+    in_bin = -math.expm1(-k * width)
+    intensity = math.exp(y_mean + k * x_mean) / (seconds * sides * in_bin)
+    slope = x_mean - width * math.exp(-k * width) / in_bin  # d ln A / d k
+    relative_error = math.sqrt(1.0 / weights.sum() + (slope * k_error) ** 2)
+    return ArrivalFit(intensity, k, intensity * relative_error, k_error, n)
+
+
+def markout_curve(
+    prices_ticks: ArrayLike,
+    sides: ArrayLike,
+    mids_ticks: ArrayLike,
+    times: ArrayLike | None = None,
+    mid_times: ArrayLike | None = None,
+    *,
+    horizons_ns: ArrayLike,
+    max_age_ns: int = _MINUTE_NS,
+) -> MarkoutCurve:
+    """Return the mean of side * (mid after the horizon - price) over trades.
+
+    Of fills of one's own, pass one's own side (1 bought, -1 sold). A trade whose mid is not
+    known at a horizon (the tape ends, the last mid is older than `max_age_ns`) is left out there.
+
+    Parameters
+    ----------
+    prices_ticks, sides, mids_ticks, times, mid_times, max_age_ns
+        As of `arrival_depths`.
+    horizons_ns : array_like of int, shape (m,)
+        Not negative.
+
+    Returns
+    -------
+    MarkoutCurve
+        Errors take trades as independent.
+    """
+    xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
+    mids = _arrays.floats("mids_ticks", mids_ticks)
+    ts_ns = _arrays.times_ns(times, prices_ticks)
+    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks)
+    n = _arrays.same_length(prices_ticks=xs, sides=signs, times=ts_ns)
+    _arrays.same_length(mids_ticks=mids, mid_times=mid_ts_ns)
+    horizons = _arrays.lots("horizons_ns", horizons_ns, 0)
+    age_ns = whole("max_age_ns", max_age_ns, 0)
+    curve = MarkoutCurve(
+        horizons.copy(),
+        np.full(horizons.size, np.nan),
+        np.full(horizons.size, np.nan),
+        np.zeros(horizons.size, np.int64),
+    )
+    later = np.empty(n)
+    for i, horizon_ns in enumerate(horizons.tolist()):
+        forward.price_at(mids, mid_ts_ns, ts_ns, horizon_ns, 0, age_ns, later)
+        moves = signs * (later - xs)
+        moves = moves[~np.isnan(moves)]
+        curve.trades[i] = moves.size
+        if moves.size > 0:
+            curve.mean_ticks[i] = moves.mean()
+        if moves.size > 1:
+            curve.error_ticks[i] = moves.std(ddof=1) / math.sqrt(moves.size)
+    return curve
+
+
+def fit_drift_decay(
+    horizons_ns: ArrayLike, responses_ticks: ArrayLike, errors_ticks: ArrayLike
+) -> DriftDecay:
+    """Fit how long a short-term drift lasts to the moves that follow it.
+
+    A drift a that decays by half every h moves the price by c (1 - 2^(-u / h)) until u: weighted
+    least squares, errors of the curve taken as independent. (Of overlapping horizons they hang
+    together: the errors of the fit are then too small.)
+
+    Parameters
+    ----------
+    horizons_ns : array_like of int, shape (m,)
+        At least 3 different ones, positive.
+    responses_ticks, errors_ticks : array_like of float, shape (m,)
+        Mean move until each horizon, and its standard error; rows with NaN are left out.
+    """
+    us = _arrays.lots("horizons_ns", horizons_ns, 1).astype(np.float64)
+    ys = _arrays.floats("responses_ticks", responses_ticks)
+    errors = _arrays.floats("errors_ticks", errors_ticks)
+    _arrays.same_length(horizons_ns=us, responses_ticks=ys, errors_ticks=errors)
+    there = ~(np.isnan(ys) | np.isnan(errors)) & (errors > 0.0)
+    us, ys, errors = us[there], ys[there], errors[there]
+    if np.unique(us).size < 3:
+        raise ValueError(f"horizons_ns must hold 3 different ones, got {us.size}: pass more")
+
+    def best(half_life_ns: float) -> tuple[float, float]:
+        shape = -np.expm1(-math.log(2.0) * us / half_life_ns) / errors
+        full = float(shape @ (ys / errors) / (shape @ shape))
+        return float(((ys / errors - full * shape) ** 2).sum()), full
+
+    grid = np.geomspace(us.min() / 30.0, us.max() * 30.0, 400)
+    for _ in range(4):  # each finds the place 200 times more exactly
+        at = int(np.argmin([best(h)[0] for h in grid]))
+        grid = np.geomspace(grid[max(at - 1, 0)], grid[min(at + 1, grid.size - 1)], 400)
+    h = float(grid[200])
+    full = best(h)[1]
+    decays = np.exp2(-us / h)
+    by_log_h = -full * decays * math.log(2.0) * us / h
+    jacobian = np.column_stack([by_log_h, 1.0 - decays]) / errors[:, None]
+    spread = np.sqrt(np.diag(np.linalg.pinv(jacobian.T @ jacobian)))
+    return DriftDecay(h, full, h * float(spread[0]), float(spread[1]))
+
+
+def forward_moves(
+    prices_ticks: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    horizon_ns: int,
+    max_age_ns: int = _MINUTE_NS,
+) -> NDArray[np.float64]:
+    """Return price after the horizon minus price, (n,): what a signal is to foretell.
+
+    NaN where the price after the horizon is not known: the sample ends, or the last one is
+    older than `max_age_ns`. Parameters are those of `regress_drift`.
+    """
+    xs = _arrays.floats("prices_ticks", prices_ticks)
+    ts_ns = _arrays.times_ns(times, prices_ticks)
+    n = _arrays.same_length(prices_ticks=xs, times=ts_ns)
+    later = np.empty(n)
+    horizon_ns = whole("horizon_ns", horizon_ns, 1)
+    age_ns = whole("max_age_ns", max_age_ns, 0)
+    forward.price_at(xs, ts_ns, ts_ns, horizon_ns, 0, age_ns, later)
+    return later - xs
+
+
+def regress_drift(
+    signals: ArrayLike,
+    prices_ticks: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    horizon_ns: int,
+    max_age_ns: int = _MINUTE_NS,
+) -> Regression:
+    """Regress the price's move over the horizon, per second, on signals (no constant).
+
+    Errors are Newey and West's (1987) with as many lags as samples fall into the horizon: moves
+    of near samples overlap. drift_ticks_per_s = signals @ coefficients_per_s.
+
+    Parameters
+    ----------
+    signals : array_like of float, shape (n, k) or (n,)
+        Known at each time. A row with NaN is left out.
+    prices_ticks : array_like or Series of numbers, shape (n,)
+    times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
+        By default the DatetimeIndex of `prices_ticks`.
+    horizon_ns : int
+        Positive.
+    max_age_ns : int
+        Oldest price that counts as the one after the horizon.
+    """
+    moves = forward_moves(prices_ticks, times, horizon_ns=horizon_ns, max_age_ns=max_age_ns)
+    xs = np.asarray(signals, np.float64)
+    xs = xs[:, None] if xs.ndim == 1 else xs
+    if xs.ndim != 2 or xs.shape[0] != moves.size:
+        raise ValueError(
+            f"signals must have a row for each of {moves.size} prices, got shape {xs.shape}: "
+            f"align them first"
+        )
+    there = np.isfinite(xs).all(axis=1) & ~np.isnan(moves)
+    xs, ys = xs[there], moves[there] / (horizon_ns * _S_PER_NS)
+    n = ys.size
+    if n <= xs.shape[1] or np.linalg.matrix_rank(xs) < xs.shape[1]:
+        raise ValueError(
+            f"signals must be independent, with more rows than columns, got {xs.shape}: drop one"
+        )
+    inverse = np.linalg.inv(xs.T @ xs)
+    beta = inverse @ (xs.T @ ys)
+    residuals = ys - xs @ beta
+    ts_ns = _arrays.times_ns(times, prices_ticks)[there]
+    lags = int((np.searchsorted(ts_ns, ts_ns + horizon_ns) - np.arange(n)).mean())
+    scores = xs * residuals[:, None]
+    middle = scores.T @ scores
+    for lag in range(1, min(lags, n - 1) + 1):
+        product = scores[lag:].T @ scores[:-lag]
+        middle += (1.0 - lag / (lags + 1.0)) * (product + product.T)
+    errors = np.sqrt(np.maximum(np.diag(inverse @ middle @ inverse), 0.0))
+    total = float(ys @ ys)
+    explained = 1.0 - float(residuals @ residuals) / total if total > 0.0 else math.nan
+    return Regression(beta, errors, explained, n)

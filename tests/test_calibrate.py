@@ -1,0 +1,158 @@
+"""Calibration: known laws found again within their errors, hand examples, mistakes."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmquant.calibrate import (
+    arrival_depths,
+    fit_arrivals,
+    fit_arrivals_log_linear,
+    fit_drift_decay,
+    forward_moves,
+    markout_curve,
+    regress_drift,
+)
+
+pytestmark = pytest.mark.kernels
+
+S = 10**9
+A, K, SECONDS = 1.5, 0.4, 2e4
+
+
+def sample(seed, lattice=0.0):
+    """Depths of a Poisson number of orders with P(depth >= x) = exp(-K x)."""
+    rng = np.random.default_rng(seed)
+    depths = rng.exponential(1 / K, rng.poisson(A * SECONDS))
+    return np.floor(depths / lattice) * lattice if lattice else depths
+
+
+FITS = {
+    "likelihood": lambda x: fit_arrivals(x, SECONDS),
+    "beyond_two_ticks": lambda x: fit_arrivals(x, SECONDS, least_ticks=2.0),
+    "log_linear": lambda x: fit_arrivals_log_linear(x, SECONDS, bin_ticks=0.5),
+    "log_linear_beyond": lambda x: fit_arrivals_log_linear(x, SECONDS, least_ticks=2.0),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_known_law_is_found_again_and_the_errors_are_right(name):
+    fits = [FITS[name](sample(seed)) for seed in range(60)]
+    for value, error, truth in (
+        ("intensity_per_s", "intensity_error", A),
+        ("decay_per_tick", "decay_error", K),
+    ):
+        values = np.array([getattr(fit, value) for fit in fits])
+        stated = np.mean([getattr(fit, error) for fit in fits])
+        # A log of a small count is biased: the last bins of the log-linear fit hold few.
+        slack = 0.6 * stated if "log" in name else 0.0
+        assert values.mean() == pytest.approx(truth, abs=4 * stated / math.sqrt(60) + slack)
+        assert values.std() == pytest.approx(stated, rel=0.4)
+
+
+def test_depths_on_half_ticks_need_the_lattice():
+    depths = sample(1, lattice=0.5)
+    fit = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)
+    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
+    assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
+    naive = fit_arrivals(depths, SECONDS)
+    assert naive.decay_per_tick > K + 10 * naive.decay_error
+
+
+def test_both_sides_together_have_the_intensity_of_one():
+    depths = sample(1)
+    one, two = fit_arrivals(depths, SECONDS), fit_arrivals(depths, SECONDS, sides=2)
+    assert two.intensity_per_s == one.intensity_per_s / 2
+
+
+def test_depths_are_against_the_mid_before_and_an_order_counts_once():
+    out = arrival_depths(
+        [102.0, 103.0, 99.0, 99.5, 105.0],
+        [1, 1, -1, 1, 1],
+        [100.0, 101.0, 104.0],
+        np.array([2, 2, 3, 3, 500]) * S,
+        np.array([1, 2, 10]) * S,
+        max_age_ns=20 * S,
+    )
+    # At 2 s the mid of 1 s counts; 102 and 103 are one order; nothing is known at 500 s.
+    assert out.depths_ticks.tolist() == [3.0, 2.0, -1.5]
+    assert out.sides.tolist() == [1, -1, 1]
+    assert out.seconds == 9.0
+
+
+def test_markouts_by_hand():
+    curve = markout_curve(
+        [101.0, 99.0],
+        [1, -1],
+        pd.Series([100.0, 102.0, 98.0], index=pd.to_datetime([0, 2 * S, 5 * S])),
+        np.array([1, 3]) * S,
+        horizons_ns=[0, S, 2 * S, 4 * S],
+    )
+    assert curve.mean_ticks[:3].tolist() == [-2.0, -1.0, 1.0]
+    assert curve.trades.tolist() == [2, 2, 2, 1]
+    assert curve.mean_ticks[3] == -3.0
+
+
+def test_the_half_life_of_a_drift_is_found_again_within_its_error():
+    rng = np.random.default_rng(1)
+    us = np.geomspace(0.1 * S, 60 * S, 25).astype(np.int64)
+    errors = np.full(25, 0.02)
+    truth = 1.5 * (1 - 2.0 ** (-us / (4 * S)))
+    fits = [fit_drift_decay(us, truth + errors * rng.normal(size=25), errors) for _ in range(40)]
+    halves = np.array([fit.half_life_ns for fit in fits]) / S
+    stated = np.mean([fit.half_life_error_ns for fit in fits]) / S
+    assert halves.mean() == pytest.approx(4.0, abs=4 * stated / math.sqrt(40))
+    assert halves.std() == pytest.approx(stated, rel=0.4)
+    exact = fit_drift_decay(us, truth, errors)
+    assert exact.half_life_ns == pytest.approx(4 * S, rel=1e-6)
+    assert exact.full_ticks == pytest.approx(1.5, rel=1e-6)
+
+
+def drifting(n=20_000):
+    """Return a slow signal, a price that drifts 0.5 ticks/s times it, and irregular times."""
+    rng = np.random.default_rng(7)
+    ts = np.cumsum(rng.integers(S // 100, S // 10, n))
+    signal = np.convolve(rng.normal(size=n + 199), np.ones(200) / 14, "valid")
+    seconds = np.diff(ts, append=ts[-1]) / S
+    steps = 0.5 * signal * seconds + 0.05 * np.sqrt(seconds) * rng.normal(size=n)
+    return signal, 1000 + np.concatenate([[0.0], np.cumsum(steps)[:-1]]), ts
+
+
+def test_a_drift_that_a_signal_foretells_is_found_by_regression():
+    signal, prices, ts = drifting()
+    fit = regress_drift(signal, prices, ts, horizon_ns=S // 2)
+    # The price after half a second is the last before it, 0.03 s old; the signal fades by 2 %.
+    assert fit.coefficients_per_s[0] == pytest.approx(0.5 * 0.94 * 0.98, rel=0.05)
+    assert fit.errors_per_s[0] < 0.02
+    noise = np.random.default_rng(1).normal(size=signal.size)
+    both = regress_drift(np.column_stack([signal, noise]), prices, ts, horizon_ns=S // 2)
+    assert abs(both.coefficients_per_s[1]) < 4 * both.errors_per_s[1]
+
+
+def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
+    moves = forward_moves([1.0, 2.0, 4.0, 9.0], np.array([0, 1, 2, 50]) * S, horizon_ns=S)
+    assert moves[:3].tolist() == [1.0, 2.0, 0.0]
+    assert math.isnan(moves[3])
+    times = np.array([0, 1, 2, 50]) * S
+    aged = forward_moves([1.0, 2.0, 4.0, 9.0], times, horizon_ns=9 * S, max_age_ns=7 * S)
+    assert np.isnan(aged).tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: fit_arrivals([1.0], 10.0), "depths_ticks must hold 3 orders"),
+        (lambda: fit_arrivals([1.0] * 5, 0.0), "seconds must be finite and between"),
+        (lambda: fit_arrivals([0.0] * 5, 1.0), "depths_ticks must differ"),
+        (lambda: fit_arrivals_log_linear([0.1] * 5, 1.0), "bin_ticks must leave 2 bins"),
+        (lambda: arrival_depths([1.0], [0], [1.0], [0], [0]), "sides must be 1 or -1"),
+        (lambda: fit_drift_decay([1, 2], [1, 2], [1, 1]), "horizons_ns must hold 3"),
+        (lambda: regress_drift([[1.0]], [1.0], [0], horizon_ns=1), "signals must be independent"),
+        (lambda: regress_drift([1.0, 2.0], [1.0], [0], horizon_ns=1), "signals must have a row"),
+    ],
+)
+def test_mistakes_are_answered_by_name(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
