@@ -13,7 +13,7 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 
 # What the library may import: nothing that opens a socket, and nothing of the services.
-LIBRARY_MAY = {"mmquant", "numba", "numpy", "msgspec"} | {
+LIBRARY_MAY = {"mmquant", "numba", "numpy", "msgspec", "pandas"} | {
     name
     for name in (
         "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
