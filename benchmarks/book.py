@@ -39,7 +39,11 @@ MASK = np.uint64(65_535)
 TWO = np.uint64(2)
 CAPTURES = {
     "usdm": (["usdm_btcusdt_20240808.gz"], 10_000_000, 100_000),
-    "spot": (["spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"], 1_000_000, 1_000),
+    "spot": (
+        ["spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"],
+        1_000_000,
+        1,
+    ),  # far orders predate the lot
 }
 
 

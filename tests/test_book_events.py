@@ -323,7 +323,11 @@ def capture_words(paths, lines):
     ("files", "tick_e8", "lot_e8"),
     [
         (("usdm_btcusdt_20240808.gz",), 10_000_000, 100_000),
-        (("spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"), 1_000_000, 1_000),
+        (
+            ("spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"),
+            1_000_000,
+            1,
+        ),  # far orders are older than the lot size
     ],
 )
 def test_real_captures_agree_with_their_best_prices_at_equal_ids(captures, files, tick_e8, lot_e8):
