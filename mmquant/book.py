@@ -3,18 +3,24 @@
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._checks import whole
-from mmquant.codes import BookCode, Side
+from mmquant.book_bytes import dump_book, restore_book
+from mmquant.book_events import pack_events, touches_frame
+from mmquant.codes import BookCode, BookFault, Side
 from mmquant.kernels import book as kernels
+from mmquant.kernels import book_check, book_path, book_read
 from mmquant.records import LEVEL
-from mmquant.state import BOOK, BOOK_OVERFLOW_LEVELS, BOOK_RING_TICKS
+from mmquant.state import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TOUCH
 
-__all__ = ["OrderBook", "empty_book"]
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["FillCost", "OrderBook", "empty_book"]
 
 Number = str | int | Decimal
 Levels = Iterable[tuple[Number, Number]]
@@ -23,7 +29,6 @@ TOP = np.dtype(
     [("bid_ticks", "<i8"), ("bid_lots", "<i8"), ("ask_ticks", "<i8"), ("ask_lots", "<i8")]
 )
 
-_MAGIC = b"mmqbook1"
 _TEXT_BYTES = 32
 _MAX_INT64 = 2**63 - 1
 
@@ -55,6 +60,16 @@ def _units(field: str, value: Number, unit: Decimal, least: int) -> int:
     if not least <= count <= _MAX_INT64:
         raise ValueError(f"{field} must be at least {least} and fit int64, got {value!r}")
     return int(count)
+
+
+class FillCost(NamedTuple):
+    """What taking a quantity from the book costs."""
+
+    filled: Decimal
+    cost: Decimal  # sum of price times quantity
+    average_price: Decimal | None  # None where nothing can be filled
+    worst_price: Decimal | None
+    shortfall: Decimal  # what the book is too thin for
 
 
 class OrderBook:
@@ -124,21 +139,98 @@ class OrderBook:
             raise ValueError(f"prices must be at most {highest} ticks, got {words[0::2].max()}")
         return code
 
-    def _best(self, side: str, none: int) -> tuple[Decimal, Decimal] | None:
-        ticks = int(self.state[0][f"best_{side}_ticks"])
-        if ticks == none:
-            return None
-        return ticks * self.tick_size, int(self.state[0][f"best_{side}_lots"]) * self.lot_size
+    def clear(self) -> None:
+        """Empty the book; the counters stay."""
+        kernels.book_clear(self.state)
+
+    def apply_bbo(
+        self, bid: tuple[Number, Number], ask: tuple[Number, Number], update_id: int
+    ) -> BookCode:
+        """Take in a best bid and offer: the touch until a depth event is as new.
+
+        Parameters
+        ----------
+        bid, ask : (price, quantity)
+            A side of quantity 0 is empty.
+        update_id : int
+            In the numbering of the depth events.
+
+        Returns
+        -------
+        BookCode
+            OK, CROSSED, or IGNORED where the book is as new.
+        """
+        values = [whole("update_id", update_id, 0)]
+        for price, quantity in (bid, ask):
+            lots = _units("quantity", quantity, self.lot_size, 0)
+            values += [_units("price", price, self.tick_size, 1 if lots else 0), lots]
+        code = BookCode(kernels.book_bbo(self.state, *values))
+        if code == BookCode.BAD_LEVEL:
+            raise ValueError(
+                f"prices must be at most {kernels.MAX_PRICE_TICKS} ticks, got {values}"
+            )
+        return code
+
+    def step(self, event: NDArray[np.int64]) -> int:
+        """Apply one packed event (see `mmquant.kernels.book_path`); the fast way in.
+
+        Parameters
+        ----------
+        event : ndarray of int64
+            kind, update_id, n_bids, n_asks, then pairs of ticks and lots, bids first.
+
+        Returns
+        -------
+        int
+            A BookCode; this method checks and raises nothing, the kernel does the checking.
+        """
+        return book_path.book_step(self.state, event, 0)
+
+    def replay(self, events: Any) -> Any:
+        """Apply many events and return the touch after each.
+
+        Parameters
+        ----------
+        events : DataFrame, structured array or dict of columns
+            A row a level: `update_id`; `side` ("bid", "ask", or 1, -1); `price_ticks` or `price`;
+            `qty_lots` or `quantity`; optional `kind` ("delta", "snapshot", "clear", "bbo", or its
+            BookEvent). Consecutive rows of one update id and kind are one event. Floats must lie
+            on the grid of tick and lot; NaN is refused (except in a "clear" row, whose side,
+            price and quantity are not read).
+
+        Returns
+        -------
+        DataFrame or ndarray of BOOK_TOUCH
+            An entry an event. A DataFrame gets a DataFrame: update_id, code, bid, bid_qty, ask,
+            ask_qty in units of price and quantity, NaN where a side is empty, with the index
+            label of each event's first row. Anything else gets ticks and lots, an empty side
+            reading NO_BID or NO_ASK with 0 lots.
+
+        Raises
+        ------
+        ValueError
+            A column is missing, or a value is not what it must be; nothing was applied. An event
+            with a price that is not positive or a negative quantity is not applied and its code
+            is BAD_LEVEL.
+        """
+        words, firsts = pack_events(events, self.tick_size, self.lot_size)
+        touches = np.zeros(firsts.size, BOOK_TOUCH)
+        book_path.book_path(self.state, words, touches)
+        if not hasattr(events, "index"):
+            return touches
+        return touches_frame(touches, self.tick_size, self.lot_size, events.index[firsts])
 
     @property
     def best_bid(self) -> tuple[Decimal, Decimal] | None:
         """Price and quantity of the best bid, None where there is none."""
-        return self._best("bid", kernels.NO_BID)
+        ticks, lots, _, _ = book_read.book_touch(self.state)
+        return (ticks * self.tick_size, lots * self.lot_size) if lots else None
 
     @property
     def best_ask(self) -> tuple[Decimal, Decimal] | None:
         """Price and quantity of the best ask, None where there is none."""
-        return self._best("ask", kernels.NO_ASK)
+        _, _, ticks, lots = book_read.book_touch(self.state)
+        return (ticks * self.tick_size, lots * self.lot_size) if lots else None
 
     @property
     def mid(self) -> Decimal | None:
@@ -147,15 +239,20 @@ class OrderBook:
         return None if bid is None or ask is None else (bid[0] + ask[0]) / 2
 
     @property
+    def is_crossed(self) -> bool:
+        """Whether best bid >= best ask."""
+        return bool(book_read.book_crossed(self.state))
+
+    @property
     def last_update_id(self) -> int:
         """Update id of the newest event."""
         return int(self.state[0]["last_update_id"])
 
     def top(self, n: int) -> NDArray[Any]:
         """Return the best `n` levels as a structured array (n,): ticks and lots, 0 where none."""
-        depth = whole("n", n, 1, 2 * (BOOK_RING_TICKS + BOOK_OVERFLOW_LEVELS))
+        depth = whole("n", n, 1, 2 * (BOOK_RING_TICKS + BOOK_TAIL_LEVELS))
         levels = np.zeros(2 * depth, LEVEL)
-        kernels.book_top(self.state, levels, depth)
+        book_read.book_top(self.state, levels, depth)
         top = np.empty(depth, TOP)
         top["bid_ticks"], top["ask_ticks"] = levels["price_ticks"].reshape(2, depth)
         top["bid_lots"], top["ask_lots"] = levels["qty_lots"].reshape(2, depth)
@@ -165,7 +262,70 @@ class OrderBook:
         """Return the quantity at `price` on the bids' (BUY) or the asks' (SELL) side."""
         sign = int(Side(side))
         tick = _units("price", price, self.tick_size, 1)
-        return int(kernels.book_depth_at(self.state, sign, tick)) * self.lot_size
+        return int(book_read.book_depth_at(self.state, sign, tick)) * self.lot_size
+
+    def to_frame(self, n: int = 10) -> "pandas.DataFrame":
+        """Return the best `n` levels as a DataFrame: prices, quantities, cumulative quantities.
+
+        Floats, to look at and to plot; NaN where a side has fewer levels.
+        """
+        import pandas as pd
+
+        top = self.top(n)
+        columns = {}
+        for side in ("bid", "ask"):
+            empty = top[f"{side}_lots"] == 0
+            lots = top[f"{side}_lots"].astype(np.float64)
+            for name, steps, unit in (
+                (side, top[f"{side}_ticks"], self.tick_size),
+                (f"{side}_qty", lots, self.lot_size),
+                (f"{side}_cumulative_qty", np.cumsum(lots), self.lot_size),
+            ):
+                up, down = unit.as_integer_ratio()  # 0.1 has no exact float, 10 has
+                columns[name] = np.where(empty, np.nan, steps * float(up) / float(down))
+        return pd.DataFrame(columns)
+
+    def depth_to(self, side: Side, price: Number) -> Decimal:
+        """Return the quantity of a side from the touch to `price`, that price included."""
+        tick = _units("price", price, self.tick_size, 1)
+        return int(book_read.book_cumulative(self.state, int(Side(side)), tick)) * self.lot_size
+
+    def cost_to_fill(self, side: Side, quantity: Number) -> FillCost:
+        """Return what an order of `quantity` that takes at once would cost.
+
+        Parameters
+        ----------
+        side : Side
+            Of the order: BUY takes the asks.
+        quantity : str, int or Decimal
+            Positive.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A quantity off lot or not positive, or too large for int64 arithmetic.
+        """
+        lots = _units("quantity", quantity, self.lot_size, 1)
+        code, filled, cost, worst = book_read.book_cost(self.state, int(Side(side)), lots)
+        if code == BookCode.TOO_LARGE:
+            raise ValueError(f"quantity times price must fit int64, got {quantity!r}: fill less")
+        unit = self.tick_size * self.lot_size
+        return FillCost(
+            filled=filled * self.lot_size,
+            cost=cost * unit,
+            average_price=cost * self.tick_size / filled if filled else None,
+            worst_price=worst * self.tick_size if filled else None,
+            shortfall=(lots - filled) * self.lot_size,
+        )
+
+    def would_cross(self, side: Side, price: Number) -> bool:
+        """Tell whether a limit order at `price` would trade at once."""
+        tick = _units("price", price, self.tick_size, 1)
+        return bool(book_read.book_would_cross(self.state, int(Side(side)), tick))
+
+    def check(self) -> BookFault:
+        """Check every rule the book's layout rests on; NONE for a sound book."""
+        return BookFault(book_check.book_check(self.state))
 
     def __repr__(self) -> str:
         def text(level: tuple[Decimal, Decimal] | None) -> str:
@@ -175,11 +335,11 @@ class OrderBook:
         return f"OrderBook(bid {bid}, ask {ask}, update {self.last_update_id})"
 
     def to_bytes(self) -> bytes:
-        """Return the whole book as bytes, for `from_bytes`."""
+        """Return the whole book as bytes (16 a level), for `from_bytes`."""
         sizes = [str(size).encode() for size in (self.tick_size, self.lot_size)]
         if max(map(len, sizes)) > _TEXT_BYTES:
             raise ValueError(f"tick_size and lot_size must have at most {_TEXT_BYTES} digits")
-        return _MAGIC + b"".join(s.ljust(_TEXT_BYTES) for s in sizes) + self.state.tobytes()
+        return b"".join(size.ljust(_TEXT_BYTES) for size in sizes) + dump_book(self.state)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "OrderBook":
@@ -188,18 +348,10 @@ class OrderBook:
         Raises
         ------
         ValueError
-            The bytes are not a book's.
+            The bytes are not a book's, of another version, or damaged.
         """
-        head = len(_MAGIC) + 2 * _TEXT_BYTES
-        if len(data) != head + BOOK.itemsize or not data.startswith(_MAGIC):
-            raise ValueError(f"data must be what to_bytes returned, got {len(data)} other bytes")
-        sizes = data[len(_MAGIC) : head].decode("ascii", "replace")
+        state = restore_book(data[2 * _TEXT_BYTES :])
+        sizes = data[: 2 * _TEXT_BYTES].decode("ascii", "replace")
         book = cls(sizes[:_TEXT_BYTES].strip(), sizes[_TEXT_BYTES:].strip())
-        state = np.frombuffer(data, BOOK, 1, head).copy()
-        s = state[0]
-        counts = (int(s["overflow_bids"]), int(s["overflow_asks"]))
-        window = int(s["end_ticks"]) - int(s["base_ticks"])
-        if not all(0 <= n <= BOOK_OVERFLOW_LEVELS for n in counts) or window != BOOK_RING_TICKS:
-            raise ValueError("data must be what to_bytes returned, got a damaged book")
         book.state = state
         return book

@@ -4,6 +4,8 @@ from enum import IntEnum
 
 __all__ = [
     "BookCode",
+    "BookEvent",
+    "BookFault",
     "BookState",
     "FillKind",
     "FrameKind",
@@ -152,6 +154,34 @@ class BookCode(IntEnum):
     GAP = 3
     CROSSED = 4
     BAD_LEVEL = 5
+    TOO_THIN = 6
+    TOO_LARGE = 7
+    TRUNCATED = 8
+
+
+class BookEvent(IntEnum):
+    """What a packed book event does."""
+
+    DELTA = 0
+    SNAPSHOT = 1
+    CLEAR = 2
+    BBO = 3
+
+
+class BookFault(IntEnum):
+    """Which rule of its layout a book breaks: what `book_check` answers."""
+
+    NONE = 0
+    WINDOW = 1  # the ring's window is not BOOK_RING_TICKS long
+    RING_LOTS = 2  # a negative quantity, or one at a price below 1
+    RING_BOUND = 3  # a level behind the bound where scans stop
+    BEST_PRICE = 4  # a level before the best price
+    BEST_LOTS = 5  # the best price has no level, or another size
+    TAIL_COUNT = 6  # the tail holds another number of levels than it counts
+    TAIL_LEVEL = 7  # a level that belongs into the ring, or without a quantity
+    TAIL_LOST = 8  # a level that a look-up does not find
+    TAIL_ORDER = 9  # the list of the tail's prices does not ascend or names no level
+    BBO = 10  # a best price without a size, or a size without a price
 
 
 class PricingFlag(IntEnum):

@@ -13,13 +13,14 @@ class Book:
         self.book_state = 0
         self.synced = False
         self.loaded_once = False
+        self.bbo = None  # (update_id, bid, ask), a side is (tick, lots) or None
 
     def apply(self, bids, asks, last_update_id, load=False):
         for tick, qty in [*bids, *asks]:
             if not 1 <= tick <= MAX_PRICE_TICKS or qty < 0:
                 return BAD_LEVEL
         if load:
-            self.bids, self.asks = {}, {}
+            self.clear()
             self.synced = True
             self.loaded_once = True
         for side, levels in ((self.bids, bids), (self.asks, asks)):
@@ -32,6 +33,44 @@ class Book:
         crossed = self.bids and self.asks and max(self.bids) >= min(self.asks)
         return CROSSED if crossed else OK
 
+    def clear(self):
+        self.bids, self.asks = {}, {}
+        self.bbo = None
+        self.synced = False
+        self.last_update_id = 0
+
+    def apply_bbo(self, update_id, bid, ask):
+        for side in (bid, ask):
+            if side and (side[1] < 0 or (side[1] > 0 and not 1 <= side[0] <= MAX_PRICE_TICKS)):
+                return BAD_LEVEL
+        if update_id <= max(self.last_update_id, self.bbo[0] if self.bbo else 0):
+            return IGNORED
+        bid, ask = (side if side and side[1] else None for side in (bid, ask))
+        self.bbo = (update_id, bid, ask)
+        return CROSSED if bid and ask and bid[0] >= ask[0] else OK
+
+    def view(self, sign):
+        """Return a side's levels, best first, with a newer best price laid over them."""
+        levels = self.top_bids() if sign > 0 else self.top_asks()
+        if self.bbo is None or self.bbo[0] <= self.last_update_id:
+            return levels
+        touch = self.bbo[1] if sign > 0 else self.bbo[2]
+        if touch is None:
+            return []
+        return [touch] + [level for level in levels if (touch[0] - level[0]) * sign > 0]
+
+    def cumulative(self, sign, limit):
+        return sum(q for t, q in self.view(sign) if (t - limit) * sign >= 0)
+
+    def cost(self, sign, lots):
+        """Return filled, cost and worst price of taking `lots`."""
+        filled = cost = worst = 0
+        for tick, qty in self.view(-sign):
+            take = min(qty, lots - filled)
+            if take:
+                filled, cost, worst = filled + take, cost + take * tick, tick
+        return filled, cost, worst
+
     def top_bids(self):
         return sorted(self.bids.items(), reverse=True)
 
@@ -39,9 +78,6 @@ class Book:
         return sorted(self.asks.items())
 
     def follow_snapshot(self, epoch, update_id, book_state, bids, asks):
-        if any(not 1 <= t <= MAX_PRICE_TICKS or q < 0 for t, q in [*bids, *asks]):
-            self.synced = False
-            return BAD_LEVEL
         if self.synced and epoch == self.epoch:
             if update_id < self.last_update_id or (
                 update_id == self.last_update_id and book_state == self.book_state
@@ -49,17 +85,19 @@ class Book:
                 self.book_state = book_state
                 return IGNORED
         code = self.apply(bids, asks, update_id, load=True)
+        if code == BAD_LEVEL:
+            self.synced = False
+            return code
         self.epoch = epoch
         self.book_state = book_state
         return code
 
     def follow_delta(self, epoch, previous_id, update_id, bids, asks):
-        if any(not 1 <= t <= MAX_PRICE_TICKS or q < 0 for t, q in [*bids, *asks]):
-            self.synced = False
-            return BAD_LEVEL
         if self.synced and epoch == self.epoch and update_id <= self.last_update_id:
             return IGNORED
         if self.synced and epoch == self.epoch and previous_id == self.last_update_id:
-            return self.apply(bids, asks, update_id)
+            code = self.apply(bids, asks, update_id)
+            self.synced = code != BAD_LEVEL
+            return code
         self.synced = False
         return GAP if self.loaded_once else NOT_SYNCED

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmquant.book import OrderBook, empty_book
-from mmquant.codes import BookCode, BookState, Side, Template
+from mmquant.codes import BookCode, BookFault, BookState, Side, Template
 from mmquant.kernels.book import (
     MAX_PRICE_TICKS,
     NO_ASK,
@@ -21,8 +21,9 @@ from mmquant.kernels.book import (
     book_follow,
     book_top,
 )
+from mmquant.kernels.book_check import book_check
 from mmquant.records import LEVEL
-from mmquant.state import BOOK, BOOK_OVERFLOW_LEVELS, BOOK_RING_TICKS
+from mmquant.state import BOOK, BOOK_TAIL_LEVELS
 from mmquant.wire import encode
 
 pytestmark = pytest.mark.kernels
@@ -79,15 +80,7 @@ def assert_same(book, twin, n=12):
 
 
 def assert_invariants(book):
-    b = book[0]
-    base, end = int(b["base_ticks"]), int(b["end_ticks"])
-    assert end - base == BOOK_RING_TICKS
-    for side in ("bid", "ask"):
-        n = int(b[f"overflow_{side}s"])
-        ticks = b[f"overflow_{side}_ticks"][:n]
-        assert np.all(np.diff(ticks) > 0)
-        assert not np.any((ticks >= base) & (ticks < end))
-        assert np.all(b[f"overflow_{side}_lots"][:n] > 0)
+    assert BookFault(book_check(book)) == BookFault.NONE
 
 
 level_lots = st.one_of(st.just(0), st.integers(1, 1000))
@@ -125,7 +118,7 @@ def test_the_book_equals_two_dicts_wherever_the_price_walks(walk):
         asks += [(centre + d, q) for d, q in ask_levels]
         assert apply(book, bids, asks, update_id) == twin.apply(bids, asks, update_id)
         assert_same(book, twin)
-        assert_invariants(book)
+    assert_invariants(book)
     for tick in [*twin.bids, *twin.asks, 1, 10**9]:
         assert book_depth_at(book, 1, tick) == twin.bids.get(tick, 0)
         assert book_depth_at(book, -1, tick) == twin.asks.get(tick, 0)
@@ -156,10 +149,10 @@ def test_a_price_that_walks_far_moves_the_window_and_loses_nothing():
         bids = [(centre - 1, 5), (centre - 10_000, update_id)]
         asks = [(t, 0) for t in twin.asks if t <= centre] + [(centre + 1, 7), (2_000_000, 9)]
         assert apply(book, bids, asks, update_id) == twin.apply(bids, asks, update_id) == 0
-        assert_invariants(book)
+    assert_invariants(book)
     assert_same(book, twin, 40)
     assert book[0]["reanchors"] >= 10
-    assert book[0]["overflow_evicted"] == 0
+    assert book[0]["tail_evicted"] == 0
     # All the way back: what lies in the overflow comes into the ring again.
     bids = [(t, 0) for t in twin.bids if t > 1_000_000]
     asks = [(1_000_005, 3)]
@@ -172,14 +165,14 @@ def test_a_price_that_walks_far_moves_the_window_and_loses_nothing():
 def test_a_full_overflow_evicts_the_farthest_level_and_counts_it(sign):
     book = empty_book()
     touch = [(10_000_000, 1)]
-    far = [(10_000_000 - sign * (100_000 + i), i + 1) for i in range(BOOK_OVERFLOW_LEVELS)]
+    far = [(10_000_000 - sign * (100_000 + i), i + 1) for i in range(BOOK_TAIL_LEVELS)]
     apply(book, *((touch, []) if sign > 0 else ([], touch)))
     apply(book, *((far[::-1], []) if sign > 0 else ([], far)))
-    assert book[0]["overflow_evicted"] == 0
+    assert book[0]["tail_evicted"] == 0
     nearer = (10_000_000 - sign * 99_000, 77)
     beyond = (10_000_000 - sign * 500_000, 78)
     apply(book, *(([nearer, beyond], []) if sign > 0 else ([], [nearer, beyond])))
-    assert book[0]["overflow_evicted"] == 2
+    assert book[0]["tail_evicted"] == 2
     assert book_depth_at(book, sign, nearer[0]) == 77
     assert book_depth_at(book, sign, beyond[0]) == 0
     assert book_depth_at(book, sign, far[-1][0]) == 0
@@ -386,4 +379,4 @@ def test_a_real_capture_agrees_with_its_best_bid_and_offer(captures):
     common = touches.keys() & states.keys()
     assert len(common) > 10
     assert all(touches[u] == states[u] for u in common)
-    assert book.state[0]["overflow_evicted"] == 0
+    assert book.state[0]["tail_evicted"] == 0

@@ -1,26 +1,29 @@
-"""The order book: events of absolute level updates, snapshots, and reading the best levels.
+"""The order book: events of absolute level updates, snapshots, the best bid and offer stream.
 
-Where the levels lie is `book_ring`'s affair. A book is either applied to directly (`book_apply`:
-whoever checks the venue's ids) or follows the messages of the market data stream
-(`book_follow`: everybody downstream).
+Where the levels lie is `book_ring`'s affair, reading them `book_read`'s. A book is either applied
+to directly (`book_apply`: whoever checks the venue's ids) or follows the messages of the market
+data stream (`book_follow`: everybody downstream).
+
+A best bid and offer (`book_bbo`) newer than the last depth event overrides the touch until a depth
+event is as new. It is laid over the levels and never stored among them: what the depth stream said
+is still there when the override ends, and what it says meanwhile is applied behind it.
 """
 
 import numpy as np
 
 from mmquant import records
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode
 from mmquant.kernels import wire
+from mmquant.kernels.book_read import book_crossed, book_depth_at, book_top
 from mmquant.kernels.book_ring import (
     MASK,
-    NO_ASK,
-    NO_BID,
-    book_depth_at,
     follow_touch,
+    level_lots,
     next_level,
-    overflow_set,
     touch_target,
 )
+from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_clear, tail_set
 from mmquant.state import BOOK_RING_TICKS
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "NO_ASK",
     "NO_BID",
     "book_apply",
+    "book_bbo",
     "book_clear",
     "book_depth_at",
     "book_follow",
@@ -67,181 +71,112 @@ def book_clear(book: np.ndarray) -> None:
     b["best_ask_lots"] = 0
     b["bid_floor_ticks"] = NO_ASK
     b["ask_ceiling_ticks"] = NO_BID
-    b["overflow_bids"] = 0
-    b["overflow_asks"] = 0
+    tail_clear(book)
     b["last_update_id"] = 0
     b["epoch"] = 0
     b["known_low_ticks"] = 0
     b["known_high_ticks"] = 0
     b["synced"] = 0
     b["book_state"] = 0
+    b["bbo_update_id"] = 0
+    b["bbo_bid_ticks"] = NO_BID
+    b["bbo_bid_lots"] = 0
+    b["bbo_ask_ticks"] = NO_ASK
+    b["bbo_ask_lots"] = 0
 
 
 @njit
-def _apply_bids(book: np.ndarray, words: np.ndarray, at: int, n: int) -> int:
-    """Put `n` checked bids into the ring; return how many lie outside its window.
+def _fits(words: np.ndarray, at: int, n: int) -> bool:
+    """Tell whether `n` levels from word `at` on lie within `words`."""
+    return n >= 0 and at >= 0 and at + n * LEVEL_WORDS <= words.size
 
-    The loop is kept bare: the best price sits in a local that only rises, levels outside are
-    left to a second pass, and a best price that was removed is replaced once, by `_settle`.
+
+@njit
+def _survey(words: np.ndarray, at: int, n: int, flip: int) -> tuple[int, int, int, int]:
+    """Return lowest and highest price, lowest quantity and the best price of `n` levels.
+
+    The best is that of the levels with a quantity: the highest where `flip` is 0 (bids), the
+    lowest where it is -1 (asks), as the complement turns the order round; NO_BID or NO_ASK where
+    there is none. There is no branch in the loop, so that it runs in vector instructions: what
+    can be known of a message before it is applied costs next to nothing here, and leaves the
+    loop that stores with nothing to decide.
     """
-    b = book[0]
-    lots = b["bid_lots"]
-    base = b["base_ticks"]
-    end = b["end_ticks"]
-    best = b["best_bid_ticks"]
-    floor = b["bid_floor_ticks"]
-    outside = 0
+    low = NO_ASK
+    high = 0
+    least = 0
+    none = NO_BID if flip == 0 else NO_ASK ^ flip
+    best = none
     for i in range(n):
         tick = words[np.uint64(at + i * LEVEL_WORDS)]
         qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
-        if base <= tick < end:
-            lots[np.uint64(tick) & MASK] = qty
-            floor = min(floor, tick)
-        else:
-            outside += 1
-        if tick > best and qty > 0:
-            best = tick
-    b["best_bid_ticks"] = best
-    b["bid_floor_ticks"] = floor
-    return outside
+        low = min(low, tick)
+        high = max(high, tick)
+        least = min(least, qty)
+        best = max(best, tick ^ flip if qty > 0 else none)
+    return low, high, least, best ^ flip
 
 
 @njit
-def _apply_asks(book: np.ndarray, words: np.ndarray, at: int, n: int) -> int:
-    """Put `n` checked asks into the ring: the mirror image of `_apply_bids`."""
-    b = book[0]
-    lots = b["ask_lots"]
-    base = b["base_ticks"]
-    end = b["end_ticks"]
-    best = b["best_ask_ticks"]
-    ceiling = b["ask_ceiling_ticks"]
-    outside = 0
-    for i in range(n):
-        tick = words[np.uint64(at + i * LEVEL_WORDS)]
-        qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
-        if base <= tick < end:
-            lots[np.uint64(tick) & MASK] = qty
-            ceiling = max(ceiling, tick)
-        else:
-            outside += 1
-        if tick < best and qty > 0:
-            best = tick
-    b["best_ask_ticks"] = best
-    b["ask_ceiling_ticks"] = ceiling
-    return outside
-
-
-@njit
-def _apply_outside(
-    book: np.ndarray,
-    words: np.ndarray,
-    bids_at: int,
-    n_bids: int,
-    asks_at: int,
-    n_asks: int,
+def _store(
+    book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int, low: int, high: int
 ) -> None:
-    """Put the levels outside the window into the overflow, bids first."""
+    """Put `n` checked levels of one side, priced within [low, high], where they belong."""
     b = book[0]
+    lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
     base = b["base_ticks"]
     end = b["end_ticks"]
-    for i in range(n_bids + n_asks):
-        sign = 1 if i < n_bids else -1
-        at = bids_at + i * LEVEL_WORDS if i < n_bids else asks_at + (i - n_bids) * LEVEL_WORDS
-        tick = words[at]
-        if tick < base or tick >= end:
-            overflow_set(book, sign, tick, words[at + 1])
+    if low >= base and high < end:
+        for i in range(n):
+            tick = words[np.uint64(at + i * LEVEL_WORDS)]
+            lots[np.uint64(tick) & MASK] = words[np.uint64(at + i * LEVEL_WORDS + 1)]
+    else:
+        for i in range(n):
+            tick = words[np.uint64(at + i * LEVEL_WORDS)]
+            qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
+            if base <= tick < end:
+                lots[np.uint64(tick) & MASK] = qty
+            else:
+                tail_set(book, sign, tick, qty)
+    if sign > 0:
+        b["bid_floor_ticks"] = min(b["bid_floor_ticks"], max(low, base))
+    else:
+        b["ask_ceiling_ticks"] = max(b["ask_ceiling_ticks"], min(high, end - 1))
 
 
 @njit
-def _settle(book: np.ndarray) -> None:
-    """Replace a best price whose level was removed, and read the sizes at the touch."""
+def _set_best(book: np.ndarray, sign: int, best: int, lots: int) -> None:
+    """Note the best price of a side and its size."""
     b = book[0]
-    for side in range(2):  # one call site of each callee: half the machine code
-        sign = 1 - 2 * side
-        best = b["best_bid_ticks"] if sign > 0 else b["best_ask_ticks"]
-        lots = book_depth_at(book, sign, best)
-        if lots == 0:
-            best = next_level(book, sign, best)
-            lots = book_depth_at(book, sign, best)
-        if sign > 0:
-            b["best_bid_ticks"] = best
-            b["best_bid_lots"] = lots
-        else:
-            b["best_ask_ticks"] = best
-            b["best_ask_lots"] = lots
+    if sign > 0:
+        b["best_bid_ticks"] = best
+        b["best_bid_lots"] = lots
+    else:
+        b["best_ask_ticks"] = best
+        b["best_ask_lots"] = lots
 
 
 @njit
-def _levels_ok(words: np.ndarray, at: int, n: int) -> bool:
-    """Tell whether `n` levels lie within `words`, each with a legal price and quantity."""
-    if n < 0 or at < 0 or at + n * LEVEL_WORDS > words.size:
-        return False
-    sound = True
-    for i in range(n):
-        tick = words[np.uint64(at + i * LEVEL_WORDS)]
-        qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
-        if tick < 1 or tick > MAX_PRICE_TICKS or qty < 0:
-            sound = False  # no early exit: the loop stays free of branches
-    return sound
+def _search_best(book: np.ndarray, sign: int, best: int) -> None:
+    """Set the best price of a side where it may lie outside the window, or behind `best`."""
+    lots = level_lots(book, sign, best)
+    if lots == 0:
+        best = next_level(book, sign, best)
+        lots = level_lots(book, sign, best)
+    _set_best(book, sign, best, lots)
 
 
 @njit
-def _anchor_empty(
-    book: np.ndarray,
-    words: np.ndarray,
-    bids_at: int,
-    n_bids: int,
-    asks_at: int,
-    n_asks: int,
-) -> None:
-    """Centre an empty book's window on the touch of the levels about to be applied."""
+def _settle(book: np.ndarray, sign: int, best: int) -> None:
+    """Set the best price of a side, at most as good as `best`, and its size."""
     b = book[0]
-    bid = NO_BID
-    for i in range(n_bids):
-        if words[bids_at + i * LEVEL_WORDS + 1] > 0:
-            bid = max(bid, words[bids_at + i * LEVEL_WORDS])
-    ask = NO_ASK
-    for i in range(n_asks):
-        if words[asks_at + i * LEVEL_WORDS + 1] > 0:
-            ask = min(ask, words[asks_at + i * LEVEL_WORDS])
-    base = touch_target(bid, ask, b["base_ticks"])
-    b["base_ticks"] = base
-    b["end_ticks"] = base + BOOK_RING_TICKS
-
-
-@njit
-def _event(
-    book: np.ndarray,
-    words: np.ndarray,
-    bids_at: int,
-    n_bids: int,
-    asks_at: int,
-    n_asks: int,
-    last_update_id: int,
-    load: int,
-) -> int:
-    """Apply checked levels as one event, to an emptied book where `load` is 1."""
-    b = book[0]
-    if load == 1:
-        book_clear(book)
-    if b["best_bid_ticks"] == NO_BID and b["best_ask_ticks"] == NO_ASK:
-        _anchor_empty(book, words, bids_at, n_bids, asks_at, n_asks)
-    outside = _apply_bids(book, words, bids_at, n_bids)
-    outside += _apply_asks(book, words, asks_at, n_asks)
-    if outside > 0:
-        _apply_outside(book, words, bids_at, n_bids, asks_at, n_asks)
-    _settle(book)
-    follow_touch(book)
-    b["last_update_id"] = last_update_id
-    b["updates"] += 1
-    b["levels"] += n_bids + n_asks
-    if load == 1:
-        b["synced"] = 1
-        b["loads"] += 1
-    if b["best_bid_ticks"] >= b["best_ask_ticks"]:
-        b["crossed"] += 1
-        return CROSSED
-    return OK
+    lots = 0
+    if b["base_ticks"] <= best < b["end_ticks"]:
+        slot = np.uint64(best) & MASK
+        lots = b["bid_lots"][slot] if sign > 0 else b["ask_lots"][slot]
+    if lots > 0:
+        _set_best(book, sign, best, lots)
+    else:
+        _search_best(book, sign, best)  # seldom, so kept out of line
 
 
 @njit
@@ -271,19 +206,105 @@ def book_apply(
         The book's update id after the event.
     load : int
         1: the levels are a snapshot and replace the book, which is then synced; epoch,
-        book_state and known range become 0 and are the caller's to set. 0: they are changes.
+        book_state and known range become 0 and are the caller's to set, and a best bid and
+        offer is forgotten. 0: they are changes.
 
     Returns
     -------
     int
-        `BookCode.OK`; `CROSSED` when best bid >= best ask after the event (the book stays
-        readable); `BAD_LEVEL` when a price is not in [1, MAX_PRICE_TICKS], a quantity is
-        negative or levels lie outside `words`: then nothing of the event was applied.
+        `BookCode.OK`; `CROSSED` when best bid >= best ask of the depth stream after the event
+        (the book stays readable); `BAD_LEVEL` when a price is not in [1, MAX_PRICE_TICKS], a
+        quantity is negative or levels lie outside `words`: then nothing of the event was applied.
     """
-    if not _levels_ok(words, bids_at, n_bids) or not _levels_ok(words, asks_at, n_asks):
-        book[0]["bad_levels"] += 1
+    b = book[0]
+    if not _fits(words, bids_at, n_bids) or not _fits(words, asks_at, n_asks):
+        b["bad_levels"] += 1
         return BAD_LEVEL
-    return _event(book, words, bids_at, n_bids, asks_at, n_asks, last_update_id, load)
+    bid_low, bid_high, least_bid, bid = _survey(words, bids_at, n_bids, 0)
+    ask_low, ask_high, least_ask, ask = _survey(words, asks_at, n_asks, -1)
+    if (
+        min(bid_low, ask_low) < 1
+        or max(bid_high, ask_high) > MAX_PRICE_TICKS
+        or min(least_bid, least_ask) < 0
+    ):
+        b["bad_levels"] += 1
+        return BAD_LEVEL
+    if load == 1:
+        book_clear(book)
+        b["synced"] = 1
+        b["loads"] += 1
+    if b["best_bid_ticks"] == NO_BID and b["best_ask_ticks"] == NO_ASK:
+        base = touch_target(bid, ask, b["base_ticks"])
+        b["base_ticks"] = base
+        b["end_ticks"] = base + BOOK_RING_TICKS
+    _store(book, 1, words, bids_at, n_bids, bid_low, bid_high)
+    _store(book, -1, words, asks_at, n_asks, ask_low, ask_high)
+    _settle(book, 1, max(bid, b["best_bid_ticks"]))
+    _settle(book, -1, min(ask, b["best_ask_ticks"]))
+    follow_touch(book)
+    b["last_update_id"] = last_update_id
+    b["updates"] += 1
+    b["levels"] += n_bids + n_asks
+    if b["best_bid_ticks"] >= b["best_ask_ticks"]:
+        b["crossed"] += 1
+        return CROSSED
+    return OK
+
+
+@njit
+def book_bbo(
+    book: np.ndarray,
+    update_id: int,
+    bid_ticks: int,
+    bid_lots: int,
+    ask_ticks: int,
+    ask_lots: int,
+) -> int:
+    """Take in a best bid and offer: while it is newer than the depth, it is the touch.
+
+    Until a depth event with an update id at or above `update_id`, a side reads as: nothing better
+    than the given price, the given size there, and the depth stream's levels behind it.
+
+    Parameters
+    ----------
+    book : ndarray of BOOK, shape (1,)
+        Changed in place.
+    update_id : int
+        In the numbering of the depth events.
+    bid_ticks, bid_lots, ask_ticks, ask_lots : int
+        A side with 0 lots is empty, whatever its price.
+
+    Returns
+    -------
+    int
+        `BookCode.OK`; `CROSSED` when the bid is not below the ask (taken in all the same);
+        `IGNORED` when the book has an event or a best bid and offer as new; `BAD_LEVEL` when a
+        price is out of [1, MAX_PRICE_TICKS] or a size negative: then nothing was changed.
+    """
+    b = book[0]
+    if bid_lots < 0 or ask_lots < 0:
+        b["bad_levels"] += 1
+        return BAD_LEVEL
+    bid = bid_ticks if bid_lots > 0 else NO_BID
+    ask = ask_ticks if ask_lots > 0 else NO_ASK
+    if (bid_lots > 0 and not 1 <= bid <= MAX_PRICE_TICKS) or (
+        ask_lots > 0 and not 1 <= ask <= MAX_PRICE_TICKS
+    ):
+        b["bad_levels"] += 1
+        return BAD_LEVEL
+    if update_id <= b["last_update_id"] or update_id <= b["bbo_update_id"]:
+        b["ignored"] += 1
+        return IGNORED
+    b["bbo_update_id"] = update_id
+    b["bbo_bid_ticks"] = bid
+    b["bbo_bid_lots"] = bid_lots
+    b["bbo_ask_ticks"] = ask
+    b["bbo_ask_lots"] = ask_lots
+    b["bbos"] += 1
+    if book_crossed(book):
+        b["crossed"] += 1
+        return CROSSED
+    return OK
 
 
 @njit
@@ -305,7 +326,7 @@ def _groups(words: np.ndarray, block_length: int) -> tuple[int, int, int, int, b
         return none
     n_asks = (words[at] >> wire.COUNT_SHIFT) & wire.MASK_32
     asks_at = at + wire.GROUP_WORDS
-    sound = _levels_ok(words, bids_at, n_bids) and _levels_ok(words, asks_at, n_asks)
+    sound = _fits(words, bids_at, n_bids) and _fits(words, asks_at, n_asks)
     return bids_at, n_bids, asks_at, n_asks, sound
 
 
@@ -386,47 +407,12 @@ def book_follow(book: np.ndarray, words: np.ndarray) -> int:
         if code != OK:
             return code
         update_id = words[wire.DELTA_LAST_UPDATE_ID]
-    code = _event(book, words, bids_at, n_bids, asks_at, n_asks, update_id, load)
-    if load == 1:
+    code = book_apply(book, words, bids_at, n_bids, asks_at, n_asks, update_id, load)
+    if code == BAD_LEVEL:
+        b["synced"] = 0
+    elif load == 1:
         b["epoch"] = epoch
         b["book_state"] = words[wire.SNAPSHOT_BOOK_STATE] & wire.MASK_16
         b["known_low_ticks"] = words[wire.SNAPSHOT_KNOWN_LOW_TICKS]
         b["known_high_ticks"] = words[wire.SNAPSHOT_KNOWN_HIGH_TICKS]
     return code
-
-
-@njit
-def book_top(book: np.ndarray, out_levels: np.ndarray, n: int) -> tuple[int, int]:
-    """Write the best `n` levels a side: bids to entries [0, n), asks to [n, 2n), best first.
-
-    Parameters
-    ----------
-    book : ndarray of BOOK, shape (1,)
-    out_levels : ndarray of LEVEL, shape (2 * n,) or longer
-        Overwritten; price and quantity are 0 where a side has fewer levels.
-    n : int
-
-    Returns
-    -------
-    tuple of int
-        Number of bids and of asks written.
-    """
-    b = book[0]
-    counts = (0, 0)
-    for side in range(2):
-        sign = 1 - 2 * side
-        tick = b["best_bid_ticks"] if sign > 0 else b["best_ask_ticks"]
-        none = NO_BID if sign > 0 else NO_ASK
-        found = 0
-        for i in range(n):
-            row = side * n + i
-            if tick == none:
-                out_levels[row]["price_ticks"] = 0
-                out_levels[row]["qty_lots"] = 0
-                continue
-            out_levels[row]["price_ticks"] = tick
-            out_levels[row]["qty_lots"] = book_depth_at(book, sign, tick)
-            found += 1
-            tick = next_level(book, sign, tick)
-        counts = (counts[1], found)
-    return counts

@@ -1,129 +1,64 @@
-"""Where a book's levels lie: a dense ring of ticks round the touch, a sorted overflow beyond.
+"""Where a book's levels lie: a dense ring of ticks round the touch, a sparse tail beyond.
 
 A side's levels near the touch lie in a ring of `BOOK_RING_TICKS` slots (the slot of a price is
-its low bits); the others lie in an ascending overflow array. When the touch drifts by more than
-a quarter of the ring, the window moves and levels change places; none is lost by that. Only a
-full overflow loses one: the farthest from the touch, counted in `overflow_evicted`.
+its low bits); the others lie in the tail, a hash table (`book_tail`). When the touch drifts by
+more than a quarter of the ring, the window moves and levels change places; none is lost by that.
 
 A side is named by its sign, `Side.BUY` (1) for bids and `Side.SELL` (-1) for asks.
 """
 
 import numpy as np
 
-from mmquant._jit import njit
-from mmquant.state import BOOK_OVERFLOW_LEVELS, BOOK_RING_TICKS
-
-NO_BID = 0  # best_bid_ticks of a side without bids: below every price
-NO_ASK = 1 << 62  # best_ask_ticks of a side without asks: above every price
+from mmquant._jit import bare_njit as njit
+from mmquant.kernels.book_tail import (
+    NO_ASK,
+    NO_BID,
+    lower_bound,
+    tail_lots,
+    tail_next,
+    tail_set,
+    tail_sort,
+)
+from mmquant.state import BOOK_RING_TICKS
 
 MASK = np.uint64(BOOK_RING_TICKS - 1)
 HALF_RING_TICKS = BOOK_RING_TICKS // 2
 MAX_DRIFT_TICKS = BOOK_RING_TICKS // 4
+CHUNK_TICKS = 64  # a scan skips that many empty slots at once; divides the ring
 
 
 @njit
-def lower_bound(ticks: np.ndarray, n: int, tick: int) -> int:
-    """Return the first of `n` ascending positions whose tick is not below `tick`."""
-    low = 0
-    high = n
-    while low < high:
-        middle = (low + high) >> 1
-        if ticks[middle] < tick:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit
-def _open_slot(ticks: np.ndarray, lots: np.ndarray, at: int, n: int) -> None:
-    """Shift the entries [at, n) up by one."""
-    i = n
-    while i > at:
-        ticks[i] = ticks[i - 1]
-        lots[i] = lots[i - 1]
-        i -= 1
-
-
-@njit
-def _replace_farthest(
-    ticks: np.ndarray, lots: np.ndarray, sign: int, at: int, tick: int, qty: int
-) -> None:
-    """Insert into full arrays at `at`; the lowest bid or the highest ask falls out."""
-    last = BOOK_OVERFLOW_LEVELS - 1
-    if sign > 0:
-        if at == 0:
-            return  # the new level is itself the farthest
-        for i in range(at - 1):
-            ticks[i] = ticks[i + 1]
-            lots[i] = lots[i + 1]
-        at -= 1
-    else:
-        if at > last:
-            return
-        _open_slot(ticks, lots, at, last)
-    ticks[at] = tick
-    lots[at] = qty
-
-
-@njit
-def overflow_set(book: np.ndarray, sign: int, tick: int, qty: int) -> None:
-    """Set, replace or remove one level outside the window; when full the farthest one goes."""
-    b = book[0]
-    if sign > 0:
-        ticks, lots, n = b["overflow_bid_ticks"], b["overflow_bid_lots"], b["overflow_bids"]
-    else:
-        ticks, lots, n = b["overflow_ask_ticks"], b["overflow_ask_lots"], b["overflow_asks"]
-    at = lower_bound(ticks, n, tick)
-    known = at < n and ticks[at] == tick
-    if known and qty > 0:
-        lots[at] = qty
-        return
-    if not known and qty == 0:
-        return
-    if known:
-        n -= 1
-        for i in range(at, n):
-            ticks[i] = ticks[i + 1]
-            lots[i] = lots[i + 1]
-    elif n < BOOK_OVERFLOW_LEVELS:
-        _open_slot(ticks, lots, at, n)
-        ticks[at] = tick
-        lots[at] = qty
-        n += 1
-    else:
-        b["overflow_evicted"] += 1
-        _replace_farthest(ticks, lots, sign, at, tick, qty)
-    if sign > 0:
-        b["overflow_bids"] = n
-    else:
-        b["overflow_asks"] = n
-
-
-@njit
-def book_depth_at(book: np.ndarray, sign: int, tick: int) -> int:
-    """Return the lots at price `tick` of side `sign`, 0 where there is no such level.
-
-    Parameters
-    ----------
-    book : ndarray of BOOK, shape (1,)
-    sign : int
-        `Side.BUY` for bids, `Side.SELL` for asks.
-    tick : int
-        Any int64.
-    """
+def level_lots(book: np.ndarray, sign: int, tick: int) -> int:
+    """Return the lots that the depth stream left at `tick`, 0 where there is no such level."""
     b = book[0]
     if b["base_ticks"] <= tick < b["end_ticks"]:
         slot = np.uint64(tick) & MASK
         return int(b["bid_lots"][slot] if sign > 0 else b["ask_lots"][slot])
-    if sign > 0:
-        ticks, lots, n = b["overflow_bid_ticks"], b["overflow_bid_lots"], b["overflow_bids"]
-    else:
-        ticks, lots, n = b["overflow_ask_ticks"], b["overflow_ask_lots"], b["overflow_asks"]
-    at = lower_bound(ticks, n, tick)
-    if at < n and ticks[at] == tick:
-        return int(lots[at])
-    return 0
+    return tail_lots(book, sign, tick)
+
+
+@njit
+def _is_empty(lots: np.ndarray, tick: int) -> bool:
+    """Tell whether the whole chunk of slots that `tick` lies in is empty."""
+    first = np.uint64(tick - (tick & (CHUNK_TICKS - 1))) & MASK
+    union = 0
+    for i in range(CHUNK_TICKS):  # no early exit: eight slots an instruction
+        union |= lots[first + np.uint64(i)]
+    return union == 0
+
+
+@njit
+def _scan(lots: np.ndarray, at: int, low: int, high: int, step: int) -> int:
+    """Return the first tick with lots from `at` on within [low, high), -1 where there is none."""
+    edge = CHUNK_TICKS - 1 if step < 0 else 0
+    while low <= at < high:
+        if (at & (CHUNK_TICKS - 1)) == edge and _is_empty(lots, at):
+            at += step * CHUNK_TICKS
+        elif lots[np.uint64(at) & MASK] > 0:
+            return at
+        else:
+            at += step
+    return -1
 
 
 @njit
@@ -133,26 +68,22 @@ def next_level(book: np.ndarray, sign: int, tick: int) -> int:
     base = b["base_ticks"]
     end = b["end_ticks"]
     if sign > 0:
-        lots, ticks, n = b["bid_lots"], b["overflow_bid_ticks"], b["overflow_bids"]
-        i = lower_bound(ticks, n, tick) - 1
-        far = ticks[i] if i >= 0 else NO_BID
-        at = min(tick, end) - 1
-        if far >= end:
-            return int(far)
-        base = max(base, b["bid_floor_ticks"])
-    else:
-        lots, ticks, n = b["ask_lots"], b["overflow_ask_ticks"], b["overflow_asks"]
-        i = lower_bound(ticks, n, tick + 1)
-        far = ticks[i] if i < n else NO_ASK
-        at = max(tick + 1, base)
+        if tick > end and b["tail_bids"] > 0:
+            far = tail_next(book, sign, tick)
+            if far >= end:
+                return far
+        found = _scan(b["bid_lots"], min(tick, end) - 1, max(base, b["bid_floor_ticks"]), end, -1)
+        if found >= 0:
+            return found
+        return tail_next(book, sign, base) if tick > base else tail_next(book, sign, tick)
+    if tick < base and b["tail_asks"] > 0:
+        far = tail_next(book, sign, tick)
         if far < base:
-            return int(far)
-        end = min(end, b["ask_ceiling_ticks"] + 1)
-    while base <= at < end:
-        if lots[np.uint64(at) & MASK] > 0:
-            return int(at)
-        at -= sign
-    return int(far)
+            return far
+    found = _scan(b["ask_lots"], max(tick + 1, base), base, min(end, b["ask_ceiling_ticks"] + 1), 1)
+    if found >= 0:
+        return found
+    return tail_next(book, sign, max(tick, end - 1))
 
 
 @njit
@@ -170,8 +101,8 @@ def touch_target(bid_ticks: int, ask_ticks: int, base_ticks: int) -> int:
 
 
 @njit
-def _move_side(book: np.ndarray, sign: int, new_base: int) -> None:
-    """Move one side's levels between ring and overflow for a window that starts at `new_base`."""
+def _leave_window(book: np.ndarray, sign: int, new_base: int) -> None:
+    """Move one side's levels outside a window that starts at `new_base` into the tail."""
     b = book[0]
     new_end = new_base + BOOK_RING_TICKS
     low = b["base_ticks"]
@@ -191,39 +122,65 @@ def _move_side(book: np.ndarray, sign: int, new_base: int) -> None:
     for tick in range(low, high):
         slot = np.uint64(tick) & MASK
         if lots[slot] > 0:
-            overflow_set(book, sign, tick, lots[slot])
+            tail_set(book, sign, tick, lots[slot])
             lots[slot] = 0
     if sign > 0:
         b["bid_floor_ticks"] = max(b["bid_floor_ticks"], new_base)
     else:
         b["ask_ceiling_ticks"] = min(b["ask_ceiling_ticks"], new_end - 1)
-    _enter_window(book, sign, new_base)
 
 
 @njit
-def _enter_window(book: np.ndarray, sign: int, new_base: int) -> None:
-    """Move the overflow levels of one side that lie in the new window into the ring."""
+def _lift(book: np.ndarray, sign: int, new_base: int) -> tuple[int, int]:
+    """Take the tail's levels that lie in the new window out; return where `order` lists them."""
     b = book[0]
-    if sign > 0:
-        ticks, far_lots, n = b["overflow_bid_ticks"], b["overflow_bid_lots"], b["overflow_bids"]
-    else:
-        ticks, far_lots, n = b["overflow_ask_ticks"], b["overflow_ask_lots"], b["overflow_asks"]
-    first = lower_bound(ticks, n, new_base)
-    after = lower_bound(ticks, n, new_base + BOOK_RING_TICKS)
+    n = b["tail_bids"] if sign > 0 else b["tail_asks"]
+    if n == 0:
+        return 0, 0
+    tail_sort(book, sign)
+    order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
+    moving = b["moving_lots"]
+    first = lower_bound(order, n, new_base)
+    after = lower_bound(order, n, new_base + BOOK_RING_TICKS)
+    for i in range(first, after):
+        moving[i] = tail_lots(book, sign, order[i])
+        tail_set(book, sign, order[i], 0)
+    return first, after
+
+
+@njit
+def _drop_in(book: np.ndarray, sign: int, first: int, after: int) -> None:
+    """Put the lifted levels into the ring."""
     if first == after:
         return
+    b = book[0]
+    order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
     lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
+    moving = b["moving_lots"]
     for i in range(first, after):
-        lots[np.uint64(ticks[i]) & MASK] = far_lots[i]
+        lots[np.uint64(order[i]) & MASK] = moving[i]
     if sign > 0:
-        b["bid_floor_ticks"] = min(b["bid_floor_ticks"], ticks[first])
-        b["overflow_bids"] = n - (after - first)
+        b["bid_floor_ticks"] = min(b["bid_floor_ticks"], order[first])
     else:
-        b["ask_ceiling_ticks"] = max(b["ask_ceiling_ticks"], ticks[after - 1])
-        b["overflow_asks"] = n - (after - first)
-    for i in range(after, n):
-        ticks[first + i - after] = ticks[i]
-        far_lots[first + i - after] = far_lots[i]
+        b["ask_ceiling_ticks"] = max(b["ask_ceiling_ticks"], order[after - 1])
+
+
+@njit
+def _move_window(book: np.ndarray, new_base: int) -> None:
+    """Let the window start at `new_base`.
+
+    What enters is lifted out of the tail before the ring's leaving levels go there, so that the
+    tail is never fuller than it is in the end; the slots are free when it is dropped in.
+    """
+    b = book[0]
+    for side in range(2):  # one call site of each callee: half the machine code
+        sign = 1 - 2 * side
+        first, after = _lift(book, sign, new_base)
+        _leave_window(book, sign, new_base)
+        _drop_in(book, sign, first, after)
+    b["base_ticks"] = new_base
+    b["end_ticks"] = new_base + BOOK_RING_TICKS
+    b["reanchors"] += 1
 
 
 @njit
@@ -232,10 +189,5 @@ def follow_touch(book: np.ndarray) -> None:
     b = book[0]
     base = b["base_ticks"]
     target = touch_target(b["best_bid_ticks"], b["best_ask_ticks"], base)
-    if abs(target - base) <= MAX_DRIFT_TICKS:
-        return
-    for side in range(2):
-        _move_side(book, 1 - 2 * side, target)
-    b["base_ticks"] = target
-    b["end_ticks"] = target + BOOK_RING_TICKS
-    b["reanchors"] += 1
+    if abs(target - base) > MAX_DRIFT_TICKS:
+        _move_window(book, target)

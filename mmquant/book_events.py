@@ -1,0 +1,153 @@
+"""rows of a table -> packed book events, and touches -> a table.
+
+A row is one level: `update_id`, `side`, its price and quantity, and what the event does (`kind`).
+Consecutive rows of one update id and kind are one event.
+"""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant.codes import BookEvent, Side
+from mmquant.kernels.book import NO_ASK, NO_BID
+from mmquant.kernels.book_path import EVENT_WORDS
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["pack_events", "touches_frame"]
+
+_KINDS = {kind.name.lower(): int(kind) for kind in BookEvent}
+_SIDES = {"bid": int(Side.BUY), "ask": int(Side.SELL), "buy": int(Side.BUY), "sell": int(Side.SELL)}
+_OFF_GRID = 1e-6  # of a step: how far a float may lie from a whole number of them
+
+
+def _column(rows: Any, name: str) -> NDArray[Any]:
+    return np.asarray(rows[name])
+
+
+def _names(rows: Any) -> tuple[str, ...]:
+    if isinstance(rows, np.ndarray):
+        return rows.dtype.names or ()
+    return tuple(rows.keys())
+
+
+def _coded(field: str, values: NDArray[Any], names: dict[str, int]) -> NDArray[np.int64]:
+    """Return a column of names or of their numbers as numbers."""
+    if values.dtype.kind in "iu":
+        codes = values.astype(np.int64)
+    else:
+        codes = np.array([names.get(str(value).lower(), -9) for value in values], np.int64)
+    bad = ~np.isin(codes, list(names.values()))
+    if bad.any():
+        raise ValueError(f"{field} must be one of {sorted(names)}, got {values[bad][0]!r}")
+    return codes
+
+
+def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np.int64]:
+    """Return a column as int64 steps; floats are rounded where they lie on the grid."""
+    if unit is None and values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    steps = values.astype(np.float64) / float(unit or 1)
+    near = np.rint(steps)
+    bad = ~(np.abs(steps - near) <= _OFF_GRID * np.maximum(1.0, np.abs(near) * 1e-6))
+    bad |= ~(np.abs(near) < 2.0**53)
+    if bad.any():
+        raise ValueError(
+            f"{field} must be whole multiples of {unit or 1} below 2**53 of them, "
+            f"got {values[bad][0]!r} in row {int(np.flatnonzero(bad)[0])}"
+        )
+    return near.astype(np.int64)
+
+
+def _levels(rows: Any, tick_size: Decimal, lot_size: Decimal, void: NDArray[np.bool_]) -> Any:
+    """Return the columns of prices and quantities; those of CLEAR rows read 0."""
+    out = []
+    for exact, name, unit in (
+        ("price_ticks", "price", tick_size),
+        ("qty_lots", "quantity", lot_size),
+    ):
+        in_steps = exact in _names(rows)
+        field = exact if in_steps else name
+        if field not in _names(rows):
+            raise ValueError(f"events must have a column {exact} or {name}, got {_names(rows)}")
+        values = _column(rows, field)
+        if void.any():
+            values = np.where(void, 0, values)
+        out.append(_whole(field, values, None if in_steps else unit))
+    return out
+
+
+def pack_events(
+    rows: Any, tick_size: Decimal, lot_size: Decimal
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the packed words of `rows` and the first row of each event.
+
+    Parameters
+    ----------
+    rows : DataFrame, structured array or dict of columns
+        See `OrderBook.replay`.
+    tick_size, lot_size : Decimal
+        Units of the columns `price` and `quantity`.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, or a value is not what it must be.
+    """
+    if "update_id" not in _names(rows) or "side" not in _names(rows):
+        raise ValueError(f"events must have columns update_id and side, got {_names(rows)}")
+    ids = _whole("update_id", _column(rows, "update_id"), None)
+    if ids.size == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if "kind" in _names(rows):
+        kinds = _coded("kind", _column(rows, "kind"), _KINDS)
+    else:
+        kinds = np.zeros(ids.size, np.int64)
+    void = kinds == int(BookEvent.CLEAR)
+    sides = _column(rows, "side")
+    sides = _coded(
+        "side", np.where(void, "bid", sides) if sides.dtype.kind not in "iu" else sides, _SIDES
+    )
+    ticks, lots = _levels(rows, tick_size, lot_size, void)
+    is_first = np.ones(ids.size, bool)
+    is_first[1:] = (ids[1:] != ids[:-1]) | (kinds[1:] != kinds[:-1])
+    firsts = np.flatnonzero(is_first)
+    event = np.cumsum(is_first) - 1
+    # Bids first within each event; the order within a side stays.
+    keep = np.flatnonzero(~void)
+    order = keep[np.lexsort((-sides[keep], event[keep]))]
+    n = firsts.size
+    bids = np.bincount(event[keep][sides[keep] > 0], minlength=n)
+    asks = np.bincount(event[keep][sides[keep] < 0], minlength=n)
+    starts = np.concatenate(([0], np.cumsum(EVENT_WORDS + 2 * (bids + asks))))
+    words = np.empty(int(starts[-1]), np.int64)
+    heads = (kinds[firsts], ids[firsts], bids, asks)
+    for word, values in enumerate(heads):
+        words[starts[:-1] + word] = values
+    places = EVENT_WORDS * (event[order] + 1) + 2 * np.arange(order.size)
+    words[places], words[places + 1] = ticks[order], lots[order]
+    return words, firsts
+
+
+def touches_frame(
+    touches: NDArray[Any], tick_size: Decimal, lot_size: Decimal, index: Any
+) -> "pandas.DataFrame":
+    """Return touches (BOOK_TOUCH) as a DataFrame in prices and quantities, NaN where none."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {"update_id": touches["update_id"], "code": touches["code"]}
+    for side, none in (("bid", NO_BID), ("ask", NO_ASK)):
+        ticks = touches[f"{side}_ticks"]
+        empty = ticks == none
+        # Divided by the inverse where that is whole: 0.1 has no exact float, 10 has.
+        for name, steps, unit in (
+            (side, ticks, tick_size),
+            (f"{side}_qty", touches[f"{side}_lots"], lot_size),
+        ):
+            ratio = unit.as_integer_ratio()
+            values = steps * float(ratio[0]) / float(ratio[1])
+            columns[name] = np.where(empty, np.nan, values)
+    return pd.DataFrame(columns, index=index)
