@@ -12,14 +12,19 @@ from mmquant.decimals import E8_DIGITS, to_e8
 
 __all__ = [
     "Acknowledgement",
+    "AggregateTrade",
     "BadFrame",
     "BestBidOffer",
     "DepthEvent",
+    "Event",
     "Instrument",
     "Levels",
+    "ServerShutdown",
     "Snapshot",
     "Trade",
+    "VoidTrade",
     "parse_frame",
+    "parse_message",
     "parse_snapshot",
 ]
 
@@ -244,3 +249,96 @@ def _lots(text: object, instrument: Instrument) -> int:
     if rest and value < _QUANTITY_CAP_E8:
         raise BadFrame("off_lot", f"{instrument.symbol} quantity {text} is no multiple of the lot")
     return lots
+
+
+# What is rare: the frames that `parse_frame` refuses and that still say something.
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateTrade:
+    """The fills of one taker at one price: trades `first_trade_id` to `last_trade_id`."""
+
+    symbol: str
+    venue_ns: int
+    first_trade_id: int
+    last_trade_id: int
+    price_ticks: int
+    qty_lots: int
+    aggressor: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoidTrade:
+    """A trade id spent without a fill in the book: not published, but no hole in the ids."""
+
+    symbol: str
+    trade_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShutdown:
+    """The venue is about to close the connection."""
+
+    venue_ns: int
+
+
+type Event = (
+    DepthEvent
+    | BestBidOffer
+    | Trade
+    | AggregateTrade
+    | VoidTrade
+    | ServerShutdown
+    | Acknowledgement
+)
+
+
+def parse_message(payload: bytes, instruments: dict[str, Instrument]) -> Event:
+    """Return what a frame says, the rare kinds included; raises BadFrame like `parse_frame`."""
+    try:
+        return parse_frame(payload, instruments)
+    except BadFrame as error:
+        if error.kind not in ("unknown_kind", "unknown_symbol", "not_a_trade"):
+            raise
+        rare = _rare(payload, instruments)
+        if rare is None:
+            raise
+        return rare
+
+
+def _rare(
+    payload: bytes, instruments: dict[str, Instrument]
+) -> AggregateTrade | VoidTrade | ServerShutdown | None:
+    frame = orjson.loads(payload)
+    data = frame.get("data", frame) if isinstance(frame, dict) else None
+    if not isinstance(data, dict):
+        return None
+    try:
+        if data.get("e") == "serverShutdown":
+            return ServerShutdown(_nanoseconds(data["E"]))
+        instrument = instruments.get(str(data.get("s")))
+        if instrument is not None and data.get("e") == "trade":
+            text = f"X={data.get('X')} p={data['p']} q={data['q']}"
+            return VoidTrade(instrument.symbol, _integer(data["t"]), text)
+        if instrument is not None and data.get("e") == "aggTrade":
+            return _aggregate_trade(data, instrument)
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadFrame("malformed", f"{error!r} in {payload[:80]!r}") from None
+    return None
+
+
+def _aggregate_trade(data: _Data, instrument: Instrument) -> AggregateTrade:
+    lots = _lots(data["q"], instrument)
+    first, last = _integer(data["f"]), _integer(data["l"])
+    if not lots or last < first:
+        raise BadFrame("not_a_trade", f"aggTrade q={data['q']} f={first} l={last}")
+    return AggregateTrade(
+        instrument.symbol,
+        _nanoseconds(data["T"]),
+        first,
+        last,
+        _ticks(data["p"], instrument),
+        lots,
+        -1 if data["m"] else 1,
+    )
