@@ -69,3 +69,4 @@ class Journal:
         """Write what is queued and close the files."""
         if self._recorder is not None:
             self._recorder.close()
+            self.count()

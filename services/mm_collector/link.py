@@ -189,7 +189,7 @@ class Link:
             try:
                 self._exchange(leg, now_ns)
             except OSError as error:
-                self._fault = f"{type(error).__name__}: {error}"
+                self._fault = str(error) or type(error).__name__
                 return
             self.silent.extend(leg.subscriptions.silent(now_ns))
         if self._standby is not None:
