@@ -286,7 +286,7 @@ def numbered(connections):
         try:
             while True:
                 number = time.monotonic_ns() // (5 * MS)
-                connection.send('{"stream":"a","data":{"n":%d}}' % number)
+                connection.send(f'{{"stream":"a","data":{{"n":{number}}}}}')
                 time.sleep(0.005)
         except Exception:
             return
