@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from mm_collector import recording
 from mm_collector.recording import Recorder
 from mm_venue.replay import CaptureSource
+from small_venue import SmallVenue
 
 from mmquant.codes import Market
 from mmquant.tape import read_capture, scan_capture
@@ -169,3 +172,29 @@ def test_a_line_end_in_a_payload_forges_no_line(tmp_path):
     recorder.frame("BTCUSDT", START_NS, b'{"a":\n1}')
     recorder.close()
     assert [payload for _, payload in read_capture(list(tmp_path.iterdir()))] == [b'{"a": 1}']
+
+
+def test_mm_record_records_a_venue_and_nothing_else_runs(tmp_path):
+    venue = SmallVenue(["BTCUSDT", "ETHUSDT"])
+    environ = {
+        **os.environ,
+        "MM_COLLECTOR__ENDPOINTS__REST_URL": venue.rest_url,
+        "MM_COLLECTOR__ENDPOINTS__WS_URL": venue.ws_url,
+        "MM_RUNTIME__LOGS__DIRECTORY": str(tmp_path / "logs"),
+    }
+    command = [sys.executable, "-m", "mm_cli.main", "record", "--duration", "3"]
+    command += ["--symbol", "btcusdt", "--symbol", "ETHUSDT", "--directory", str(tmp_path / "raw")]
+    try:
+        run = subprocess.run(
+            command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+    finally:
+        venue.close()
+    assert run.returncode == 0, run.stderr
+    assert "0 dropped, 0 gaps, 1 connections" in run.stdout.splitlines()[-1]
+    for symbol in ("btcusdt", "ethusdt"):
+        paths = sorted((tmp_path / "raw").glob(f"usdm_{symbol}_*.gz"))
+        info = scan_capture(paths)
+        assert (info.symbol, info.snapshots) == (symbol.upper(), 1)
+        assert info.streams[f"{symbol}@depth@100ms"] > 10
+        assert info.streams[f"{symbol}@marker"] >= 3

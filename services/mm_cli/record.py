@@ -82,12 +82,14 @@ class _Deadline:
     ) -> None:
         self._collector = collector
         self._say = say
-        self._started_s = time.monotonic()
+        self._started_s = 0.0
         self._duration_s = duration_s
-        self._next_report_s = self._started_s + _REPORT_S
+        self._next_report_s = 0.0
 
     def __call__(self) -> bool:
         now_s = time.monotonic()
+        if not self._started_s:  # the collector has started
+            self._started_s, self._next_report_s = now_s, now_s + _REPORT_S
         if now_s >= self._next_report_s:
             self._next_report_s = now_s + _REPORT_S
             self._say(_line(self._collector))
