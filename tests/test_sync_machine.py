@@ -110,6 +110,16 @@ class SyncMachine(RuleBasedStateMachine):
     def drop(self):
         self.wire.pop(0)
 
+    @precondition(lambda self: self.sync.state is BookState.LIVE)
+    @rule(lots=st.integers(0, 4), hole=st.integers(0, 3))
+    def lose_one_of_two(self, lots, hole):
+        """Lose an event from the middle of the stream of a LIVE book."""
+        self.deliver_all()
+        self.trade_on([("bids", 5, lots)], hole)
+        self.wire.pop()
+        self.trade_on([("bids", 6, lots)], hole)
+        self.deliver_all()
+
     @precondition(lambda self: len(self.wire) > 1)
     @rule()
     def reorder(self):
