@@ -6,8 +6,18 @@ from collections import Counter
 import numpy as np
 import pytest
 from mm_collector.feed import Feed, InstrumentFilters
-from mm_collector.frames import BestBidOffer, DepthEvent, Instrument, Snapshot, Trade
+from mm_collector.frames import (
+    AggregateTrade,
+    BestBidOffer,
+    DepthEvent,
+    Instrument,
+    Snapshot,
+    Trade,
+    VoidTrade,
+)
+from mm_collector.live import LiveSnapshots, Purpose
 from mm_collector.sync import BookSync, SyncLimits
+from mm_collector.trades import TradeFeed
 
 from mmquant.codes import BookCode, BookState, Market, Template
 from mmquant.kernels.book import book_follow
@@ -15,6 +25,7 @@ from mmquant.state import BOOK
 from mmquant.wire import Inbox, decode
 
 MS = 1_000_000
+AUDIT_NS, SILENT_NS = 10_000 * MS, 5_000 * MS
 FILTERS = InstrumentFilters(
     Instrument("BTCUSDT", 10_000_000, 100_000), Market.SPOT, 1, 10**7, 1, 10**6, 5 * 10**8
 )
@@ -63,7 +74,9 @@ def feed(out, trades, counters):
     sync = BookSync(
         Market.SPOT, SyncLimits(100, 2_000 * MS, 250 * MS, 1_000 * MS), random.Random(1)
     )
-    feed = Feed(1, FILTERS, sync, out, trades, counters, snapshot_levels=10)
+    live = LiveSnapshots(AUDIT_NS, 10, random.Random(1))
+    prints = TradeFeed(1, trades, counters, SILENT_NS)
+    feed = Feed(1, FILTERS, sync, live, prints, out, counters, snapshot_levels=10, asked_levels=2)
     sync.on_connected(0)
     return feed
 
@@ -182,7 +195,7 @@ def test_what_a_full_stream_refuses_is_made_good_by_a_snapshot(feed, out):
 
 def test_trades_go_out_as_they_are_and_holes_in_their_ids_are_counted(feed, trades, counters):
     for trade_id in (5, 6, 9):
-        feed.on_trade(Trade("BTCUSDT", 3, trade_id, 100, 2, -1), 12, 22)
+        feed.trades.on_trade(Trade("BTCUSDT", 3, trade_id, 100, 2, -1), 1, 12, 22)
     blocks = [block for _, block, _ in trades.take()]
     assert [(b["trade_id"], b["aggressor"], b["seq"]) for b in blocks] == [
         (5, -1, 1),
@@ -190,3 +203,92 @@ def test_trades_go_out_as_they_are_and_holes_in_their_ids_are_counted(feed, trad
         (9, -1, 3),
     ]
     assert counters["trade_gaps"] == 1
+
+
+def test_a_repeated_trade_is_not_published_and_a_void_one_is_no_hole(feed, trades, counters):
+    for trade_id in (5, 6, 6, 5):
+        feed.trades.on_trade(Trade("BTCUSDT", 3, trade_id, 100, 2, -1), 1, 12, 22)
+    feed.trades.on_void(VoidTrade("BTCUSDT", 7, "X=NA"), 13)
+    feed.trades.on_trade(Trade("BTCUSDT", 3, 8, 100, 2, -1), 1, 12, 22)
+    assert [block["trade_id"] for _, block, _ in trades.take()] == [5, 6, 8]
+    assert (counters["trade_duplicates"], counters["trade_gaps"]) == (2, 0)
+
+
+def test_aggregates_stand_in_for_silent_trades_and_make_way_for_the_next_one(
+    feed, trades, counters
+):
+    prints = feed.trades
+    prints.on_connected(0)
+    prints.on_trade(Trade("BTCUSDT", 3, 5, 100, 2, -1), 1, 10, 20)
+    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 6, 7, 100, 4, 1), 1, 11, 21)
+    prints.on_time(SILENT_NS + 11)
+    assert prints.uses_aggregates
+    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 4, 5, 100, 4, 1), 1, 12, 22)
+    assert prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 6, 9, 100, 4, 1), 1, 12, 22)
+    for trade_id in (8, 9, 10):  # the trades come back, late
+        prints.on_trade(Trade("BTCUSDT", 3, trade_id, 100, 2, -1), 1, 13, 23)
+    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 10, 10, 100, 2, 1), 1, 14, 24)
+    assert [block["trade_id"] for _, block, _ in trades.take()] == [5, 9, 10]
+    assert (counters["trade_gaps"], counters["aggregate_trades"]) == (0, 1)
+
+
+def audit(feed, snapshot, at_ns=20_000 * MS):
+    assert feed.wanted_beside_live(at_ns) is Purpose.AUDIT
+    feed.live.begin(Purpose.AUDIT, feed.sync.last_update_id, at_ns)
+    feed.on_snapshot(snapshot, at_ns, at_ns)
+
+
+def test_an_audit_holds_the_book_against_a_snapshot_that_is_ahead_of_it(feed, out, counters):
+    go_live(feed, out)
+    audit(feed, Snapshot(8, [(100, 1), (99, 9)], [(101, 3)]))
+    assert counters["audits"] == 0  # the book is not there yet
+    feed.on_depth(depth(7, 9, bids=[(99, 7)]), 20_001 * MS, 22)  # 99 changed after the snapshot
+    assert (counters["audits"], counters["audit_mismatches"]) == (1, 0)
+    assert feed.sync.state is BookState.LIVE
+
+
+def test_an_audit_that_finds_a_difference_resynchronises(feed, out, counters):
+    go_live(feed, out)
+    audit(feed, Snapshot(6, [(100, 1), (99, 5)], [(101, 3)]))
+    assert (counters["audits"], counters["audit_mismatches"]) == (1, 1)
+    assert [t.state for t in feed.transitions] == [BookState.GAP, BookState.BUFFERING]
+    assert "bid 99 ticks: 4 lots, the venue 5" in feed.transitions[0].text
+
+
+def test_an_audit_older_than_its_request_is_left_out(feed, out, counters):
+    go_live(feed, out)
+    audit(feed, Snapshot(5, [(100, 7)], [(101, 3)]))
+    assert counters == {"audit_skipped": 1}
+
+
+def test_near_the_edge_of_what_is_known_the_book_is_refreshed_and_stays_live(feed, out, counters):
+    go_live(feed, out)
+    assert feed.wanted_beside_live(300 * MS) is None
+    feed.on_depth(depth(7, 7, bids=[(100, 0), (99, 0)]), 12, 22)  # the touch is at the edge, 98
+    out.take()
+    assert feed.wanted_beside_live(600 * MS) is Purpose.REFRESH
+    feed.live.begin(Purpose.REFRESH, feed.sync.last_update_id, 600 * MS)
+    feed.on_depth(depth(8, 9, bids=[(97, 3)]), 601 * MS, 22)
+    out.take()
+    feed.on_snapshot(Snapshot(8, [(98, 2), (90, 4)], [(101, 3)]), 602 * MS, 22)
+    ((_, block, groups),) = out.take()
+    assert (block["book_state"], block["last_update_id"]) == (BookState.LIVE, 9)
+    assert block["known_low_ticks"] == 90
+    assert [tuple(row.values()) for row in groups["bids"]] == [(98, 2), (97, 3), (90, 4)]
+    assert feed.wanted_beside_live(900 * MS) is None
+    assert counters["refreshes"] == 1
+
+
+def test_a_crossed_snapshot_is_not_loaded(feed, out):
+    feed.on_depth(depth(5, 6, bids=[(99, 4)]), 10, 20)
+    feed.sync.on_snapshot_requested()
+    feed.on_snapshot(Snapshot(5, [(101, 1)], [(101, 3)]), 11, 21)
+    assert feed.sync.state is BookState.BUFFERING
+    assert all(not groups["bids"] for _, _, groups in out.take())
+
+
+def test_a_repeated_touch_is_published_once(feed, out):
+    go_live(feed, out)
+    for update_id in (7, 7, 6):
+        feed.on_best_bid_offer(BestBidOffer("BTCUSDT", 0, update_id, (100, 1), (101, 3)), 12, 22)
+    assert len(out.take()) == 1

@@ -154,6 +154,69 @@ def test_a_live_book_that_hears_nothing_is_stale():
     assert states(sync) == [BookState.STALE, BookState.BUFFERING]
 
 
+def test_repeats_are_no_sign_of_life():
+    sync = make()
+    sync.on_event(spot(1, 4), 0)
+    asked(sync)
+    sync.on_snapshot(2, 0)
+    sync.on_event(spot(1, 4), 1_900 * MS)
+    sync.on_time(2_001 * MS)
+    assert sync.state is BookState.BUFFERING
+
+
+def test_a_snapshot_that_nothing_joins_is_given_up():
+    sync = make()
+    sync.on_event(spot(1, 4), 0)
+    asked(sync)
+    sync.on_snapshot(10**9, 0)
+    sync.on_event(spot(5, 6), 1)
+    sync.on_time(2_001 * MS)
+    assert sync.state is BookState.BUFFERING
+    sync.on_event(spot(7, 8), 2_002 * MS)
+    assert not sync.wants_snapshot(2_002 * MS)
+    assert sync.wants_snapshot(2_251 * MS)
+
+
+def test_a_hole_while_buffering_leaves_only_what_comes_after_it():
+    sync = make()
+    for event in (spot(1, 4), spot(7, 8), spot(5, 6), spot(9, 9)):
+        sync.on_event(event, 0)
+    asked(sync)
+    assert sync.on_snapshot(7, 0) == [spot(7, 8), spot(9, 9)]
+
+
+@pytest.mark.parametrize("market", [Market.SPOT, Market.USDM])
+def test_a_handover_accepts_one_event_that_reaches_back(market):
+    sync = make(market)
+    sync.on_event(usdm(91, 110, 90), 0)
+    asked(sync)
+    sync.on_snapshot(105, 0)
+    sync.on_handover(1)
+    assert sync.on_event(usdm(96, 105, 95), 2) == []
+    straddles = usdm(106, 115, 105)
+    assert sync.on_event(straddles, 3) == [straddles]
+    assert sync.state is BookState.LIVE
+    assert sync.on_event(usdm(121, 130, 120), 4) == []
+    assert sync.gaps == 1
+
+
+def test_a_book_that_fails_as_soon_as_it_is_live_waits_longer_each_time():
+    sync, now_ns, waits = make(), 0, []
+    for i in range(5):
+        sync.on_event(spot(10 * i + 1, 10 * i + 4), now_ns)
+        started_ns = now_ns
+        while not sync.wants_snapshot(now_ns):
+            now_ns += 10 * MS
+        waits.append((now_ns - started_ns) // MS)
+        sync.on_snapshot_requested()
+        sync.on_snapshot(10 * i + 2, now_ns)
+        assert sync.state is BookState.LIVE
+        sync.on_crossed(now_ns, "crossed")
+    assert waits[:2] == [0, 0]
+    assert 120 <= waits[2] < waits[4]
+    assert sync.crossings == 5
+
+
 def test_a_crossed_book_is_resynchronised():
     sync = make()
     sync.on_event(spot(1, 4), 0)

@@ -1,4 +1,4 @@
-"""The `mm` command: demo, run, health, warm."""
+"""The `mm` command: demo, run, record, health, warm."""
 
 import json
 import signal
@@ -113,6 +113,31 @@ def health(
     settings = load("runtime", RuntimeSettings, _config(config_dir))
     asked = SERVICES if service is None else (service,)
     raise typer.Exit(report(asked, settings, as_json))
+
+
+@app.command()
+def record(
+    market: Annotated[MarketName | None, typer.Option(help="Default: collector.toml's.")] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Default: as in collector.toml; repeat for more.")
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option(help="Folder of the files. Default: as in collector.toml.")
+    ] = None,
+    duration: Duration = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Record what the venue sends to hourly files, without the rest of the system."""
+    from mm_cli.record import record_streams
+
+    environment = {"MM_COLLECTOR__RECORD__ENABLED": "true"}
+    if market is not None:
+        environment["MM_COLLECTOR__MARKET"] = market.value
+    if symbol:
+        environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
+    if directory is not None:
+        environment["MM_COLLECTOR__RECORD__DIRECTORY"] = str(directory)
+    record_streams(_config(config_dir), environment, duration, print)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""One instrument's events -> its book, and what is published of it and its trades."""
+"""One instrument's events -> its book, and what is published of it."""
 
 import time
 from collections import Counter, deque
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from mm_runtime.transport import Publisher
 
-from mm_collector.frames import BestBidOffer, DepthEvent, Instrument, Levels, Snapshot, Trade
+from mm_collector.frames import BestBidOffer, DepthEvent, Instrument, Levels, Snapshot
+from mm_collector.live import LiveSnapshots, Purpose
+from mm_collector.splice import differences
 from mm_collector.sync import BookSync, Transition
+from mm_collector.trades import TradeFeed
 from mmquant import parse
 from mmquant.codes import BookCode, BookState, Market, Reason, Template
 from mmquant.kernels.book import book_follow, book_top
@@ -20,6 +23,9 @@ __all__ = ["Feed", "InstrumentFilters", "warm_up"]
 
 _MAX_EVENT_LEVELS = 16_384
 _MAX_PENDING_CHECKS = 4_096
+_AUDITED_LEVELS = 1_000  # of ours a side: more than in any audit's snapshot
+_EDGE_SHARE = 4  # the edge is near once a quarter of the known range is left
+_EDGE_CHECK_NS = 250_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,18 @@ class Feed:
         The venue's rules for it.
     sync
         The state machine that decides what may be applied.
-    market_data, trades
-        Publishers of streams 10 and 13.
+    live
+        Snapshots beside the LIVE book.
+    trades
+        The instrument's trades.
+    market_data
+        Publisher of stream 10.
     counters
-        The service's counters.
+        The service's counters: book_checks, book_mismatches, audits, audit_mismatches, ...
     snapshot_levels
         Levels a side in published snapshots.
+    asked_levels
+        Levels a side asked of the venue: an answer with fewer is the whole book.
     """
 
     def __init__(
@@ -59,56 +71,97 @@ class Feed:
         instrument_id: int,
         filters: InstrumentFilters,
         sync: BookSync,
+        live: LiveSnapshots,
+        trades: TradeFeed,
         market_data: Publisher,
-        trades: Publisher,
         counters: Counter[str],
         snapshot_levels: int,
+        asked_levels: int,
     ) -> None:
         self.instrument_id = instrument_id
         self.filters = filters
         self.sync = sync
+        self.live = live
+        self.trades = trades
         self.snapshot_due = False
         self.transitions: deque[Transition] = deque()
         self.instrument = MessageBuffer(Template.INSTRUMENT)
         self.epoch = 0
         self._market_data = market_data
-        self._trades = trades
         self._counters = counters
         self._book = np.zeros(1, BOOK)
         self._delta = MessageBuffer(Template.BOOK_DELTA, (_MAX_EVENT_LEVELS, _MAX_EVENT_LEVELS))
         self._loaded = MessageBuffer(Template.BOOK_SNAPSHOT, (_MAX_EVENT_LEVELS, _MAX_EVENT_LEVELS))
         self._snapshot = MessageBuffer(Template.BOOK_SNAPSHOT, (snapshot_levels, snapshot_levels))
         self._bbo = MessageBuffer(Template.BEST_BID_OFFER)
-        self._trade = MessageBuffer(Template.TRADE)
         self._top = np.zeros(2 * snapshot_levels, LEVEL)
+        self._audit_top = np.zeros(2 * _AUDITED_LEVELS, LEVEL)
         self._levels = snapshot_levels
+        self._asked_levels = asked_levels
+        self._bid_edge_ticks = 0  # the touch at these is near the edge of what is known
+        self._ask_edge_ticks = 0
+        self._next_edge_check_ns = 0
         self._unchecked: deque[tuple[int, int, int, int, int]] = deque()
-        self._last_trade_id = 0
+        self._last_touch = (0, 0, 0, 0, 0)
         self._fill_instrument()
 
     # events in
 
-    def on_depth(self, event: DepthEvent, received_ns: int, now_ns: int) -> None:
-        """Apply a depth event, if the rules allow it, and publish it."""
+    def on_depth(self, event: DepthEvent, received_ns: int, now_ns: int) -> bool:
+        """Apply a depth event, if the rules allow it; return False for a repeat."""
+        repeats = self.sync.duplicates
         for due in self.sync.on_event(event, received_ns):
             self._apply(due, received_ns, now_ns)
         self._tell_transitions(received_ns, now_ns)
+        self._use_live_snapshot(received_ns, now_ns)
+        return self.sync.duplicates == repeats
 
     def on_snapshot(self, snapshot: Snapshot, received_ns: int, now_ns: int) -> None:
         """Load the venue's snapshot and apply what was buffered on top of it."""
-        due = self.sync.on_snapshot(snapshot.last_update_id, received_ns)
-        if due is not None:
-            self._load(snapshot, now_ns)
-            for event in due:
-                self._apply(event, received_ns, now_ns)
+        if self.live.purpose is not None:
+            self.live.answer(snapshot)
+            self._use_live_snapshot(received_ns, now_ns)
+            return
+        if _is_crossed(snapshot):
+            self.sync.on_snapshot_failed(received_ns, "the snapshot is crossed")
+        else:
+            due = self.sync.on_snapshot(snapshot.last_update_id, received_ns)
+            if due is not None:
+                self._load(snapshot, now_ns)
+                for event in due:
+                    self._apply(event, received_ns, now_ns)
         self._tell_transitions(received_ns, now_ns)
 
-    def on_best_bid_offer(self, bbo: BestBidOffer, received_ns: int, now_ns: int) -> None:
-        """Publish the touch, and hold the book against it where the ids agree."""
-        if self.sync.state is not BookState.LIVE:
-            return
+    def on_snapshot_failed(self, text: str, wait_ns: int, received_ns: int, now_ns: int) -> None:
+        """Note that the snapshot asked for could not be had."""
+        if self.live.purpose is not None:
+            self._counters[f"{self.live.purpose.value}_failures"] += 1
+            self.live.cancel()
+        self.sync.on_snapshot_failed(received_ns, text, wait_ns)
+        self._tell_transitions(received_ns, now_ns)
+
+    def wanted_beside_live(self, received_ns: int) -> Purpose | None:
+        """Return what another snapshot of the LIVE book is wanted for now."""
+        if self.sync.state is not BookState.LIVE or received_ns < self._next_edge_check_ns:
+            return None
+        self._next_edge_check_ns = received_ns + _EDGE_CHECK_NS
+        book = self._book[0]
+        is_near = bool(
+            (self._bid_edge_ticks and book["best_bid_ticks"] <= self._bid_edge_ticks)
+            or (self._ask_edge_ticks and book["best_ask_ticks"] >= self._ask_edge_ticks)
+        )
+        return self.live.due(received_ns, is_near)
+
+    def on_best_bid_offer(self, bbo: BestBidOffer, received_ns: int, now_ns: int) -> bool:
+        """Publish the touch and hold the book against it at equal ids; False for a repeat."""
         (bid_ticks, bid_lots), (ask_ticks, ask_lots) = bbo.bid, bbo.ask
         touch = (bbo.update_id, bid_ticks, bid_lots, ask_ticks, ask_lots)
+        if bbo.update_id < self._last_touch[0] or touch == self._last_touch:
+            self._counters["touch_duplicates"] += 1
+            return False
+        self._last_touch = touch
+        if self.sync.state is not BookState.LIVE:
+            return True
         if bbo.update_id >= self.sync.last_update_id:
             if len(self._unchecked) >= _MAX_PENDING_CHECKS:
                 self._unchecked.popleft()
@@ -124,25 +177,18 @@ class Feed:
         block["received_ns"] = received_ns
         block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
         self.snapshot_due |= not publisher.offer(self._bbo)
-
-    def on_trade(self, trade: Trade, received_ns: int, now_ns: int) -> None:
-        """Publish a trade; its ids are contiguous, a hole is counted."""
-        if self._last_trade_id and trade.trade_id > self._last_trade_id + 1:
-            self._counters["trade_gaps"] += 1
-        self._last_trade_id = max(self._last_trade_id, trade.trade_id)
-        publisher = self._trades
-        block = self._trade.block[0]
-        block["now_ns"], block["epoch"] = now_ns, self.epoch
-        block["instrument_id"] = self.instrument_id
-        block["venue_ns"], block["trade_id"] = trade.venue_ns, trade.trade_id
-        block["price_ticks"], block["qty_lots"] = trade.price_ticks, trade.qty_lots
-        block["aggressor"], block["received_ns"] = trade.aggressor, received_ns
-        block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
-        publisher.offer(self._trade)
+        return True
 
     def on_time(self, received_ns: int, now_ns: int) -> None:
         """Let the book grow stale, and tell of it."""
         self.sync.on_time(received_ns)
+        self._tell_transitions(received_ns, now_ns)
+
+    def on_connected(self, received_ns: int, now_ns: int) -> None:
+        """Begin anew: another connection may belong to another life of the venue."""
+        self._last_touch = (0, 0, 0, 0, 0)
+        self.sync.on_connected(received_ns)
+        self.trades.on_connected(received_ns)
         self._tell_transitions(received_ns, now_ns)
 
     def on_disconnected(self, text: str, received_ns: int, now_ns: int) -> None:
@@ -171,7 +217,9 @@ class Feed:
 
     # inner works
 
-    def _apply(self, event: DepthEvent, received_ns: int, now_ns: int) -> None:
+    def _apply(
+        self, event: DepthEvent, received_ns: int, now_ns: int, is_silent: bool = False
+    ) -> None:
         block = self._delta.block[0]
         block["now_ns"], block["epoch"] = now_ns, self.epoch
         block["instrument_id"] = self.instrument_id
@@ -186,7 +234,8 @@ class Feed:
             self.sync.on_crossed(received_ns, f"after {event.last}: {touch} ticks")
             return
         self._check_touch()
-        if not self._is_announced():
+        self.live.note(event)
+        if is_silent or not self._is_announced():
             return  # still marked as not live downstream: the snapshot to come holds it
         publisher = self._market_data
         block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
@@ -204,6 +253,40 @@ class Feed:
         self._set_levels(self._loaded, snapshot.bids, snapshot.asks)
         book_follow(self._book, self._loaded.words)
         self._unchecked.clear()
+        self._bid_edge_ticks = self._ask_edge_ticks = 0
+        if len(snapshot.bids) >= self._asked_levels:
+            low = int(block["known_low_ticks"])
+            self._bid_edge_ticks = low + (snapshot.bids[0][0] - low) // _EDGE_SHARE
+        if len(snapshot.asks) >= self._asked_levels:
+            high = int(block["known_high_ticks"])
+            self._ask_edge_ticks = high - (high - snapshot.asks[0][0]) // _EDGE_SHARE
+
+    def _use_live_snapshot(self, received_ns: int, now_ns: int) -> None:
+        taken = self.live.take()
+        if taken is None:
+            return
+        purpose, snapshot, later = taken
+        if later is None:
+            self._counters[f"{purpose.value}_skipped"] += 1
+        elif purpose is Purpose.AUDIT:
+            self._audit(snapshot, later, received_ns)
+        else:
+            self._counters["refreshes"] += 1
+            self._load(snapshot, now_ns)
+            for event in later:
+                self._apply(event, received_ns, now_ns, is_silent=True)
+            self.publish_snapshot(received_ns, now_ns)
+        self._tell_transitions(received_ns, now_ns)
+
+    def _audit(self, snapshot: Snapshot, later: list[DepthEvent], received_ns: int) -> None:
+        book_top(self._book, self._audit_top, _AUDITED_LEVELS)
+        bids, asks = (side[side["qty_lots"] > 0] for side in np.split(self._audit_top, 2))
+        self._counters["audits"] += 1
+        found = differences((bids, asks), (snapshot.bids, snapshot.asks), later)
+        if found:
+            self._counters["audit_mismatches"] += 1
+            text = f"audit at {snapshot.last_update_id}: {len(found)} levels differ, {found[0]}"
+            self.sync.on_mismatch(received_ns, text)
 
     def _set_levels(self, message: MessageBuffer, bids: Levels, asks: Levels) -> None:
         message.set_group(0, np.asarray(bids, LEVEL))
@@ -215,7 +298,12 @@ class Feed:
     def _tell_transitions(self, received_ns: int, now_ns: int) -> None:
         moved = bool(self.sync.transitions)
         while self.sync.transitions:
-            self.transitions.append(self.sync.transitions.popleft())
+            transition = self.sync.transitions.popleft()
+            if transition.state is BookState.LIVE:
+                self.live.start(received_ns)
+            else:
+                self.live.cancel()
+            self.transitions.append(transition)
         if moved:
             self.publish_snapshot(received_ns, now_ns)
 
@@ -254,6 +342,13 @@ class Feed:
         if self.sync.state is BookState.DOWN:
             return Reason.CONNECTION_LOST
         return Reason.BOOK_NOT_LIVE
+
+
+def _is_crossed(snapshot: Snapshot) -> bool:
+    if not len(snapshot.bids) or not len(snapshot.asks):
+        return False
+    best_bid = max(ticks for ticks, _ in snapshot.bids)
+    return bool(best_bid >= min(ticks for ticks, _ in snapshot.asks))
 
 
 def warm_up() -> None:

@@ -26,11 +26,15 @@ __all__ = [
     "BadFrame",
     "BestBidOffer",
     "DepthEvent",
+    "Event",
     "FrameReader",
     "Instrument",
     "Levels",
+    "Message",
+    "ServerShutdown",
     "Snapshot",
     "Trade",
+    "VoidTrade",
     "parse_frame",
     "parse_snapshot",
 ]
@@ -128,7 +132,24 @@ class Acknowledgement:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class VoidTrade:
+    """A trade id spent without a fill in the book: not published, but no hole in the ids."""
+
+    symbol: str
+    trade_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShutdown:
+    """The venue is about to close the connection."""
+
+    venue_ns: int
+
+
 Event = DepthEvent | BestBidOffer | Trade | AggregateTrade
+Message = Event | Acknowledgement | VoidTrade | ServerShutdown
 
 
 class FrameReader:
@@ -186,6 +207,18 @@ class FrameReader:
         if kind == FrameKind.TRADE:
             return Trade(symbol, venue_ns, last_id, *trade)
         return AggregateTrade(symbol, venue_ns, values[words.FIRST_ID], last_id, *trade)
+
+    def parse_message(self, payload: bytes) -> Message:
+        """Return what a frame says, the rare kinds included; raises BadFrame like `parse`."""
+        try:
+            return self.parse(payload)
+        except BadFrame as error:
+            if error.kind not in ("unknown_kind", "not_a_trade"):
+                raise
+            rare = _rare(payload, self._instruments)
+            if rare is None:
+                raise
+            return rare
 
     def parse_snapshot(self, payload: bytes, symbol: str) -> Snapshot:
         """Return the depth snapshot in a REST body, exactly as `parse_snapshot` does."""
@@ -314,6 +347,23 @@ def _aggregate_trade(data: _Data, instrument: Instrument) -> AggregateTrade:
         lots,
         -1 if data["m"] else 1,
     )
+
+
+def _rare(payload: bytes, instruments: dict[str, Instrument]) -> VoidTrade | ServerShutdown | None:
+    frame = orjson.loads(payload)
+    data = frame.get("data", frame) if isinstance(frame, dict) else None
+    if not isinstance(data, dict):
+        return None
+    try:
+        if data.get("e") == "serverShutdown":
+            return ServerShutdown(_nanoseconds(data["E"]))
+        instrument = instruments.get(str(data.get("s")))
+        if instrument is not None and data.get("e") == "trade":
+            text = f"X={data.get('X')} p={data['p']} q={data['q']}"
+            return VoidTrade(instrument.symbol, _integer(data["t"]), text)
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadFrame("malformed", f"{error!r} in {payload[:80]!r}") from None
+    return None
 
 
 _PARSERS: dict[object, Callable[[_Data, Instrument], Event]] = {

@@ -1,39 +1,92 @@
-"""The WebSocket shell: bytes in, whole frames out, without waiting; reconnects with backoff.
+"""A WebSocket that is kept up: connected anew with backoff, replaced before it grows too old.
 
-The protocol itself is the `websockets` library's sans-I/O core; this module owns the socket.
+Make before break: the replacement connects and delivers beside the old connection, its frames
+are held, and only when its owner finds that the old one has reached the beginning of the new one
+does it take over (`hand_over`). What dies before that is replaced at once all the same.
 """
 
 import random
-import socket
-import ssl
-import time
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import urlsplit
 
-from websockets.client import ClientProtocol
-from websockets.exceptions import ProtocolError
-from websockets.frames import Frame, Opcode
-from websockets.protocol import State
-from websockets.uri import parse_uri
-
 from mm_collector.background import in_background
+from mm_collector.budget import TokenBucket
+from mm_collector.connection import Connection, open_connection
+from mm_collector.subscriptions import Subscriptions
 
-__all__ = ["Link", "LinkLimits"]
+__all__ = ["Link", "LinkEvent", "LinkLimits"]
 
-_CHUNK = 1 << 16  # a few hundred small frames: what is read is handled before it grows old
-_MAX_FRAME_BYTES = 1 << 24
+_READS_PER_POLL = 256
+_UNSERVED_NS = 1_000_000_000  # frames may wait; pings not longer than this
+
+
+class LinkEvent(Enum):
+    """What has become of the connection."""
+
+    OPENED = "opened"
+    LOST = "lost"
+    HANDED_OVER = "handed over"
 
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """Bounds of a connection: when it counts as dead, and how soon the next one is tried."""
+    """Bounds of a connection.
+
+    Attributes
+    ----------
+    idle_timeout_ns
+        Silence after which it counts as dead.
+    connect_timeout_s
+        Of a connection attempt.
+    backoff_ns, max_backoff_ns
+        First and longest wait before another attempt; doubling, jittered.
+    max_age_ns
+        Age at which it is replaced.
+    first_frame_timeout_ns
+        Within which each stream has to deliver.
+    max_backlog_bytes
+        Frames read and not taken.
+    waits
+        At that bound stop reading (the sender waits) instead of giving the connection up.
+    """
 
     idle_timeout_ns: int
     connect_timeout_s: float
     backoff_ns: int
     max_backoff_ns: int
+    max_age_ns: int
+    first_frame_timeout_ns: int
+    max_backlog_bytes: int
+    waits: bool
+
+
+@dataclass(slots=True)
+class _Leg:
+    """A connection and what it is subscribed to."""
+
+    connection: Connection
+    subscriptions: Subscriptions
+
+
+class _Backoff:
+    """When the next attempt may be made."""
+
+    def __init__(self, limits: LinkLimits, rng: random.Random) -> None:
+        self.retry_at_ns = 0
+        self._limits = limits
+        self._rng = rng
+        self._wait_ns = limits.backoff_ns
+
+    def reset(self) -> None:
+        self._wait_ns = self._limits.backoff_ns
+
+    def fail(self, now_ns: int) -> None:
+        self.retry_at_ns = now_ns + int(self._wait_ns * self._rng.uniform(0.5, 1.0))
+        self._wait_ns = min(2 * self._wait_ns, self._limits.max_backoff_ns)
 
 
 class Link:
@@ -42,164 +95,245 @@ class Link:
     Parameters
     ----------
     url
-        ws:// or wss:// address with path and query.
+        ws:// or wss:// address with path.
+    names
+        Streams to subscribe to.
     limits
-        Timeouts and backoff.
+        Timeouts, bounds and backoff.
+    attempts
+        The venue's limit of connection attempts by address, shared by all links.
     rng
         Source of the backoff's jitter.
 
     Attributes
     ----------
-    frames
-        Whole data frames not yet taken, oldest first.
-    received_ns
-        When the bytes of the newest frames came off the socket.
-    is_open
-        Whether data can flow.
+    events
+        What became of the connection; to be taken once no frames from before are left.
+    silent
+        Streams found not to deliver, to be told.
+    connects, abandoned
+        Connections made, and replacements among them that could not take over.
     failure
         Why the last connection ended or could not be made; empty while all is well.
     """
 
-    def __init__(self, url: str, limits: LinkLimits, rng: random.Random) -> None:
+    def __init__(
+        self,
+        url: str,
+        names: Iterable[str],
+        limits: LinkLimits,
+        attempts: TokenBucket,
+        rng: random.Random,
+    ) -> None:
         self.url = url
-        self.frames: deque[bytes] = deque()
-        self.received_ns = 0
-        self.is_open = False
+        self.events: deque[LinkEvent] = deque()
         self.failure = ""
         self.connects = 0
+        self.abandoned = 0
+        self.silent: deque[str] = deque(maxlen=1_000)
+        self._names = dict.fromkeys(names)
         self._limits = limits
-        self._rng = rng
-        self._backoff_ns = limits.backoff_ns
-        self._retry_at_ns = 0
-        self._connecting: Future[tuple[socket.socket, ClientProtocol]] | None = None
-        self._socket: socket.socket | None = None
-        self._protocol: ClientProtocol | None = None
-        self._outgoing = bytearray()
-        self._parts: list[bytes] = []
+        self._attempts = attempts
+        self._backoff = _Backoff(limits, rng)
+        self._standby_backoff = _Backoff(limits, rng)
+        self._dialling: Future[Connection] | None = None
+        self._leg: _Leg | None = None
+        self._standby: _Leg | None = None
+        self._left: deque[tuple[bytes, int]] = deque()  # of a connection that has ended
+        self._is_ageing = False
+        self._fault = ""  # what ended the connection, until its events are taken
+        self._served_ns = 0
 
-    def poll(self, now_ns: int) -> int:
-        """Connect, read and answer pings as far as possible now; return the frames read."""
-        if self._socket is None:
-            self._connect(now_ns)
-            return 0
-        before = len(self.frames)
-        try:
-            heard = self._read(self._socket, now_ns)
-            self._write(self._socket)
-        except (OSError, ProtocolError) as error:
-            self._fail(f"{type(error).__name__}: {error}", now_ns)
-            return len(self.frames) - before
-        if heard:
-            self._backoff_ns = self._limits.backoff_ns
-        elif now_ns - self.received_ns > self._limits.idle_timeout_ns:
-            silent_ms = (now_ns - self.received_ns) // 1_000_000
-            self._fail(f"silent for {silent_ms} ms", now_ns)
-        return len(self.frames) - before
+    @property
+    def is_open(self) -> bool:
+        """Whether data can flow."""
+        return self._leg is not None
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames wait to be taken."""
+        if self._left:
+            return True
+        return not self.events and self._leg is not None and bool(self._leg.connection.frames)
+
+    def take(self) -> tuple[bytes, int]:
+        """Take the oldest frame and the time it came; only while `has_frames`."""
+        if self._left:
+            return self._left.popleft()
+        assert self._leg is not None
+        return self._leg.connection.take()
+
+    def add(self, names: Iterable[str]) -> None:
+        """Subscribe to more streams."""
+        new = dict.fromkeys(name for name in names if name not in self._names)
+        self._names |= new
+        for leg in (self._leg, self._standby):
+            if leg is not None and new:
+                leg.subscriptions.add(new)
+
+    def renew(self) -> None:
+        """Replace the connection as soon as another one delivers."""
+        self._is_ageing = True
+
+    def poll(self, now_ns: int) -> None:
+        """Connect, read, subscribe and answer pings as far as possible now."""
+        if not self.events:  # what came before must be taken first
+            if self._fault:
+                self._on_lost(now_ns)
+            self._dial(now_ns)
+        leg = self._leg
+        if leg is None or self._fault:
+            return
+        if not self.has_frames or now_ns - self._served_ns > _UNSERVED_NS:
+            self._served_ns = now_ns
+            try:
+                self._exchange(leg, now_ns)
+            except OSError as error:
+                self._fault = str(error) or type(error).__name__
+                return
+            self.silent.extend(leg.subscriptions.silent(now_ns))
+        if self._standby is not None:
+            self._serve_standby(self._standby, now_ns)
 
     def close(self) -> None:
-        """Close the socket; a connection attempt under way is abandoned."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        self.is_open = False
+        """Close everything; a connection attempt under way is abandoned."""
+        for leg in (self._leg, self._standby):
+            if leg is not None:
+                leg.connection.close()
+        self._leg = self._standby = None
+        self._fault = ""
+
+    # the replacement
+
+    def standby_firsts(self) -> dict[str, bytes] | None:
+        """Return the first frame of each stream of the replacement; None where there is none."""
+        return None if self._standby is None else self._standby.subscriptions.firsts
+
+    def is_quiet(self, name: str) -> bool:
+        """Return whether neither connection got the stream for a while since both are up."""
+        leg, standby = self._leg, self._standby
+        assert leg is not None
+        assert standby is not None
+        opened_ns = standby.connection.opened_ns
+        waited_ns = standby.connection.received_ns - opened_ns
+        return (
+            waited_ns > self._limits.first_frame_timeout_ns
+            and leg.subscriptions.heard.get(name, 0) < opened_ns
+        )
+
+    def hand_over(self) -> None:
+        """Let the replacement take over, its frames from the first one on."""
+        leg, standby = self._leg, self._standby
+        assert leg is not None
+        assert standby is not None
+        leg.connection.close()
+        self._left.extend(leg.connection.frames)
+        self._promote(standby)
+
+    def give_up_standby(self, now_ns: int) -> bool:
+        """Drop a replacement that has not become ready in time; return whether it was so."""
+        standby = self._standby
+        timeout_ns = 3 * self._limits.first_frame_timeout_ns
+        if standby is None or now_ns - standby.connection.opened_ns <= timeout_ns:
+            return False
+        self._abandon(standby, now_ns)
+        return True
+
+    def _abandon(self, standby: _Leg, now_ns: int) -> None:
+        standby.connection.close()
+        self._standby = None
+        self.abandoned += 1
+        self._standby_backoff.fail(now_ns)
+
+    def _promote(self, standby: _Leg) -> None:
+        self._leg, self._standby = standby, None
+        self._is_ageing, self._fault = False, ""
+        self._standby_backoff.reset()
+        self.events.append(LinkEvent.HANDED_OVER)
 
     # inner works
 
-    def _connect(self, now_ns: int) -> None:
-        if self._connecting is None:
-            if now_ns >= self._retry_at_ns:
+    def _dial(self, now_ns: int) -> None:
+        if self._leg is not None and now_ns - self._leg.connection.opened_ns > (
+            self._limits.max_age_ns
+        ):
+            self._is_ageing = True
+        if self._dialling is None:
+            backoff = self._backoff if self._leg is None else self._standby_backoff
+            wanted = self._leg is None or (self._is_ageing and self._standby is None)
+            if wanted and now_ns >= backoff.retry_at_ns and self._attempts.take(1, now_ns):
                 url, timeout_s = self.url, self._limits.connect_timeout_s
-                self._connecting = in_background(lambda: _open(url, timeout_s), "connect")
-            return
-        if not self._connecting.done():
-            return
-        attempt, self._connecting = self._connecting, None
-        error = attempt.exception()
-        if error is not None:
-            self._fail(f"cannot connect to {_address(self.url)}: {error}", now_ns)
-            return
-        self._socket, self._protocol = attempt.result()
-        self._parts, self._outgoing = [], bytearray()
-        self.received_ns = now_ns
-        self.is_open, self.failure = True, ""
-        self.connects += 1
+                self._dialling = in_background(lambda: open_connection(url, timeout_s), "connect")
+        elif self._dialling.done():
+            attempt, self._dialling = self._dialling, None
+            error = attempt.exception()
+            if error is None:
+                self._on_connected(attempt.result(), now_ns)
+                return
+            if self._leg is not None:
+                self._standby_backoff.fail(now_ns)
+            else:
+                self._backoff.fail(now_ns)
+                self.failure = f"cannot connect to {_address(self.url)}: {error}"
 
-    def _read(self, sock: socket.socket, now_ns: int) -> bool:
-        protocol = self._protocol
-        assert protocol is not None
-        self._take_events(protocol)  # what came in together with the handshake
+    def _on_connected(self, connection: Connection, now_ns: int) -> None:
+        subscriptions = Subscriptions(self._names, self._limits.first_frame_timeout_ns)
+        leg = _Leg(connection, subscriptions)
+        self.connects += 1
+        connection.opened_ns = connection.received_ns = now_ns
+        if self._leg is not None:
+            self._standby = leg
+            return
+        self._leg, self._is_ageing = leg, False
+        self.failure = ""
+        self.events.append(LinkEvent.OPENED)
+
+    def _serve_standby(self, standby: _Leg, now_ns: int) -> None:
         try:
-            data = sock.recv(_CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError):
+            self._exchange(standby, now_ns)
+            if standby.connection.backlog_bytes > self._limits.max_backlog_bytes:
+                raise ConnectionAbortedError("it could not take over")
+        except OSError:
+            self._abandon(standby, now_ns)
+
+    def _exchange(self, leg: _Leg, now_ns: int) -> None:
+        connection, subscriptions = leg.connection, leg.subscriptions
+        message = subscriptions.next_message(now_ns)
+        if message is not None:
+            connection.send(message)
+        waiting = len(connection.frames)
+        reads = _READS_PER_POLL if waiting else 1  # behind: look for the pings among the rest
+        try:
+            while reads and not self._is_full(connection) and connection.poll():
+                reads -= 1
+                if connection.frames:  # a handshake alone is no success
+                    self._backoff.reset()
+        finally:
+            for i in range(waiting, len(connection.frames)):
+                subscriptions.on_frame(*connection.frames[i])
+        silent_ns = now_ns - connection.received_ns
+        if silent_ns > self._limits.idle_timeout_ns and not connection.frames:
+            raise TimeoutError(f"silent for {silent_ns // 1_000_000} ms")
+
+    def _is_full(self, connection: Connection) -> bool:
+        if connection.backlog_bytes <= self._limits.max_backlog_bytes:
             return False
-        if not data:
-            protocol.receive_eof()
-            raise ConnectionResetError(f"closed by the venue{_close_text(protocol)}")
-        self.received_ns = time.time_ns()  # not the turn's time: other work may lie between
-        protocol.receive_data(data)
-        self._take_events(protocol)
+        if not self._limits.waits and self._leg and connection is self._leg.connection:
+            raise ConnectionAbortedError("given up: frames come faster than they are handled")
         return True
 
-    def _take_events(self, protocol: ClientProtocol) -> None:
-        for event in protocol.events_received():
-            if not isinstance(event, Frame):
-                continue
-            if event.opcode is Opcode.CLOSE:
-                raise ConnectionResetError(f"closed by the venue{_close_text(protocol)}")
-            if event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                self._parts.append(bytes(event.data))
-                if event.fin:
-                    self.frames.append(b"".join(self._parts))
-                    self._parts.clear()
-        if protocol.parser_exc is not None:
-            raise ProtocolError(str(protocol.parser_exc))
-
-    def _write(self, sock: socket.socket) -> None:
-        assert self._protocol is not None
-        for data in self._protocol.data_to_send():
-            self._outgoing += data
-        if self._outgoing:
-            try:
-                sent = sock.send(self._outgoing)
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                return
-            del self._outgoing[:sent]
-
-    def _fail(self, text: str, now_ns: int) -> None:
-        self.close()
-        self.failure = text
-        self._retry_at_ns = now_ns + int(self._backoff_ns * self._rng.uniform(0.5, 1.0))
-        self._backoff_ns = min(2 * self._backoff_ns, self._limits.max_backoff_ns)
-
-
-def _open(url: str, timeout_s: float) -> tuple[socket.socket, ClientProtocol]:
-    """Connect and shake hands, blocking; the socket comes back non-blocking."""
-    uri = parse_uri(url)
-    sock = socket.create_connection((uri.host, uri.port), timeout=timeout_s)
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if uri.secure:
-            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=uri.host)
-        protocol = ClientProtocol(uri, max_size=_MAX_FRAME_BYTES)
-        protocol.send_request(protocol.connect())
-        sock.sendall(b"".join(protocol.data_to_send()))
-        while protocol.state is State.CONNECTING:
-            data = sock.recv(_CHUNK)
-            if not data:
-                raise ConnectionResetError("closed by the venue during the handshake")
-            protocol.receive_data(data)
-            if protocol.handshake_exc is not None:
-                raise ConnectionError(f"handshake refused: {protocol.handshake_exc}")
-    except BaseException:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock, protocol
-
-
-def _close_text(protocol: ClientProtocol) -> str:
-    frame = protocol.close_rcvd
-    return "" if frame is None else f" (code {frame.code} {frame.reason})".rstrip()
+    def _on_lost(self, now_ns: int) -> None:
+        leg = self._leg
+        assert leg is not None
+        leg.connection.close()
+        self._left.extend(leg.connection.frames)
+        self._leg = None
+        self.failure, self._fault = self._fault, ""
+        if self._standby is not None:
+            self._promote(self._standby)
+            return
+        self._backoff.fail(now_ns)
+        self.events.append(LinkEvent.LOST)
 
 
 def _address(url: str) -> str:

@@ -1,5 +1,6 @@
 """The REST shell: GET requests in the background, within the venue's request-weight budget."""
 
+import http.client
 import urllib.error
 import urllib.request
 from concurrent.futures import Future
@@ -7,11 +8,15 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from mm_collector.background import in_background
+from mm_collector.budget import TokenBucket
 
-__all__ = ["Reply", "Rest", "WeightBudget"]
+__all__ = ["Reply", "Rest"]
 
 _TIMEOUT_S = 10.0
-_MINUTE_NS = 60_000_000_000
+_S = 1_000_000_000
+_USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
+# Pauses for the whole address where the venue names none: a ban begins with two minutes.
+_PAUSES_S = {403: 300, 418: 120, 429: 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,37 +27,7 @@ class Reply:
     body: bytes
     text: str
     retry_after_ns: int
-
-
-class WeightBudget:
-    """A token bucket in request weight, refilled evenly over the minute.
-
-    Parameters
-    ----------
-    per_minute
-        The venue's limit; the bucket starts full.
-    """
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._tokens = float(per_minute)
-        self._filled_ns = 0
-        self._blocked_until_ns = 0
-
-    def take(self, weight: int, now_ns: int) -> bool:
-        """Take `weight` if it is there and the venue has not asked for a pause."""
-        elapsed_ns = max(0, now_ns - self._filled_ns) if self._filled_ns else 0
-        self._filled_ns = now_ns
-        refilled = self._tokens + elapsed_ns / _MINUTE_NS * self._per_minute
-        self._tokens = min(float(self._per_minute), refilled)
-        if now_ns < self._blocked_until_ns or self._tokens < weight:
-            return False
-        self._tokens -= weight
-        return True
-
-    def block(self, until_ns: int) -> None:
-        """Honour the venue's Retry-After."""
-        self._blocked_until_ns = max(self._blocked_until_ns, until_ns)
+    used_weight: int | None = None
 
 
 class Rest:
@@ -66,30 +41,43 @@ class Rest:
         The host's request-weight budget.
     """
 
-    def __init__(self, base_url: str, budget: WeightBudget) -> None:
+    def __init__(self, base_url: str, budget: TokenBucket) -> None:
         self.base_url = base_url.rstrip("/")
         self.budget = budget
 
-    def get(self, path: str) -> Future[Reply]:
-        """Start a request; the future never raises."""
+    def get(self, path: str, weight: int, now_ns: int) -> Future[Reply] | None:
+        """Start a request, if the budget allows it now; the future never raises."""
+        if not self.budget.take(weight, now_ns):
+            return None
         url = self.base_url + path
         return in_background(lambda: _get(url), "rest")
+
+    def learn(self, reply: Reply, now_ns: int) -> None:
+        """Let the budget know what a reply says about it."""
+        if reply.used_weight is not None:
+            self.budget.observe_used(reply.used_weight)
+        if reply.status in _PAUSES_S:
+            self.budget.block(now_ns + reply.retry_after_ns)
 
 
 def _get(url: str) -> Reply:
     request = urllib.request.Request(url, headers={"User-Agent": "mmquant"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-            return Reply(response.status, response.read(), "", 0)
+            used = _number(response.headers.get(_USED_WEIGHT))
+            return Reply(response.status, response.read(), "", 0, used)
     except urllib.error.HTTPError as error:
         body = error.read()
         text = f"{url}: HTTP {error.code} {body[:200].decode(errors='replace')}"
-        return Reply(error.code, body, text, _retry_after_ns(error.headers.get("Retry-After")))
-    except (OSError, ValueError) as error:
+        pause_s = _number(error.headers.get("Retry-After"))
+        pause_s = _PAUSES_S.get(error.code, 0) if pause_s is None else pause_s
+        used = _number(error.headers.get(_USED_WEIGHT))
+        return Reply(error.code, body, text, pause_s * _S, used)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         text = getattr(reason, "strerror", None) or str(reason)
         return Reply(0, b"", f"{urlsplit(url).netloc}: {text}", 0)
 
 
-def _retry_after_ns(text: str | None) -> int:
-    return int(text) * 1_000_000_000 if text is not None and text.isdigit() else 0
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None

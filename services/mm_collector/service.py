@@ -2,8 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 
 from mm_runtime.clock import Clock
@@ -12,19 +10,29 @@ from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import CollectorSettings, RuntimeSettings
 
-from mm_collector.feed import Feed, warm_up
+from mm_collector.budget import TokenBucket
+from mm_collector.feed import Feed, InstrumentFilters, warm_up
 from mm_collector.frames import (
     Acknowledgement,
+    AggregateTrade,
     BadFrame,
     BestBidOffer,
     DepthEvent,
+    Event,
     FrameReader,
-    Trade,
+    ServerShutdown,
+    VoidTrade,
 )
-from mm_collector.link import Link, LinkLimits
-from mm_collector.rest import Reply, Rest, WeightBudget
+from mm_collector.instruments import Instruments
+from mm_collector.journal import Journal
+from mm_collector.link import Link, LinkEvent
+from mm_collector.live import LiveSnapshots
+from mm_collector.rest import Rest
+from mm_collector.snapshots import Answer, Snapshots
+from mm_collector.streams import Streams
 from mm_collector.sync import BookSync, SyncLimits
-from mm_collector.venue import RULES, UnknownSymbol, VenueRules, parse_instrument
+from mm_collector.trades import TradeFeed
+from mm_collector.venue import RULES, VenueRules
 from mmquant.codes import (
     BookState,
     Market,
@@ -39,20 +47,11 @@ from mmquant.codes import (
 __all__ = ["Collector", "build"]
 
 _MS = 1_000_000
+_MINUTE_NS = 60_000 * _MS
 _FRAMES_PER_TURN = 64
 _LOGGED_DROPS_PER_KIND = 5
 _QUEUED_TRADES = 65_536
-_QUEUED_MARKET_DATA = 1_024  # only where nothing may be lost: while it queues, nothing is read
-
-
-@dataclass(slots=True)
-class _Wanted:
-    """A symbol whose rules are not known yet."""
-
-    symbol: str
-    asked: Future[Reply] | None = None
-    retry_at_ns: int = 0
-    backoff_ns: int = 0
+_QUEUED_MARKET_DATA = 1_024  # only where nothing may be lost: while it queues, nothing is taken
 
 
 class Collector(Service):
@@ -70,29 +69,22 @@ class Collector(Service):
         self._rules: VenueRules = RULES[Market[config.market.upper()]]
         weight = config.sync.request_weight_per_minute or self._rules.weight_per_minute
         rest_url = config.endpoints.rest_url or self._rules.rest_url
-        self._rest = Rest(rest_url, WeightBudget(weight))
-        depth = config.depth.speed or self._rules.default_depth
-        ws_url = config.endpoints.ws_url or self._rules.ws_url
-        limits = LinkLimits(
-            config.connection.idle_timeout_ms * _MS,
-            config.connection.connect_timeout_ms / 1_000,
-            config.connection.backoff_initial_ms * _MS,
-            config.connection.backoff_max_ms * _MS,
-        )
-        url = self._rules.streams_url(ws_url, list(config.symbols), depth)
-        self._link = Link(url, limits, self._rng)
-        self._was_open = False
-        self._reported_failure = ""
-        self._wanted = [_Wanted(symbol) for symbol in config.symbols]
+        self._rest = Rest(rest_url, TokenBucket(weight, _MINUTE_NS))
+        self._levels = config.depth.snapshot_limit or self._rules.max_snapshot_levels
+        self._wanted = Instruments(config, self._rules, self._rest, self._rng)
+        self._snapshots = Snapshots(self._rest, self._rules, self._levels)
+        self._streams = Streams(config, self._rules, self.waits, self._rng)
+        self._journal = Journal(config, self.counters)
         self._feeds: dict[str, Feed] = {}
         self._reader = FrameReader()
-        self._snapshots: dict[str, Future[Reply]] = {}
         self._next_snapshot_ns = 0
         self._now_ns = 0  # the market's clock
+        self._reported_failures: dict[str, str] = {}
 
     def start(self) -> None:
         """Open the streams."""
         warm_up()
+        self._journal.open()
         queue_limit = _QUEUED_MARKET_DATA if self.waits else 0
         self._market_data = self.publish_on(Stream.MARKET_DATA, queue_limit)
         self._trades = self.publish_on(Stream.TRADES, _QUEUED_TRADES)
@@ -103,11 +95,12 @@ class Collector(Service):
         work = self.poll()
         if self.config.publish.time_source == "receive":
             self._now_ns = now_ns
-        work += self._poll_instruments(now_ns)
-        if not self._wanted:
-            work += self._poll_snapshots(now_ns)
-            work += self._poll_link(now_ns)
-            self._keep_time(now_ns)
+        if not self._wanted.are_complete:
+            return work + self._poll_instruments(now_ns)
+        work += self._poll_snapshots(now_ns)
+        for link in self._streams.links:
+            work += self._poll_link(link, now_ns)
+        self._keep_time(now_ns)
         return work
 
     def stop(self) -> None:
@@ -115,7 +108,8 @@ class Collector(Service):
         now_ns = self.clock.now_ns()
         for feed in self._feeds.values():
             feed.on_disconnected("collector stops", now_ns, self._now_ns)
-        self._link.close()
+        self._streams.close()
+        self._journal.close()
 
     def samples(self) -> Iterator[Sample]:
         """Give the feed's lag and each book's state and faults."""
@@ -131,156 +125,164 @@ class Collector(Service):
     # the venue's rules for our symbols
 
     def _poll_instruments(self, now_ns: int) -> int:
-        work = 0
-        for wanted in list(self._wanted):
-            if wanted.asked is None:
-                weight = self._rules.exchange_info_weight
-                if now_ns >= wanted.retry_at_ns and self._rest.budget.take(weight, now_ns):
-                    path = self._rules.exchange_info_path(wanted.symbol)
-                    wanted.asked = self._rest.get(path)
-            elif wanted.asked.done():
-                reply, wanted.asked = wanted.asked.result(), None
-                work += 1
-                self._on_instrument(wanted, reply, now_ns)
-        return work
+        known = self._wanted.poll(now_ns)
+        for filters in known:
+            self._add_feed(filters)
+        if self._wanted.trouble:
+            self.log.warning("%s", self._wanted.trouble)
+            self.set_state(ServiceState.DEGRADED, Reason.NO_INSTRUMENT, self._wanted.trouble)
+            self._wanted.trouble = ""
+        return len(known)
 
-    def _on_instrument(self, wanted: _Wanted, reply: Reply, now_ns: int) -> None:
-        try:
-            if reply.status != 200:
-                raise UnknownSymbol(reply.text)
-            filters = parse_instrument(reply.body, wanted.symbol, self._rules.market)
-        except (UnknownSymbol, KeyError, TypeError, ValueError) as error:
-            connection = self.config.connection
-            wanted.backoff_ns = min(
-                max(2 * wanted.backoff_ns, connection.backoff_initial_ms * _MS),
-                connection.backoff_max_ms * _MS,
-            )
-            wait_ns = max(int(wanted.backoff_ns * self._rng.uniform(0.5, 1)), reply.retry_after_ns)
-            wanted.retry_at_ns = now_ns + wait_ns
-            text = f"exchangeInfo: {error}; next try in {wait_ns // _MS} ms"
-            self.log.warning("%s", text)
-            self.set_state(ServiceState.DEGRADED, Reason.NO_INSTRUMENT, text)
-            return
-        self._wanted.remove(wanted)
+    def _add_feed(self, filters: InstrumentFilters) -> None:
+        config, symbol = self.config, filters.instrument.symbol
         limits = SyncLimits(
-            self.config.sync.max_buffered_events,
-            self.config.sync.stale_after_ms * _MS,
-            self.config.sync.snapshot_retry_ms * _MS,
-            self.config.connection.backoff_max_ms * _MS,
+            config.sync.max_buffered_events,
+            config.sync.stale_after_ms * _MS,
+            config.sync.snapshot_retry_ms * _MS,
+            config.connection.backoff_max_ms * _MS,
         )
-        symbol = wanted.symbol
+        audit_ns = int(config.sync.audit_interval_s * 1_000 * _MS)
+        silent_ns = config.connection.first_frame_timeout_ms * _MS
+        instrument_id = config.symbols.index(symbol) + 1
         self._reader.add(filters.instrument)
         self._feeds[symbol] = Feed(
-            self.config.symbols.index(symbol) + 1,
+            instrument_id,
             filters,
             BookSync(self._rules.market, limits, self._rng),
+            LiveSnapshots(audit_ns, config.sync.max_buffered_events, self._rng),
+            TradeFeed(
+                instrument_id,
+                self._trades,
+                self.counters,
+                silent_ns if self._rules.aggregate_path else 0,
+            ),
             self._market_data,
-            self._trades,
             self.counters,
-            self.config.publish.snapshot_levels,
+            config.publish.snapshot_levels,
+            self._levels,
         )
         self.log.info("instrument %s: %s", symbol, filters)
 
     # snapshots
 
     def _poll_snapshots(self, now_ns: int) -> int:
-        work = 0
-        for symbol, feed in self._feeds.items():
-            asked = self._snapshots.get(symbol)
-            if asked is None:
-                if feed.sync.wants_snapshot(now_ns) and self._rest.budget.take(
-                    self._rules.snapshot_weight, now_ns
-                ):
-                    levels = self.config.depth.snapshot_limit or self._rules.max_snapshot_levels
-                    path = self._rules.snapshot_path(symbol, levels)
-                    self._snapshots[symbol] = self._rest.get(path)
-                    feed.sync.on_snapshot_requested()
-            elif asked.done():
-                del self._snapshots[symbol]
-                work += 1
-                self._on_snapshot(feed, asked.result(), now_ns)
-        return work
+        answers = self._snapshots.answers(now_ns)
+        for answer in answers:
+            self._on_snapshot(answer, now_ns)
+        self._snapshots.ask(self._feeds.values(), now_ns)
+        return len(answers)
 
-    def _on_snapshot(self, feed: Feed, reply: Reply, now_ns: int) -> None:
+    def _on_snapshot(self, answer: Answer, now_ns: int) -> None:
+        feed, reply = answer.feed, answer.reply
+        symbol = feed.filters.instrument.symbol
         try:
             if reply.status != 200:
                 raise BadFrame("snapshot_failed", reply.text)
-            snapshot = self._reader.parse_snapshot(reply.body, feed.filters.instrument.symbol)
+            snapshot = self._reader.parse_snapshot(reply.body, symbol)
         except BadFrame as error:
             self._drop(error)
-            if reply.status in (418, 429):
-                self._rest.budget.block(now_ns + reply.retry_after_ns)
-            feed.sync.on_snapshot_failed(now_ns, str(error), reply.retry_after_ns)
+            self._journal.mark(symbol, now_ns, "snapshot_failed", str(error))
+            feed.on_snapshot_failed(str(error), reply.retry_after_ns, now_ns, self._now_ns)
             return
+        self._journal.frame(symbol, now_ns, reply.body)
         if feed.sync.state is BookState.SYNCING:
             self.counters["snapshots"] += 1
+        self.counters["snapshot_us"] = (now_ns - answer.asked_ns) // 1_000
         feed.on_snapshot(snapshot, now_ns, self._now_ns)
 
     # frames
 
-    def _poll_link(self, now_ns: int) -> int:
-        if self._is_held():
-            return 0  # the socket fills up and holds the venue back: nothing is lost
-        link = self._link
-        if not link.frames:
-            link.poll(now_ns)
-        if link.is_open != self._was_open:
-            self._was_open = link.is_open
-            self._on_link_changed(now_ns)
-        elif link.failure != self._reported_failure:
-            self._report_failure()
+    def _poll_link(self, link: Link, now_ns: int) -> int:
+        link.poll(now_ns)  # even where frames must wait: the venue's pings must not
         work = 0
-        while link.frames and work < _FRAMES_PER_TURN:
-            self._on_frame(link.frames.popleft(), link.received_ns)
-            work += 1
-            if self._is_held():
+        while work < _FRAMES_PER_TURN and not self._is_held():
+            if link.has_frames:
+                payload, received_ns = link.take()
+                self._on_frame(link, payload, received_ns)
+            elif link.events:
+                self._on_link_event(link, link.events.popleft(), now_ns)
+            else:
                 break
+            work += 1
+        if link.standby_firsts() is not None and not link.has_frames and not link.events:
+            self._streams.hand_over(self._feeds.values(), self._reader)
+            if link.give_up_standby(now_ns):
+                self.counters["handovers_failed"] += 1
+                self.log.warning("a new connection to %s could not take over", link.url)
+        if link.failure != self._reported_failures.get(link.url, ""):
+            self._report_failure(link)
+        while link.silent:
+            self.counters["silent_streams"] += 1
+            self.log.warning("stream %s delivers nothing: asked again", link.silent.popleft())
         return work
 
     def _is_held(self) -> bool:
         return self.waits and (self._market_data.blocked or self._trades.blocked)
 
-    def _on_link_changed(self, now_ns: int) -> None:
-        for feed in self._feeds.values():
-            if self._link.is_open:
-                feed.sync.on_connected(now_ns)
-            else:
-                feed.on_disconnected(self._link.failure, now_ns, self._now_ns)
-        self._snapshots.clear()  # an answer to a request of the old connection is of no use
-        self._report_failure()
-
-    def _report_failure(self) -> None:
-        self._reported_failure = self._link.failure
-        if self._link.failure:
-            self.counters["connection_failures"] += 1
-            self.log.warning("connection: %s; reconnecting with backoff", self._link.failure)
-            self.set_state(ServiceState.DEGRADED, Reason.CONNECTION_LOST, self._link.failure)
-        else:
+    def _on_link_event(self, link: Link, event: LinkEvent, now_ns: int) -> None:
+        if event is LinkEvent.OPENED:
             self.counters["connections"] += 1
-            self.log.info("connected to %s", self._link.url)
+            self.log.info("connected to %s", link.url)
+        elif event is LinkEvent.HANDED_OVER:
+            self.counters["handovers"] += 1
+            self.log.info("a new connection to %s has taken over", link.url)
+        if link is not self._streams.main:
+            return
+        for symbol, feed in self._feeds.items():
+            self._journal.mark(symbol, now_ns, event.name.lower(), link.failure)
+            if event is LinkEvent.OPENED:
+                self._snapshots.forget(feed)  # an answer for the old connection is of no use
+                feed.on_connected(now_ns, self._now_ns)
+            elif event is LinkEvent.LOST:
+                feed.on_disconnected(link.failure, now_ns, self._now_ns)
+            else:
+                feed.sync.on_handover(now_ns)
 
-    def _on_frame(self, payload: bytes, received_ns: int) -> None:
+    def _report_failure(self, link: Link) -> None:
+        self._reported_failures[link.url] = link.failure
+        if not link.failure:
+            return
+        self.counters["connection_failures"] += 1
+        self.log.warning("connection: %s; reconnecting with backoff", link.failure)
+        if link is self._streams.main and not link.is_open:
+            self.set_state(ServiceState.DEGRADED, Reason.CONNECTION_LOST, link.failure)
+
+    def _on_frame(self, link: Link, payload: bytes, received_ns: int) -> None:
         self.counters["frames"] += 1
         try:
-            event = self._reader.parse(payload)
+            event = self._reader.parse_message(payload)
         except BadFrame as error:
             self._drop(error)
+            self._journal.bad_frame(payload, received_ns, str(error))
             return
         if isinstance(event, Acknowledgement):
             self.log.info("venue says %s", event.text)
-            return
+        elif isinstance(event, ServerShutdown):
+            self.counters["server_shutdowns"] += 1
+            self.log.warning("the venue is about to close the connection: replacing it")
+            link.renew()
+        elif self._on_event(event, received_ns):
+            self._journal.frame(event.symbol, received_ns, payload)
+
+    def _on_event(self, event: Event | VoidTrade, received_ns: int) -> bool:
+        """Give an event to its feed; return whether it was new."""
+        feed = self._feeds[event.symbol]
+        if isinstance(event, VoidTrade):
+            self.counters["dropped.not_a_trade"] += 1
+            return feed.trades.on_void(event, received_ns)
         if self.config.publish.time_source == "venue":
             self._now_ns = max(self._now_ns, event.venue_ns)
         now_ns = self._now_ns
-        feed = self._feeds[event.symbol]
+        self.lag_ns = received_ns - event.venue_ns if event.venue_ns else self.lag_ns
         if isinstance(event, DepthEvent):
             self.counters["depth_events"] += 1
-            feed.on_depth(event, received_ns, now_ns)
-        elif isinstance(event, BestBidOffer):
-            feed.on_best_bid_offer(event, received_ns, now_ns)
-        elif isinstance(event, Trade):
-            feed.on_trade(event, received_ns, now_ns)
-        self.lag_ns = received_ns - event.venue_ns if event.venue_ns else self.lag_ns
+            return feed.on_depth(event, received_ns, now_ns)
+        if isinstance(event, BestBidOffer):
+            return feed.on_best_bid_offer(event, received_ns, now_ns)
+        if isinstance(event, AggregateTrade):
+            return feed.trades.on_aggregate(event, feed.epoch, received_ns, now_ns)
+        return feed.trades.on_trade(event, feed.epoch, received_ns, now_ns)
 
     def _drop(self, error: BadFrame) -> None:
         name = f"dropped.{error.kind}"
@@ -294,27 +296,39 @@ class Collector(Service):
         periodic = now_ns >= self._next_snapshot_ns
         if periodic:
             self._next_snapshot_ns = now_ns + self.config.publish.snapshot_interval_ms * _MS
-        is_behind = (
-            bool(self._link.frames) or self._is_held()
-        )  # then silence is ours, not the venue's
-        for feed in self._feeds.values():
+        main = self._streams.main
+        is_behind = main.has_frames or self._is_held()  # then silence is ours, not the venue's
+        for symbol, feed in self._feeds.items():
             if not is_behind:
                 feed.on_time(now_ns, self._now_ns)
-            while feed.transitions:
-                moved = feed.transitions.popleft()
-                self.publish_book_state(
-                    feed.instrument_id, feed.epoch, moved.state, moved.reason, moved.text
-                )
-                if moved.state is BookState.LIVE:
-                    self.counters["syncs"] += 1
+                if main.is_open:
+                    self._watch_trades(symbol, feed, now_ns)
+            self._tell_transitions(symbol, feed, now_ns)
             if periodic:
                 self._publish_instrument(feed)
             if (periodic or feed.snapshot_due) and not self._market_data.blocked:
                 feed.publish_snapshot(now_ns, self._now_ns)
         if periodic:
             self._count_syncs()
-        if self._link.is_open:
+        if main.is_open:
             self._tell_state()
+
+    def _watch_trades(self, symbol: str, feed: Feed, now_ns: int) -> None:
+        had_aggregates = feed.trades.uses_aggregates
+        feed.trades.on_time(now_ns)
+        if feed.trades.uses_aggregates and not had_aggregates:
+            self.log.info("no trades of %s for a while: aggregated trades may stand in", symbol)
+            self._streams.want_aggregates(symbol)
+
+    def _tell_transitions(self, symbol: str, feed: Feed, now_ns: int) -> None:
+        while feed.transitions:
+            moved = feed.transitions.popleft()
+            self.publish_book_state(
+                feed.instrument_id, feed.epoch, moved.state, moved.reason, moved.text
+            )
+            self._journal.mark(symbol, now_ns, moved.state.name.lower(), moved.text)
+            if moved.state is BookState.LIVE:
+                self.counters["syncs"] += 1
 
     def _publish_instrument(self, feed: Feed) -> None:
         publisher = self.publisher(Stream.STATE)
@@ -336,6 +350,7 @@ class Collector(Service):
         self.counters["crossed"] = sum(feed.sync.crossings for feed in feeds)
         self.counters["duplicates"] = sum(feed.sync.duplicates for feed in feeds)
         self.counters["resyncs"] = max(0, self.counters["syncs"] - len(feeds))
+        self._journal.count()
 
     def _on_request(self) -> None:
         request = self.inbox.block(Template.REQUEST)[0]

@@ -11,6 +11,11 @@ and of USD-M futures), in one form: an event covers the ids (previous, last].
 - USD-M: the first event has previous <= L <= last (the venue asks for first <= L, which can
   never hold where L falls into a hole between two events' ids); afterwards previous must equal
   the last id exactly.
+- Handed over to another connection, whose batches may have other edges: the first event beyond
+  what is known has previous <= the last id < last on both markets.
+
+Recovery is at once after a book that had been LIVE for a while. One that keeps failing soon
+after it went LIVE (a venue whose own book is crossed) waits longer each time, with jitter.
 """
 
 import random
@@ -34,7 +39,8 @@ class SyncLimits:
     stale_after_ns
         Age of the newest depth event beyond which a LIVE book is STALE.
     retry_ns, max_retry_ns
-        First and longest wait between two snapshot requests; doubling, jittered.
+        First and longest wait between two snapshot requests; doubling, jittered. A book LIVE
+        for less than twice the first has failed soon.
     """
 
     max_buffered_events: int
@@ -71,6 +77,7 @@ class BookSync:
         self.gaps = 0
         self.crossings = 0
         self.duplicates = 0
+        self.handovers = 0
         self.transitions: deque[Transition] = deque()
         self._market = market
         self._limits = limits
@@ -80,6 +87,9 @@ class BookSync:
         self._retry_at_ns = 0
         self._retry_ns = limits.retry_ns
         self._heard_ns = 0
+        self._live_since_ns = 0
+        self._soon_failed = 0  # times in a row that the book was LIVE for a moment only
+        self._is_handed_over = False
 
     def on_connected(self, now_ns: int) -> None:
         """Start buffering: a new connection is a new book."""
@@ -91,6 +101,17 @@ class BookSync:
         """Nothing more is known of the book until the next connection."""
         if self.state is not BookState.DOWN:
             self._start_over(BookState.DOWN, Reason.CONNECTION_LOST, text)
+
+    def on_handover(self, now_ns: int) -> None:
+        """Go on with another connection, all of whose events are still to come.
+
+        They overlap what the old one delivered; only where the old one is right up to the new
+        one's first event has nothing been lost, which the ids show.
+        """
+        self.handovers += 1
+        self._is_handed_over = True
+        self._heard_ns = now_ns
+        self._buffer = []  # of a book that is not LIVE: the new connection has them, too
 
     def wants_snapshot(self, now_ns: int) -> bool:
         """Return whether a snapshot should be requested now.
@@ -127,6 +148,7 @@ class BookSync:
         self._buffer = []
         self.last_update_id = last_update_id
         self._snapshot_id = last_update_id
+        self._heard_ns = now_ns
         applied: list[DepthEvent] = []
         for event in kept:
             applied += self.on_event(event, now_ns)
@@ -134,7 +156,6 @@ class BookSync:
 
     def on_event(self, event: DepthEvent, now_ns: int) -> list[DepthEvent]:
         """Return the events that are to be applied now: this one, or none."""
-        self._heard_ns = now_ns
         if self.state is BookState.LIVE:
             return self._continue(event, now_ns)
         if self._snapshot_id is not None:
@@ -146,17 +167,25 @@ class BookSync:
     def on_crossed(self, now_ns: int, text: str) -> None:
         """Resynchronise: a book that is crossed after a whole event is not the venue's."""
         self.crossings += 1
-        self._retry_at_ns = now_ns
-        self._start_over(BookState.CROSSED, Reason.BOOK_CROSSED, text)
-        self._move(BookState.BUFFERING, Reason.BOOK_CROSSED, "resynchronising")
+        self._fail(BookState.CROSSED, Reason.BOOK_CROSSED, text, now_ns)
+
+    def on_mismatch(self, now_ns: int, text: str) -> None:
+        """Resynchronise a book that an audit found to differ from the venue's."""
+        if self.state is BookState.LIVE:
+            self._fail(BookState.GAP, Reason.GAP, text, now_ns)
 
     def on_time(self, now_ns: int) -> None:
-        """Let a LIVE book that hears nothing become STALE."""
-        if self.state is BookState.LIVE and now_ns - self._heard_ns > self._limits.stale_after_ns:
-            age_ms = (now_ns - self._heard_ns) // 1_000_000
-            self._retry_at_ns = now_ns
-            self._start_over(BookState.STALE, Reason.BOOK_STALE, f"no event for {age_ms} ms")
-            self._move(BookState.BUFFERING, Reason.BOOK_STALE, "resynchronising")
+        """Let a LIVE book that hears nothing become STALE; give up a snapshot nothing joins."""
+        age_ns = now_ns - self._heard_ns
+        if age_ns <= self._limits.stale_after_ns:
+            return
+        if self.state is BookState.LIVE:
+            text = f"no event for {age_ns // 1_000_000} ms"
+            self._fail(BookState.STALE, Reason.BOOK_STALE, text, now_ns)
+        elif self._snapshot_id is not None:
+            text = f"no event has joined snapshot {self._snapshot_id}"
+            self._start_over(BookState.BUFFERING, Reason.SNAPSHOT_FAILED, text)
+            self._back_off(now_ns, 0)
 
     # inner works
 
@@ -171,7 +200,8 @@ class BookSync:
         if event.previous > snapshot_id:
             return self._gap(event, now_ns)
         self._snapshot_id = None
-        self._retry_ns = self._limits.retry_ns
+        self._is_handed_over = False
+        self._live_since_ns = self._heard_ns = now_ns
         self.last_update_id = event.last
         self._move(BookState.LIVE, Reason.NONE, f"synchronised at {event.last}")
         return [event]
@@ -180,28 +210,52 @@ class BookSync:
         if event.last <= self.last_update_id:
             self.duplicates += 1
             return []
-        spot = self._market is Market.SPOT
-        if event.previous > self.last_update_id or (
-            not spot and event.previous != self.last_update_id
-        ):
+        if not self._follows(event, self.last_update_id):
             return self._gap(event, now_ns)
+        self._is_handed_over = False
+        self._heard_ns = now_ns  # a repeat of what is known is no sign of life
         self.last_update_id = event.last
         return [event]
+
+    def _follows(self, event: DepthEvent, known_id: int) -> bool:
+        if self._market is Market.SPOT or self._is_handed_over:
+            return event.previous <= known_id
+        return event.previous == known_id
 
     def _gap(self, event: DepthEvent, now_ns: int) -> list[DepthEvent]:
         self.gaps += 1
         text = f"after {self.last_update_id} came ({event.previous}, {event.last}]"
-        self._retry_at_ns = now_ns
-        self._start_over(BookState.GAP, Reason.GAP, text)
-        self._move(BookState.BUFFERING, Reason.GAP, "resynchronising")
+        self._fail(BookState.GAP, Reason.GAP, text, now_ns)
         self._hold(event)
         return []
 
     def _hold(self, event: DepthEvent) -> None:
+        if self._buffer:
+            newest = self._buffer[-1].last
+            if event.last <= newest:
+                self.duplicates += 1
+                return
+            if not self._follows(event, newest):
+                self.gaps += 1
+                self._buffer = []  # no snapshot can be joined to what lies before the hole
         if len(self._buffer) >= self._limits.max_buffered_events:
             # Without the oldest events no snapshot of that time can be joined: begin again.
             self._start_over(BookState.BUFFERING, Reason.OVERFLOW, "too many events buffered")
         self._buffer.append(event)
+
+    def _fail(self, state: BookState, reason: Reason, text: str, now_ns: int) -> None:
+        """Leave LIVE (or the joining of a snapshot), and begin to buffer anew."""
+        was_live = self.state is BookState.LIVE
+        if was_live and now_ns - self._live_since_ns >= 2 * self._limits.retry_ns:
+            self._soon_failed = 0
+            self._retry_ns = self._limits.retry_ns
+        else:
+            self._soon_failed += 1
+        self._retry_at_ns = now_ns
+        if self._soon_failed > 1:
+            self._back_off(now_ns, 0)
+        self._start_over(state, reason, text)
+        self._move(BookState.BUFFERING, reason, "resynchronising")
 
     def _back_off(self, now_ns: int, at_least_ns: int) -> None:
         wait_ns = int(self._retry_ns * self._rng.uniform(0.5, 1.0))

@@ -1,7 +1,9 @@
 """Addresses, paths, stream names, weights and exchangeInfo of Binance's two markets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from urllib.parse import quote, urlsplit
 
 import orjson
 
@@ -10,7 +12,24 @@ from mm_collector.frames import Instrument
 from mmquant.codes import Market
 from mmquant.decimals import to_e8
 
-__all__ = ["RULES", "UnknownSymbol", "VenueRules", "parse_instrument"]
+__all__ = [
+    "RULES",
+    "UnknownSymbol",
+    "VenueRules",
+    "depth_stream",
+    "nearest_host",
+    "parse_instrument",
+    "parse_weight_limit",
+    "stream_names",
+]
+
+_HOSTS = (
+    "api.binance.com",
+    "data-api.binance.vision",
+    "testnet.binance.vision",
+    "fapi.binance.com",
+    "demo-fapi.binance.com",
+)
 
 
 class UnknownSymbol(Exception):
@@ -28,23 +47,38 @@ class VenueRules:
     stream_path: str
     default_depth: str
     max_snapshot_levels: int
-    snapshot_weight: int
+    depth_weights: tuple[tuple[int, int], ...]  # up to so many levels, weight
     exchange_info_weight: int
     weight_per_minute: int
+    audit_levels: int
+    aggregate_path: str  # of the combined streams that carry aggTrade where trade is silent
 
     def snapshot_path(self, symbol: str, levels: int) -> str:
         """Return the path of a depth request."""
-        return f"{self.rest_prefix}/depth?symbol={symbol}&limit={levels}"
+        return f"{self.rest_prefix}/depth?symbol={quote(symbol)}&limit={levels}"
 
-    def exchange_info_path(self, symbol: str) -> str:
-        """Return the path of the instrument rules (USD-M answers with all symbols)."""
-        return f"{self.rest_prefix}/exchangeInfo?symbol={symbol}"
+    def weight_of(self, levels: int) -> int:
+        """Return the request weight of a depth request."""
+        return next(weight for most, weight in self.depth_weights if levels <= most)
 
-    def streams_url(self, base: str, symbols: list[str], depth: str) -> str:
-        """Return the combined-stream address of diff depth, trades and best bid/offer."""
-        kinds = (f"depth@{depth}" if depth else "depth", "trade", "bookTicker")
-        names = [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in kinds]
-        return f"{base.rstrip('/')}{self.stream_path}?streams={'/'.join(names)}"
+    def exchange_info_path(self, symbol: str = "") -> str:
+        """Return the path of the instrument rules (USD-M answers with all symbols always)."""
+        query = f"?symbol={quote(symbol)}" if symbol else ""
+        return f"{self.rest_prefix}/exchangeInfo{query}"
+
+
+def depth_stream(symbol: str, depth: str) -> str:
+    """Return the name of a symbol's diff depth stream."""
+    return f"{symbol.lower()}@depth{f'@{depth}' if depth else ''}"
+
+
+def stream_names(symbols: Sequence[str], depth: str) -> list[str]:
+    """Return the streams to subscribe to.
+
+    The depth streams stand last: once the last of them delivers, all have been subscribed to.
+    """
+    names = [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in ("trade", "bookTicker")]
+    return names + [depth_stream(symbol, depth) for symbol in symbols]
 
 
 RULES = {
@@ -56,9 +90,11 @@ RULES = {
         stream_path="/stream",
         default_depth="100ms",
         max_snapshot_levels=5000,
-        snapshot_weight=250,
+        depth_weights=((100, 5), (500, 25), (1000, 50), (5000, 250)),
         exchange_info_weight=20,
         weight_per_minute=6000,
+        audit_levels=100,
+        aggregate_path="",
     ),
     # On USD-M, depth, bookTicker and (undocumented) trade come by the public route.
     Market.USDM: VenueRules(
@@ -69,9 +105,11 @@ RULES = {
         stream_path="/public/stream",
         default_depth="100ms",
         max_snapshot_levels=1000,
-        snapshot_weight=20,
+        depth_weights=((50, 2), (100, 5), (500, 10), (1000, 20)),
         exchange_info_weight=1,
         weight_per_minute=2400,
+        audit_levels=50,
+        aggregate_path="/market/stream",
     ),
 }
 
@@ -108,3 +146,18 @@ def parse_instrument(body: bytes, symbol: str, market: Market) -> InstrumentFilt
         to_e8(lot["maxQty"]) // lot_e8,
         to_e8(least),
     )
+
+
+def parse_weight_limit(body: bytes) -> int | None:
+    """Return the request weight a minute that an exchangeInfo answer allows, if it says so."""
+    for row in orjson.loads(body).get("rateLimits", ()):
+        kind = (row.get("rateLimitType"), row.get("interval"), row.get("intervalNum"))
+        if kind == ("REQUEST_WEIGHT", "MINUTE", 1) and row["limit"] > 0:
+            return int(row["limit"])
+    return None
+
+
+def nearest_host(url: str) -> str:
+    """Return a known host that looks like the one of `url`, "" where none does."""
+    near = get_close_matches(urlsplit(url).hostname or "", _HOSTS, n=1)
+    return "" if not near or near[0] == urlsplit(url).hostname else near[0]

@@ -28,6 +28,7 @@ __all__ = [
     "MetricsSettings",
     "PricingSettings",
     "PublishSettings",
+    "RecordSettings",
     "RuntimeSettings",
     "Settings",
     "SimulatorSettings",
@@ -219,6 +220,7 @@ class SyncSettings(Settings, frozen=True):
     max_buffered_events: Annotated[int, Meta(ge=10, le=1_000_000)] = 5_000
     snapshot_retry_ms: Annotated[int, Meta(ge=50, le=60_000)] = 250
     request_weight_per_minute: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    audit_interval_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
 
 
 class PublishSettings(Settings, frozen=True):
@@ -236,6 +238,9 @@ class ConnectionSettings(Settings, frozen=True):
     idle_timeout_ms: TimeoutMs = 30_000
     backoff_initial_ms: Annotated[int, Meta(ge=10, le=60_000)] = 200
     backoff_max_ms: Annotated[int, Meta(ge=10, le=600_000)] = 30_000
+    max_age_minutes: Annotated[float, Meta(gt=0, le=1_440)] = 1_380.0
+    first_frame_timeout_ms: TimeoutMs = 10_000
+    max_backlog_megabytes: Annotated[int, Meta(ge=1, le=4_096)] = 64
 
     def __post_init__(self) -> None:
         """Refuse a backoff that would shrink."""
@@ -244,6 +249,14 @@ class ConnectionSettings(Settings, frozen=True):
                 f"backoff_max_ms: must be >= backoff_initial_ms ({self.backoff_initial_ms}), "
                 f"got {self.backoff_max_ms}"
             )
+
+
+class RecordSettings(Settings, frozen=True):
+    """The raw recording (collector.toml, [record])."""
+
+    enabled: bool = False
+    directory: Text = "recordings"
+    max_queue_megabytes: Annotated[int, Meta(ge=1, le=4_096)] = 64
 
 
 class CollectorSettings(Settings, frozen=True):
@@ -257,6 +270,7 @@ class CollectorSettings(Settings, frozen=True):
     sync: SyncSettings = SyncSettings()
     publish: PublishSettings = PublishSettings()
     connection: ConnectionSettings = ConnectionSettings()
+    record: RecordSettings = RecordSettings()
 
     def __post_init__(self) -> None:
         """Refuse symbols and a snapshot limit that the venue cannot know."""

@@ -1,0 +1,150 @@
+"""One open WebSocket: bytes in, whole frames out with their times, pings answered, no waiting.
+
+The protocol itself is the `websockets` library's sans-I/O core; this module owns the socket.
+"""
+
+import socket
+import ssl
+import time
+from collections import deque
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+__all__ = ["Connection", "open_connection"]
+
+_CHUNK = 1 << 16  # a few hundred small frames: what is read is handled before it grows old
+_MAX_FRAME_BYTES = 1 << 24
+
+
+class Connection:
+    """A connection after its handshake.
+
+    Attributes
+    ----------
+    frames
+        Whole data frames not yet taken with the time they came off the socket, oldest first.
+    backlog_bytes
+        Size of those frames.
+    received_ns
+        When the newest bytes came off the socket.
+    """
+
+    def __init__(self, sock: socket.socket, protocol: ClientProtocol, now_ns: int) -> None:
+        self.frames: deque[tuple[bytes, int]] = deque()
+        self.backlog_bytes = 0
+        self.opened_ns = now_ns
+        self.received_ns = now_ns
+        self._socket = sock
+        self._protocol = protocol
+        self._outgoing = bytearray()
+        self._parts: list[bytes] = []
+
+    def poll(self) -> bool:
+        """Read once and write what is due; return whether anything came.
+
+        Raises
+        ------
+        ConnectionError, OSError
+            The connection is over; frames read before stay in `frames`.
+        """
+        heard = self._read()
+        self._write()
+        return heard
+
+    def send(self, text: str) -> None:
+        """Queue a text frame; it leaves with the next poll."""
+        self._protocol.send_text(text.encode())
+
+    def take(self) -> tuple[bytes, int]:
+        """Take the oldest frame."""
+        frame = self.frames.popleft()
+        self.backlog_bytes -= len(frame[0])
+        return frame
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    # inner works
+
+    def _read(self) -> bool:
+        self._take_events()  # what came in together with the handshake
+        try:
+            data = self._socket.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        if not data:
+            self._protocol.receive_eof()
+            raise ConnectionResetError(f"closed by the venue{self._close_text()}")
+        self.received_ns = time.time_ns()  # not the turn's time: other work may lie between
+        self._protocol.receive_data(data)
+        self._take_events()
+        return True
+
+    def _take_events(self) -> None:
+        for event in self._protocol.events_received():
+            if not isinstance(event, Frame):
+                continue
+            if event.opcode is Opcode.CLOSE:
+                raise ConnectionResetError(f"closed by the venue{self._close_text()}")
+            if event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                self._parts.append(bytes(event.data))
+                if event.fin:
+                    frame = b"".join(self._parts)
+                    self.frames.append((frame, self.received_ns))
+                    self.backlog_bytes += len(frame)
+                    self._parts.clear()
+        if self._protocol.parser_exc is not None:
+            raise ConnectionAbortedError(f"protocol broken: {self._protocol.parser_exc}")
+
+    def _write(self) -> None:
+        for data in self._protocol.data_to_send():
+            self._outgoing += data
+        if self._outgoing:
+            try:
+                sent = self._socket.send(self._outgoing)
+            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                return
+            del self._outgoing[:sent]
+
+    def _close_text(self) -> str:
+        frame = self._protocol.close_rcvd
+        return "" if frame is None else f" (code {frame.code} {frame.reason})".rstrip()
+
+
+def open_connection(url: str, timeout_s: float) -> Connection:
+    """Connect and shake hands, blocking; from there on nothing blocks.
+
+    Raises
+    ------
+    OSError
+        No connection, or the venue refused it.
+    """
+    uri = parse_uri(url)
+    sock = socket.create_connection((uri.host, uri.port), timeout=timeout_s)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if uri.secure:
+            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=uri.host)
+        protocol = ClientProtocol(uri, max_size=_MAX_FRAME_BYTES)
+        protocol.send_request(protocol.connect())
+        sock.sendall(b"".join(protocol.data_to_send()))
+        while protocol.state is State.CONNECTING:
+            data = sock.recv(_CHUNK)
+            if not data:
+                raise ConnectionResetError("closed by the venue during the handshake")
+            protocol.receive_data(data)
+            if protocol.handshake_exc is not None:
+                raise ConnectionError(f"handshake refused: {protocol.handshake_exc}")
+    except ProtocolError as error:
+        sock.close()
+        raise ConnectionError(f"handshake broken: {error}") from error
+    except BaseException:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return Connection(sock, protocol, time.time_ns())

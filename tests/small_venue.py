@@ -1,0 +1,132 @@
+"""A small USD-M venue for tests of the collector: many symbols, real sockets, faults on demand."""
+
+import http.server
+import threading
+import time
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import serve
+
+TICK_S = 0.05
+FILTERS = [
+    {"filterType": "PRICE_FILTER", "minPrice": "0.1", "maxPrice": "0", "tickSize": "0.10"},
+    {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
+    {"filterType": "MIN_NOTIONAL", "notional": "5"},
+]
+
+
+class SmallVenue:
+    """Sends one depth event, one trade and one touch of every symbol each 50 ms."""
+
+    def __init__(self, symbols, rest_delay_s=0.0):
+        self.symbols = list(symbols)
+        self.rest_delay_s = rest_delay_s
+        self.lost = set()  # symbols whose next depth event is lost
+        self.steps = 0
+        self.subscribed = {}  # connection -> names
+        self.requests = []
+        self._lock = threading.Lock()
+        self._is_closing = threading.Event()
+        self._stream = serve(self._handle, "127.0.0.1", 0, compression=None)
+        self._rest = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._rest_handler())
+        self.ws_url = f"ws://127.0.0.1:{self._stream.socket.getsockname()[1]}"
+        self.rest_url = f"http://127.0.0.1:{self._rest.server_port}"
+        targets = (self._stream.serve_forever, self._rest.serve_forever, self._play)
+        self._threads = [threading.Thread(target=target) for target in targets]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self):
+        self._is_closing.set()
+        self._stream.shutdown()
+        self._rest.shutdown()
+        for thread in self._threads:
+            thread.join()
+        self._rest.server_close()
+
+    def say_shutdown(self):
+        """Announce the end of every connection there is now."""
+        frame = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}'
+        with self._lock:
+            for connection in self.subscribed:
+                connection.send(frame)
+
+    @property
+    def update_id(self):
+        return 1_000 + 10 * self.steps
+
+    def _handle(self, connection):
+        try:
+            for message in connection:
+                request = orjson.loads(message)
+                with self._lock:
+                    self.requests.append((time.monotonic(), len(message), request["params"]))
+                    connection.send(orjson.dumps({"result": None, "id": request["id"]}).decode())
+                    self.subscribed.setdefault(connection, set()).update(request["params"])
+        except ConnectionClosed:
+            pass
+        finally:
+            with self._lock:
+                self.subscribed.pop(connection, None)
+
+    def _play(self):
+        while not self._is_closing.wait(TICK_S):
+            with self._lock:
+                self.steps += 1
+                frames = {}
+                for symbol in self.symbols:
+                    frames |= self._frames(symbol)
+                for connection, names in list(self.subscribed.items()):
+                    try:
+                        for name in names & frames.keys():
+                            connection.send(frames[name])
+                    except ConnectionClosed:
+                        self.subscribed.pop(connection, None)
+
+    def _frames(self, symbol):
+        last, name = self.update_id, symbol.lower()
+        depth = {"e": "depthUpdate", "E": 1, "T": 1, "s": symbol, "U": last - 5, "u": last}
+        depth |= {"pu": last - 10, "b": [["99.0", f"{1 + self.steps % 9}.000"]], "a": []}
+        trade = {"e": "trade", "E": 1, "T": 1, "s": symbol, "t": self.steps, "p": "99.5"}
+        trade |= {"q": "0.010", "X": "MARKET", "m": True}
+        touch = {"e": "bookTicker", "E": 1, "T": 1, "s": symbol, "u": last}
+        touch |= {"b": "99.0", "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}
+        datas = {"trade": trade, "bookTicker": touch, "depth@100ms": depth}
+        if symbol in self.lost:
+            self.lost.discard(symbol)
+            del datas["depth@100ms"]
+        return {
+            f"{name}@{kind}": orjson.dumps({"stream": f"{name}@{kind}", "data": data}).decode()
+            for kind, data in datas.items()
+        }
+
+    def _rest_handler(venue):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                time.sleep(venue.rest_delay_s)
+                parts = urlsplit(self.path)
+                status, body = 200, {}
+                if parts.path == "/fapi/v1/exchangeInfo":
+                    rows = [{"symbol": symbol, "filters": FILTERS} for symbol in venue.symbols]
+                    limits = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE"}
+                    limits |= {"intervalNum": 1, "limit": 9_000}
+                    body = {"symbols": rows, "rateLimits": [limits]}
+                elif parts.path == "/fapi/v1/depth":
+                    assert parse_qs(parts.query)["symbol"][0] in venue.symbols
+                    bids = [["99.0", f"{1 + venue.steps % 9}.000"]]
+                    body = {"lastUpdateId": venue.update_id, "bids": bids}
+                    body |= {"asks": [["101.0", "1.000"]]}
+                else:
+                    status = 404
+                data = orjson.dumps(body)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                """Say nothing."""
+
+        return Handler

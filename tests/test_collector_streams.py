@@ -1,0 +1,194 @@
+"""The collector on a venue of many symbols: gaps, hand-overs and wrong configuration."""
+
+import os
+import re
+import statistics
+import time
+from contextlib import contextmanager
+
+import pytest
+from mm_collector.service import Collector
+from mm_runtime.agent import CannotStart
+from mm_runtime.clock import SystemClock
+from mm_runtime.driver import Driver
+from mm_runtime.settings import (
+    AeronmdSettings,
+    AeronSettings,
+    CollectorSettings,
+    ConnectionSettings,
+    EndpointSettings,
+    RecordSettings,
+    RuntimeSettings,
+)
+from mm_runtime.transport import Transport
+from small_venue import SmallVenue
+
+from mmquant.codes import BookState, Stream, Template
+from mmquant.tape import read_capture
+from mmquant.wire import Inbox
+
+TWENTY = [f"COIN{chr(65 + i)}USDT" for i in range(20)]
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    directory = f"/dev/shm/mmquant-test-streams-{os.getpid()}"
+    settings = RuntimeSettings(aeron=AeronSettings(directory=directory))
+    driver = Driver(settings.aeron_directory(), AeronmdSettings())
+    yield settings
+    driver.close()
+
+
+class Watched(Collector):
+    """A collector that remembers its books' states and the time of each."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.history = []
+
+    def publish_book_state(self, instrument_id, epoch, state, reason, text):
+        self.history.append((time.monotonic(), instrument_id, state))
+        super().publish_book_state(instrument_id, epoch, state, reason, text)
+
+    def work(self, done, timeout_s=PATIENCE_S):
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            assert time.monotonic() < deadline, (self.state, self.reason, self.counters)
+            if not self.do_work():
+                time.sleep(0.0005)
+
+    def are_live(self):
+        feeds = self._feeds.values()
+        return bool(feeds) and all(feed.sync.state is BookState.LIVE for feed in feeds)
+
+
+@contextmanager
+def collecting(runtime, venue, symbols, **settings):
+    endpoints = EndpointSettings(rest_url=venue.rest_url, ws_url=venue.ws_url)
+    config = CollectorSettings(symbols=tuple(symbols), endpoints=endpoints, **settings)
+    collector = Watched(runtime, config, SystemClock(), seed=1)
+    try:
+        collector.on_start()
+        yield collector
+    finally:
+        collector.on_close()
+
+
+@pytest.fixture
+def start():
+    venues = []
+
+    def make(symbols, rest_delay_s=0.0):
+        venues.append(SmallVenue(symbols, rest_delay_s))
+        return venues[-1]
+
+    yield make
+    for venue in venues:
+        venue.close()
+
+
+def test_of_twenty_symbols_one_gaps_each_second_and_the_others_stay_live(runtime, start):
+    round_trip_s = 0.03
+    venue = start(TWENTY, round_trip_s)
+    with collecting(runtime, venue, TWENTY) as collector:
+        collector.work(collector.are_live)
+        assert all(size < 4_000 for _, size, _ in venue.requests)
+        sent = [at for at, _, _ in venue.requests]
+        assert len(sent) == 2
+        assert sent[1] - sent[0] > 0.4
+        collector.history.clear()
+        for _ in range(4):
+            venue.lost.add(TWENTY[6])
+            until = time.monotonic() + 1.0
+            collector.work(lambda until=until: time.monotonic() >= until)
+        collector.work(collector.are_live)
+        assert {instrument_id for _, instrument_id, _ in collector.history} == {7}
+        gaps = [at for at, _, state in collector.history if state is BookState.GAP]
+        lives = [at for at, _, state in collector.history if state is BookState.LIVE]
+        assert len(gaps) == len(lives) == 4
+        recoveries_s = [live - gap for gap, live in zip(gaps, lives, strict=True)]
+        median_ms = 1_000 * statistics.median(recoveries_s)
+        print(f"recovery {median_ms:.0f} ms at a REST round trip of {1_000 * round_trip_s:.0f} ms")
+        assert statistics.median(recoveries_s) < 2 * round_trip_s + 0.1
+        assert collector.counters["book_mismatches"] == 0
+        assert collector.counters["book_checks"] > 100
+
+
+def trades_heard(runtime):
+    """Return a transport to close, a function to poll and the list of (instrument, trade id)."""
+    inbox, heard = Inbox(), []
+
+    def on_trade():
+        row = inbox.block(Template.TRADE)[0]
+        heard.append((int(row["instrument_id"]), int(row["trade_id"])))
+
+    transport = Transport(runtime)
+    subscriber = transport.subscriber(Stream.TRADES, inbox, {Template.TRADE: on_trade})
+    return transport, subscriber, heard
+
+
+@pytest.mark.parametrize("reason", ["shutdown", "age"])
+def test_a_replaced_connection_loses_and_doubles_nothing(runtime, start, reason, tmp_path):
+    symbols = TWENTY[:3]
+    venue = start(symbols)
+    max_age = 1_380.0 if reason == "shutdown" else 2.0 / 60
+    connection = ConnectionSettings(max_age_minutes=max_age)
+    record = RecordSettings(enabled=True, directory=str(tmp_path))
+    transport, subscriber, heard = trades_heard(runtime)
+    with collecting(runtime, venue, symbols, connection=connection, record=record) as collector:
+
+        def works_until(done):
+            collector.work(lambda: subscriber.poll(100) * 0 or done())
+
+        works_until(lambda: collector.are_live() and heard)
+        if reason == "shutdown":
+            venue.say_shutdown()
+        works_until(lambda: collector.counters["handovers"] >= 1)
+        until = time.monotonic() + 0.5
+        works_until(lambda: time.monotonic() > until)
+        assert [state for _, _, state in collector.history if state is BookState.GAP] == []
+        assert [s for _, _, s in collector.history].count(BookState.LIVE) == len(symbols)
+        counters = collector.counters
+    transport.close()
+    assert counters["gaps"] == counters["trade_gaps"] == 0
+    assert counters["server_shutdowns"] == (reason == "shutdown")
+    for instrument_id in (1, 2, 3):
+        ids = [trade_id for i, trade_id in heard if i == instrument_id]
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+    lines = [payload for _, payload in read_capture(sorted(tmp_path.glob("*coina*")))]
+    assert sum(b'"handed_over"' in line for line in lines) >= 1
+    depths = [line for line in lines if b'"depthUpdate"' in line]
+    assert len(depths) == len(set(depths)) > 10
+
+
+@pytest.mark.parametrize(
+    ("market", "symbols", "text"),
+    [
+        ("usdm", ("COINAUSTD",), "COINAUSTD is not listed on usdm; nearest: COINAUSDT"),
+        ("spot", ("COINAUSDT",), "has no spot market (HTTP 404); is it of market 'usdm'?"),
+    ],
+)
+def test_a_wrong_symbol_or_market_ends_the_start_with_what_would_be_right(
+    runtime, start, market, symbols, text
+):
+    venue = start(TWENTY)
+    with (
+        pytest.raises(CannotStart, match=re.escape(text)),
+        collecting(runtime, venue, symbols, market=market) as collector,
+    ):
+        collector.work(collector.are_live)
+
+
+def test_a_venue_that_cannot_be_reached_is_tried_again(runtime, start):
+    venue = start(TWENTY[:1])
+    port = venue.rest_url.rpartition(":")[2]
+    endpoints = EndpointSettings(rest_url="http://127.0.0.1:9", ws_url=venue.ws_url)
+    assert port != "9"
+    config = CollectorSettings(symbols=("COINAUSDT",), endpoints=endpoints)
+    collector = Watched(runtime, config, SystemClock(), seed=1)
+    collector.on_start()
+    collector.work(lambda: collector.reason.name == "NO_INSTRUMENT")
+    collector._rest.base_url = venue.rest_url  # it is back
+    collector.work(collector.are_live)
+    collector.on_close()
