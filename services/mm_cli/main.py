@@ -102,7 +102,7 @@ def soak(
     json_file: JsonFile = None,
     seed: Annotated[int, typer.Option(help="Seed of market, faults and kills.", min=0)] = 1,
     fault_interval: Annotated[
-        float, typer.Option(help="Mean seconds between two faults; a kill every 24.", min=0.1)
+        float, typer.Option(help="Mean seconds between two faults; a kill every 30.", min=0.1)
     ] = 10.0,
     config_dir: ConfigDir = None,
 ) -> None:

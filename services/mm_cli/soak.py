@@ -15,7 +15,7 @@ __all__ = ["Kill", "Quiet", "Soak", "SoakPlan"]
 _SAMPLE_INTERVAL_S = 5.0
 _READ_INTERVAL_S = 10.0
 _PAUSE_S = 0.005  # between two looks at the streams: they hold many seconds of messages
-_FAULTS_PER_KILL = 24
+_FAULTS_PER_KILL = 30
 _CALM_SHARE = 0.2  # of the run, at the end and at most _CALM_S: time to heal
 _CALM_S = 30.0
 _TARGETS = ("aeronmd", "mm_venue", *SERVICES)
@@ -32,7 +32,7 @@ class SoakPlan:
     seed
         Of the faults and kills.
     fault_interval_s
-        Mean time between two faults of the venue; one process is killed every 24 times that.
+        Mean time between two faults of the venue; one process is killed every 30 times that.
     """
 
     duration_s: float
