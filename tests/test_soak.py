@@ -159,7 +159,7 @@ def environment(tmp_path):
 def test_a_short_soak_kills_hurts_and_reports(environment, tmp_path):
     out = tmp_path / "soak.json"
     command = [sys.executable, "-m", "mm_cli.main", "soak", "--minutes", "0.34"]
-    command += ["--fault-interval", "0.25", "--json", str(out)]  # a kill every 7.5 s
+    command += ["--fault-interval", "0.3", "--json", str(out)]  # a kill after 9 s
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -168,8 +168,8 @@ def test_a_short_soak_kills_hurts_and_reports(environment, tmp_path):
     assert report["verdict"] == {"passed": True, "reasons": []}, done.stdout
     assert done.returncode == 0, done.stderr
     assert report["faults"]["injected"] >= 20
-    assert len(report["kills"]) == 2
-    assert sum(row["injected"] for row in report["restarts"].values()) == 2
+    (kill,) = report["kills"]
+    assert report["restarts"][kill["service"]]["injected"] == 1
     assert all(row["not_injected"] == 0 for row in report["restarts"].values())
     assert report["lost"] == dict.fromkeys(STREAMS, 0)
     assert all(report["streams"][stream] > 0 for stream in STREAMS)
