@@ -303,7 +303,6 @@ def test_a_replacement_delivers_before_the_old_connection_goes(server):
     assert link.connects == 2
     before = len(link.frames)
     poll_until(link, lambda: len(link.frames) > before + 5)  # the old one still delivers
-    assert link.standby_firsts()["a"] not in link.frames[:before]
     link.hand_over()
     poll_until(link, lambda: link.history == [LinkEvent.OPENED, LinkEvent.HANDED_OVER])
     after = len(link.frames)

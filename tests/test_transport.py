@@ -91,6 +91,18 @@ def test_a_subscriber_that_stops_polling_meets_a_bounded_queue(transport):
     assert seen == list(range(1, kept + 1))
 
 
+def test_the_end_of_a_term_costs_no_message(transport):
+    publisher = transport.publisher(Stream.TRADES, queue_limit=0)
+    subscriber = transport.subscriber(Stream.TRADES, Inbox(), {})
+    message = MessageBuffer(Template.TRADE)
+    for _ in range(3_000):  # a term of 64 KiB holds 512
+        trade(publisher, message)
+        subscriber.poll(10)
+    drain(subscriber)
+    assert (publisher.dropped, publisher.back_pressured) == (0, 0)
+    assert subscriber.received == 3_000 - publisher.unheard
+
+
 def test_conflation_keeps_the_newest(transport):
     publisher = transport.publisher(Stream.QUOTES, queue_limit=1, conflate=True)
     inbox, seen = Inbox(), []

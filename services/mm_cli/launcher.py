@@ -32,7 +32,7 @@ from mm_cli.monitor import Monitor
 from mm_cli.processes import CannotContinue, Child, Processes
 from mm_cli.warm import warm_all
 
-__all__ = ["SERVICES", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
+__all__ = ["SERVICES", "SYNTHETIC", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
 
 log = logging.getLogger("mm_launcher")
 
@@ -43,7 +43,7 @@ _SETTINGS: dict[str, type[Settings]] = {
     "strategy": StrategySettings,
     "simulator": SimulatorSettings,
 }
-_SYNTHETIC = ("usdm", "BTCUSDT")  # market and symbol of the synthetic market
+SYNTHETIC = ("usdm", "BTCUSDT")  # market and symbol of the synthetic market
 SERVICES = ("mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
 _START_TIMEOUT_S = 60.0  # a long recording is looked through first
 _STOP_TIMEOUT_S = 1.5
@@ -183,6 +183,11 @@ class Launcher:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
+    def venue_address(self) -> str:
+        """host:port of the offline venue, also of the next one where it has to be restarted."""
+        return f"127.0.0.1:{self._venue_port}"
+
+    @property
     def restarts(self) -> dict[str, int]:
         """How often each child had to be started anew."""
         return {name: child.restarts for name, child in self.processes.children.items()}
@@ -211,7 +216,7 @@ class Launcher:
     def _start_venue(self, plan: VenuePlan) -> dict[str, str]:
         """Start the offline venue; return what makes the collector go there."""
         self._venue_port = _free_port()  # the same one again if it has to be restarted
-        market, symbol = _SYNTHETIC
+        market, symbol = SYNTHETIC
         command = ["mm_venue", "--config-dir", str(self.plan.config_dir)]
         command += ["--port", str(self._venue_port), "--seed", str(plan.seed)]
         if plan.replay:
@@ -222,7 +227,7 @@ class Launcher:
         self.processes.fork(venue)
         if plan.replay:
             market, symbol = self._await_venue(venue)
-        address = f"127.0.0.1:{self._venue_port}"
+        address = self.venue_address
         return {
             "MM_COLLECTOR__MARKET": market,
             "MM_COLLECTOR__SYMBOLS": json.dumps([symbol]),
@@ -242,7 +247,7 @@ class Launcher:
         return str(self.venue_status["market"]), str(self.venue_status["symbol"])
 
     def _ask_venue(self) -> bool:
-        url = f"http://127.0.0.1:{self._venue_port}/debug/status"
+        url = f"http://{self.venue_address}/debug/status"
         try:
             with urllib.request.urlopen(url, timeout=0.5) as answer:
                 self.venue_status = json.load(answer)

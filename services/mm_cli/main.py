@@ -1,4 +1,4 @@
-"""The `mm` command: demo, run, record, health, warm."""
+"""The `mm` command: demo, run, record, soak, health, warm."""
 
 import json
 import signal
@@ -27,6 +27,7 @@ app = typer.Typer(
 
 # What a demo or a replay leaves is thrown away by the next one: it need not survive a power cut.
 _SCRATCH = {"MM_SIMULATOR__LEDGER__SYNCHRONOUS": "NORMAL"}
+_LIVELY = {**_SCRATCH, "MM_PRICING__WARMUP_S": "0.5"}  # a synthetic market, and impatience
 
 
 class MarketName(StrEnum):
@@ -51,9 +52,7 @@ def demo(
     """Run the whole system on a synthetic market: no network, no key, no data needed."""
     from mm_cli.launcher import Plan, VenuePlan
 
-    config = _config(config_dir)
-    environment = {**_SCRATCH, "MM_PRICING__WARMUP_S": "0.5"}  # a lively market, and impatience
-    plan = Plan("demo", True, config, VenuePlan(seed=seed), environment, duration)
+    plan = Plan("demo", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY, duration)
     _run(plan, "demo on a synthetic market", json_file)
 
 
@@ -95,6 +94,26 @@ def run(
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
     plan = Plan("binance", False, _config(config_dir), environment=environment, duration_s=duration)
     _run(plan, "on Binance, on paper", json_file)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="How long.", min=0.1)] = 60.0,
+    json_file: JsonFile = None,
+    seed: Annotated[int, typer.Option(help="Seed of market, faults and kills.", min=0)] = 1,
+    fault_interval: Annotated[
+        float, typer.Option(help="Mean seconds between two faults; a kill every 30.", min=0.1)
+    ] = 10.0,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Run the demo under random faults and kills; fail where it grows, loses or stops."""
+    from mm_cli.launcher import Plan, VenuePlan
+    from mm_cli.proof import run_soak
+    from mm_cli.soak import SoakPlan
+
+    plan = Plan("soak", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY)
+    soak_plan = SoakPlan(minutes * 60.0, seed, fault_interval)
+    raise typer.Exit(run_soak(plan, soak_plan, json_file))
 
 
 @app.command()

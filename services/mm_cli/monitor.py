@@ -111,6 +111,7 @@ class Monitor:
         if self._transport is not None:
             transport, self._transport = self._transport, None
             transport.close()
+            self._last_seq.clear()  # what is sent until the next connection was not lost
 
     def latencies_ns(self) -> NDArray[np.int64]:
         """Return the kept latencies, a row a quote, a column a hop of `HOPS`."""

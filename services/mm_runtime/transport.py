@@ -97,6 +97,9 @@ class Publisher:
     def _try(self, payload: bytes | memoryview) -> bool:
         try:
             answer = self._publication.offer(payload)
+            if answer == pyaeron.ADMIN_ACTION:
+                # The term was full, and that offer has begun the next one: there is room now.
+                answer = self._publication.offer(payload)
         except pyaeron.PublicationClosed as error:
             raise DriverLost(str(error)) from error
         if answer:
