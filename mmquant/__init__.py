@@ -65,6 +65,8 @@ _HOMES = {
     "SyntheticMarket": "market",
     "read_capture": "tape",
     "scan_capture": "tape",
+    # the cache of compiled code
+    "warm": "warming",
 }
 
 __all__ = ["__version__", *_HOMES]

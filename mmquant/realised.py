@@ -120,7 +120,7 @@ def realised_variance(
     Realised
         NaN where no stretch has two samples.
     """
-    return _sum_up(prices, times, max_gap_ns, lambda x: float(kernels.lagged_squares(x, 1)))
+    return _sum_up(prices, times, max_gap_ns, lambda x: float(kernels.squares(x)))
 
 
 def bipower_variance(
@@ -173,12 +173,12 @@ def pre_averaged_variance(
     prices, times, max_gap_ns
         As of `realised_variance`.
     window_factor : float
-        The windows hold this times sqrt(n) returns (theta of the paper).
+        The windows hold this times sqrt(n) returns (theta of the paper), 3 at the least.
     """
     theta = number("window_factor", window_factor, 1e-3)
 
     def variance(x: NDArray[np.float64]) -> float:
-        window = max(round(theta * math.sqrt(x.size - 1)), 2)
+        window = max(round(theta * math.sqrt(x.size - 1)), 3)
         return float(kernels.pre_averaged_variance(x, window))
 
     return _sum_up(prices, times, max_gap_ns, variance)
@@ -195,7 +195,7 @@ def noise_variance(
     returns = sum(x.size - 1 for x, _ in stretches)
     if returns == 0:
         return math.nan
-    squares = math.fsum(float(kernels.lagged_squares(x, 1)) for x, _ in stretches)
+    squares = math.fsum(float(kernels.squares(x)) for x, _ in stretches)
     return squares / (2.0 * returns)
 
 

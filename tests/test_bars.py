@@ -98,6 +98,8 @@ def test_mistakes_are_answered():
     assert time_bars([], [], np.array([], np.int64), interval_ns=S).size == 0
     assert time_bars([1.0], [1], [0], interval_ns=S).size == 0
     assert math.isnan(parkinson([5.0], [4.0], [3.0], [4.0])[0])
+    zero = [0.0, 0.0, 0.0, 0.0]
+    assert np.isnan(yang_zhang(zero, zero, zero, zero, window=2)).all()
     with pytest.raises(ValueError, match="prices must be present, got nan at 0"):
         tick_bars([math.nan], [1], [0], trades=1)
     with pytest.raises(ValueError, match="interval_ns must be between 1"):

@@ -130,6 +130,8 @@ def test_mistakes_are_answered():
     assert math.isnan(realised_variance([1.0, 2.0], [0, 0]).volatility_per_sqrt_s)
     assert realised_variance([5.0] * 4, np.arange(4) * S).volatility_per_sqrt_s == 0.0
     assert math.isnan(noise_variance([1.0], [0]))
+    assert math.isnan(pre_averaged_variance([1.0, 2.0, 3.0], [0, S, 2 * S]).variance)
+    assert pre_averaged_variance([1.0, 2.0, 1.0, 2.0], np.arange(4) * S).samples == 4
     with pytest.raises(ValueError, match="times must not decrease"):
         realised_variance([1.0, 2.0], [1, 0])
     with pytest.raises(ValueError, match="scale must be between 2"):

@@ -22,6 +22,84 @@ kernels = [
 print(*(len(kernel.signatures) for kernel in kernels))
 """
 
+# Every public function of the estimators, called with other kinds of arguments than warm() does.
+ESTIMATORS = """
+import time
+import mmquant
+mmquant.warm()
+import numpy as np, pandas as pd
+from mmquant.kernels import (
+    arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, microprice, realised, scan,
+    signals, volatility,
+)
+modules = [
+    arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, microprice, realised, scan,
+    signals, volatility,
+]
+n, S = 50, 10**9
+stamps = pd.date_range("2024", periods=n, freq="s")
+price = pd.Series(100.0 + np.arange(n) % 3, index=stamps)
+lots = pd.Series(1 + np.arange(n) % 3, index=stamps, dtype="int32")
+frame = pd.DataFrame({"a": price, "b": price})
+book = pd.DataFrame({0: lots + 100, 1: lots + 99})
+touch = (lots + 100, lots, lots + 101, lots)
+levels = (book, book, book + 3, book)
+sides = np.where(np.arange(n) % 2, 1, -1)
+calls = {
+    "ewm_mean": lambda f: f(frame, half_life_ns=9 * S),
+    "ewm_variance": lambda f: f(frame, half_life_ns=9 * S),
+    "ewm_covariance": lambda f: f(price, price, half_life_ns=9 * S),
+    "ewm_correlation": lambda f: f(price, price, half_life_ns=9 * S),
+    "ewm_grid": lambda f: f(price, half_lives_ns=[S]),
+    "Ewma": lambda f: f(9 * S).path(price),
+    "Volatility": lambda f: f(9 * S, 9 * S).path(price),
+    "realised_variance": lambda f: f(price),
+    "bipower_variance": lambda f: f(price),
+    "two_scale_variance": lambda f: f(price, scale=3),
+    "pre_averaged_variance": lambda f: f(price),
+    "signature": lambda f: f(price, steps=[1, 2]),
+    "time_bars": lambda f: f(price, lots, interval_ns=9 * S),
+    "tick_bars": lambda f: f(price, lots, trades=3),
+    "volume_bars": lambda f: f(price, lots, volume_lots=3),
+    "parkinson": lambda f: f(price, price, price, price),
+    "garman_klass": lambda f: f(price, price, price, price),
+    "rogers_satchell": lambda f: f(price, price, price, price),
+    "yang_zhang": lambda f: f(price, price, price, price, window=5),
+    "mid": lambda f: f(touch[0], touch[2]),
+    "imbalance": lambda f: f(touch[1], touch[3]),
+    "microprice": lambda f: f(*touch),
+    "vamp": lambda f: f(*levels),
+    "depth_imbalance": lambda f: f(book, book),
+    "order_flow_imbalance": lambda f: f(*levels),
+    "trade_flow_imbalance": lambda f: f(lots, sides, half_life_ns=S),
+    "basis_bps": lambda f: f(price, price, max_age_ns=S),
+    "blend": lambda f: f({"a": (price, 1.0), "b": (price, 2.0)}),
+    "fit_microprice": lambda f: f(*touch).apply(*touch),
+    "arrival_depths": lambda f: f(price, sides, price),
+    "fit_arrivals": lambda f: f(price.to_numpy(), 9.0),
+    "fit_arrivals_log_linear": lambda f: f(np.repeat([0.5, 1.5], [9, 3]), 9.0),
+    "markout_curve": lambda f: f(price, sides, price, horizons_ns=[S]),
+    "fit_drift_decay": lambda f: f([1, 2, 3], [1.0, 2.0, 2.5], [0.1, 0.1, 0.1]),
+    "forward_moves": lambda f: f(price, horizon_ns=S),
+    "regress_drift": lambda f: f(price, price, horizon_ns=S),
+}
+for name, call in calls.items():
+    started = time.process_time()
+    call(getattr(mmquant, name))
+    took = time.process_time() - started
+    assert took < 0.3, f"{name} took {took:.2f} s"
+for module in modules:
+    for name, kernel in vars(module).items():
+        if hasattr(kernel, "signatures") and kernel.__module__ == module.__name__:
+            assert len(kernel.signatures) <= 1, f"{module.__name__}.{name}: {kernel.signatures}"
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_the_estimators_have_one_signature_each_and_no_first_call_waits():
+    done = subprocess.run([sys.executable, "-c", ESTIMATORS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
 def test_every_kernel_of_the_services_has_one_signature_once_warm():

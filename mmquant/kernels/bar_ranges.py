@@ -12,6 +12,15 @@ ROGERS_SATCHELL = 2
 
 
 @njit
+def _rogers_satchell(opened: float, high: float, low: float, close: float) -> float:
+    """Return u (u - c) + d (d - c) with u, d, c the logarithms of high, low, close to open."""
+    c = math.log(close / opened)
+    u = math.log(high / opened)
+    d = math.log(low / opened)
+    return u * (u - c) + d * (d - c)
+
+
+@njit
 def bar_variance(kind: int, opened: float, high: float, low: float, close: float) -> float:
     """Return the variance over one bar, of logarithms; NaN if it is no bar of prices.
 
@@ -26,9 +35,7 @@ def bar_variance(kind: int, opened: float, high: float, low: float, close: float
     c = math.log(close / opened)
     if kind == GARMAN_KLASS:
         return 0.5 * spread * spread - (2.0 * math.log(2.0) - 1.0) * c * c
-    u = math.log(high / opened)
-    d = math.log(low / opened)
-    return u * (u - c) + d * (d - c)
+    return _rogers_satchell(opened, high, low, close)
 
 
 @njit
@@ -59,9 +66,13 @@ def yang_zhang(opens: np.ndarray, highs: np.ndarray, lows: np.ndarray, closes: n
     days = 0.0
     ranges = 0.0
     for i in range(1, n + 1):
+        if not (highs[i] > 0.0 and lows[i] > 0.0):
+            return math.nan
+        if not (opens[i] > 0.0 and closes[i] > 0.0 and closes[i - 1] > 0.0):
+            return math.nan
         gaps += math.log(opens[i] / closes[i - 1]) / n
         days += math.log(closes[i] / opens[i]) / n
-        ranges += bar_variance(ROGERS_SATCHELL, opens[i], highs[i], lows[i], closes[i]) / n
+        ranges += _rogers_satchell(opens[i], highs[i], lows[i], closes[i]) / n
     gaps2 = 0.0
     days2 = 0.0
     for i in range(1, n + 1):

@@ -91,7 +91,7 @@ def bar_path(
     out: np.ndarray,
 ) -> int:
     """Fold `bar_step` over trades (n,); return how many bars `out` (n,) got."""
-    count = 0
+    count = int(np.int64(0))  # a literal would compile `bar_step` twice
     for i in range(prices.size):
         count += bar_step(bar, kind, size, prices[i], lots[i], ts_ns[i], out, count)
     return count

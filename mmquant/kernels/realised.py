@@ -18,6 +18,16 @@ def lagged_squares(prices: np.ndarray, lag: int) -> float:
 
 
 @njit
+def squares(prices: np.ndarray) -> float:
+    """Return the sum of squared returns."""
+    total = 0.0
+    for i in range(1, prices.size):
+        move = prices[i] - prices[i - 1]
+        total += move * move
+    return total
+
+
+@njit
 def bipower_variance(prices: np.ndarray) -> float:
     """Return pi/2 * n / (n - 1) * sum |r_i| |r_(i-1)| of n returns; NaN for fewer than two.
 
@@ -44,7 +54,7 @@ def two_scale_variance(prices: np.ndarray, scale: int) -> float:
         return math.nan
     share = (n - scale + 1.0) / scale / n
     average = lagged_squares(prices, scale) / scale
-    return (average - share * lagged_squares(prices, 1)) / (1.0 - share)
+    return (average - share * squares(prices)) / (1.0 - share)
 
 
 @njit
@@ -60,7 +70,7 @@ def best_scale(prices: np.ndarray) -> int:
     most = max(n // 4, 2)
     first = min(max(int(growth), 2), most)
     variance = two_scale_variance(prices, first)
-    noise = lagged_squares(prices, 1) / (2.0 * n)
+    noise = squares(prices) / (2.0 * n)
     if not variance > 0.0:
         return first
     factor = (12.0 * noise * noise / (variance * variance)) ** (1.0 / 3.0)
@@ -75,7 +85,7 @@ def pre_averaged_variance(prices: np.ndarray, window: int) -> float:
     their finite-sample form, scaled to all returns and freed of the bias of its noise term.
     """
     n = prices.size - 1
-    if window < 2 or n < window:
+    if window < 3 or n < window:  # with two, signal and noise cannot be told apart
         return math.nan
     g2 = 0.0
     slopes2 = 0.0
@@ -92,4 +102,4 @@ def pre_averaged_variance(prices: np.ndarray, window: int) -> float:
         total += average * average
     noise_share = slopes2 / (2.0 * g2)
     full = total / g2 * n / (n - window + 2.0)
-    return (full - noise_share * lagged_squares(prices, 1)) / (1.0 - noise_share)
+    return (full - noise_share * squares(prices)) / (1.0 - noise_share)

@@ -87,16 +87,19 @@ def order_flow_path(
     Level by level as Xu, Gould and Howison (2018); level 0 is that of Cont, Kukanov and Stoikov.
     All arrays are int64 of shape (n, levels), best level first.
     """
+    # Not literals: numba would compile `order_flow` for each of them.
+    bid_side = int(np.int64(1))
+    ask_side = int(np.int64(-1))
     for i in range(out.shape[0]):
         for k in range(out.shape[1]):
-            if i == 0:
-                out[i, k] = 0
-                continue
-            out[i, k] = order_flow(
-                bid_ticks[i - 1, k], bid_lots[i - 1, k], bid_ticks[i, k], bid_lots[i, k], 1
-            ) + order_flow(
-                ask_ticks[i - 1, k], ask_lots[i - 1, k], ask_ticks[i, k], ask_lots[i, k], -1
-            )
+            out[i, k] = 0
+            if i > 0:
+                j = i - 1
+                out[i, k] = order_flow(
+                    bid_ticks[j, k], bid_lots[j, k], bid_ticks[i, k], bid_lots[i, k], bid_side
+                ) + order_flow(
+                    ask_ticks[j, k], ask_lots[j, k], ask_ticks[i, k], ask_lots[i, k], ask_side
+                )
 
 
 @njit

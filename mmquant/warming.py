@@ -1,0 +1,77 @@
+"""Compiles every function of the estimators once, so that no first call has to wait."""
+
+from typing import Any
+
+import numpy as np
+
+from mmquant import bars, calibrate, ewma, fair_value, realised, signals, stoikov, volatility
+
+__all__ = ["warm"]
+
+_S = 10**9
+
+
+def _prices() -> tuple[Any, Any]:
+    return 100.0 + np.arange(8.0) % 3.0, np.arange(8) * _S
+
+
+def _warm_averages() -> None:
+    xs, ts = _prices()
+    ewma.ewm_mean(xs, ts, half_life_ns=_S)
+    ewma.ewm_mean(xs[::-1].copy(), ts, half_life_ns=_S, adjust=False)
+    ewma.ewm_grid(xs, ts, half_lives_ns=[_S, 2 * _S])
+    ewma.ewm_covariance(xs, xs, ts, half_life_ns=_S)
+    ewma.Ewma(_S).update(1.0, 0)
+    estimate = volatility.Volatility(_S, _S)
+    estimate.path(xs, ts)
+    estimate.update(1.0, 9 * _S)
+    _ = (estimate.volatility_ticks_per_sqrt_s, estimate.drift_ticks_per_s, estimate.warm)
+
+
+def _warm_signals() -> None:
+    _, ts = _prices()
+    bid = 100 + np.arange(8) % 2
+    lots = 1 + np.arange(8) % 3
+    touch = (bid, lots, bid + 1, lots[::-1].copy())
+    fair_value.mid(touch[0], touch[2])
+    fair_value.imbalance(touch[1], touch[3])
+    micro = fair_value.microprice(*touch)
+    signals.vamp(*touch)
+    signals.depth_imbalance(touch[1], touch[3])
+    flow = signals.order_flow_imbalance(*touch)
+    signals.trade_flow_imbalance(lots, np.ones(8, np.int64), ts, half_life_ns=_S)
+    signals.basis_bps(micro, micro, ts, ts, max_age_ns=_S)
+    signals.blend({"micro": (micro, 1.0)}, {"flow": (flow, 0.1)})
+    stoikov.fit_microprice(*touch, buckets=2, max_spread_ticks=1).apply(*touch)
+
+
+def _warm_samples() -> None:
+    xs, ts = _prices()
+    realised.realised_variance(xs, ts)
+    realised.bipower_variance(xs, ts)
+    realised.signature(xs, ts, steps=[1])
+    realised.two_scale_variance(xs, ts)
+    realised.pre_averaged_variance(xs, ts)
+    bars.tick_bars(xs, np.ones(8, np.int64), ts, trades=2)
+    bars.parkinson(xs, xs, xs, xs)
+    bars.yang_zhang(xs, xs, xs, xs, window=2)
+
+
+def _warm_calibration() -> None:
+    xs, ts = _prices()
+    sides = 1 - 2 * (np.arange(8) % 2)
+    calibrate.arrival_depths(xs, sides, xs, ts, ts)
+    calibrate.fit_arrivals_log_linear([0.5, 1.5, 0.5, 0.6], 1.0)
+    calibrate.markout_curve(xs, sides, xs, ts, ts, horizons_ns=[_S])
+
+
+def warm() -> None:
+    """Compile what `mmquant`'s estimators, signals, bars and calibration call, or load it.
+
+    Some twenty seconds of one core the first time, about one with the cache filled.
+    `price_by_model` is left out: it is compiled for each model.
+    """
+    _warm_averages()
+    _warm_signals()
+    _warm_samples()
+    _warm_calibration()
