@@ -36,7 +36,8 @@ compose-test: ## the containers on a real engine: up, killed, paused, gone
 
 bench: ## figures against peers, as ratios inside one run
 	@tools/set-up requirements-dev.lock
-	$(PYTHON_IN_VENV) -m benchmarks.replay
+	for name in imports book ewma parser transport replay; do \
+		$(PYTHON_IN_VENV) -m benchmarks.$$name || exit 1; done
 
 lock: ## renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --extra live --extra build pyproject.toml -o requirements.lock

@@ -1,10 +1,12 @@
-"""Compiles every function of the estimators once, so that no first call has to wait."""
+"""Compiles the functions of book and estimators once, so that no first call has to wait."""
 
 from typing import Any
 
 import numpy as np
 
 from mmquant import bars, calibrate, ewma, fair_value, realised, signals, stoikov, volatility
+from mmquant.book import OrderBook
+from mmquant.codes import Side
 
 __all__ = ["warm"]
 
@@ -13,6 +15,22 @@ _S = 10**9
 
 def _prices() -> tuple[Any, Any]:
     return 100.0 + np.arange(8.0) % 3.0, np.arange(8) * _S
+
+
+def _warm_book() -> None:
+    book = OrderBook("0.1", "0.1")
+    book.load([("1.0", 1)], [("1.1", 1)], update_id=1)
+    book.apply_bbo(("1.0", 2), ("1.1", 2), update_id=2)
+    columns = {"update_id": [3], "side": [1], "price_ticks": [9], "qty_lots": [1]}
+    book.replay({name: np.array(values) for name, values in columns.items()})
+    book.step(np.array([0, 4, 0, 0]))
+    book.depth_at(Side.BUY, "1.0")
+    book.depth_to(Side.BUY, "1.0")
+    book.cost_to_fill(Side.SELL, 1)
+    book.would_cross(Side.BUY, "1.0")
+    book.check()
+    book.top(1)
+    OrderBook.from_bytes(book.to_bytes()).clear()
 
 
 def _warm_averages() -> None:
@@ -66,11 +84,12 @@ def _warm_calibration() -> None:
 
 
 def warm() -> None:
-    """Compile what `mmquant`'s estimators, signals, bars and calibration call, or load it.
+    """Compile what `mmquant`'s book, estimators, signals, bars and calibration call, or load it.
 
     Some twenty seconds of one core the first time, about one with the cache filled.
     `price_by_model` is left out: it is compiled for each model.
     """
+    _warm_book()
     _warm_averages()
     _warm_signals()
     _warm_samples()

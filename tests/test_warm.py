@@ -22,7 +22,7 @@ kernels = [
 print(*(len(kernel.signatures) for kernel in kernels))
 """
 
-# Every public function of the estimators, called with other kinds of arguments than warm() does.
+# Every public function of book and estimators, called with other arguments than warm() does.
 ESTIMATORS = """
 import time
 import mmquant
@@ -41,11 +41,20 @@ stamps = pd.date_range("2024", periods=n, freq="s")
 price = pd.Series(100.0 + np.arange(n) % 3, index=stamps)
 lots = pd.Series(1 + np.arange(n) % 3, index=stamps, dtype="int32")
 frame = pd.DataFrame({"a": price, "b": price})
-book = pd.DataFrame({0: lots + 100, 1: lots + 99})
+depth = pd.DataFrame({0: lots + 100, 1: lots + 99})
 touch = (lots + 100, lots, lots + 101, lots)
-levels = (book, book, book + 3, book)
+levels = (depth, depth, depth + 3, depth)
 sides = np.where(np.arange(n) % 2, 1, -1)
+def use_book(f):
+    book = f("0.1", "0.1")
+    book.load([("64000.1", 1), ("64000.0", 2)], [("64000.2", 1)], update_id=10**12)
+    book.apply([], [("64000.2", 0), ("64000.3", 1)], update_id=10**12 + 1)
+    rows = {"update_id": 10**12 + 2, "side": ["bid"], "price": [64000.1], "quantity": [0.5]}
+    book.replay(pd.DataFrame(rows))
+    book.cost_to_fill(mmquant.codes.Side.BUY, "0.2")
+    book.to_frame(5)
 calls = {
+    "OrderBook": use_book,
     "ewm_mean": lambda f: f(frame, half_life_ns=9 * S),
     "ewm_variance": lambda f: f(frame, half_life_ns=9 * S),
     "ewm_covariance": lambda f: f(price, price, half_life_ns=9 * S),
@@ -69,7 +78,7 @@ calls = {
     "imbalance": lambda f: f(touch[1], touch[3]),
     "microprice": lambda f: f(*touch),
     "vamp": lambda f: f(*levels),
-    "depth_imbalance": lambda f: f(book, book),
+    "depth_imbalance": lambda f: f(depth, depth),
     "order_flow_imbalance": lambda f: f(*levels),
     "trade_flow_imbalance": lambda f: f(lots, sides, half_life_ns=S),
     "basis_bps": lambda f: f(price, price, max_age_ns=S),
