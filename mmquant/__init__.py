@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     # order book and prices
     "OrderBook": "book",
+    "Side": "codes",
     # decayed averages, volatility and drift
     "Ewma": "ewma",
     "Volatility": "volatility",

@@ -20,7 +20,7 @@ from mm_runtime.clock import SystemClock
 from mm_runtime.driver import Driver
 from mm_runtime.health_rules import assess
 from mm_runtime.health_watch import Watch
-from mm_runtime.metrics_server import serve_in_background
+from mm_runtime.metrics_server import MetricsEndpoint
 from mm_runtime.service import Service
 from mm_runtime.settings import (
     AeronmdSettings,
@@ -199,7 +199,7 @@ def wait_for_server(settings, role):
 
 def test_pricing_is_healthy_while_it_turns_and_hears_what_it_needs(settings, driver):
     pricing, voice = Pricing(settings, PricingSettings(), SystemClock()), CollectorVoice(settings)
-    serve_in_background(pricing)
+    MetricsEndpoint(settings.metrics).show(pricing)
     status, text = wait_for_server(settings, Role.MM_PRICING)
     assert (status, json.loads(text)["why"].split(";")[0]) == (503, "its loop has not started yet")
 
@@ -273,7 +273,7 @@ def test_a_port_that_is_taken_is_said_once_and_taken_over_when_it_is_free(
     monkeypatch.setattr(metrics_server, "_RETRY_S", 0.05)
     port = settings.metrics.base_port + Role.MM_COLLECTOR
     with socket.create_server(("127.0.0.1", port)):
-        serve_in_background(Bare(settings, bare.clock))
+        MetricsEndpoint(settings.metrics).show(Bare(settings, bare.clock))
         time.sleep(0.3)
     assert wait_for_server(settings, Role.MM_COLLECTOR)[0] == 503
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
@@ -284,7 +284,7 @@ def test_a_port_that_is_taken_is_said_once_and_taken_over_when_it_is_free(
 
 def test_more_requests_than_slots_are_turned_away_and_the_rest_still_served(settings, bare):
     service = Bare(settings, bare.clock)
-    serve_in_background(service)
+    MetricsEndpoint(settings.metrics).show(service)
     wait_for_server(settings, Role.MM_COLLECTOR)
     results = []
 
@@ -327,7 +327,7 @@ def test_the_check_answers_with_its_exit_code_and_one_line(settings, bare):
     service = Bare(settings, bare.clock)
     service.turns = 1
     service.set_state(ServiceState.READY, Reason.NONE, "all books LIVE")
-    serve_in_background(service)
+    MetricsEndpoint(settings.metrics).show(service)
     wait_for_server(settings, Role.MM_COLLECTOR)
     service.turns = 2
     stop = threading.Event()
@@ -374,3 +374,13 @@ def test_the_check_is_cheap():
     # Processor time, not the clock: other tests run on this machine, too.
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent / runs < 0.3
+
+
+def test_a_service_that_is_built_anew_is_the_one_that_is_shown(settings, bare):
+    endpoint = MetricsEndpoint(settings.metrics)
+    endpoint.show(Bare(settings, bare.clock))
+    assert json.loads(wait_for_server(settings, Role.MM_COLLECTOR)[1])["state"] == "STARTING"
+    again = Bare(settings, bare.clock)
+    again.set_state(ServiceState.READY, Reason.NONE, "all books LIVE")
+    endpoint.show(again)
+    assert json.loads(wait_for_server(settings, Role.MM_COLLECTOR)[1])["state"] == "READY"
