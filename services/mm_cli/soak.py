@@ -146,7 +146,8 @@ class Soak:
         """Restarts of each process, injected and not."""
         injected = Counter(kill.service for kill in self.kills)
         return {
-            name: {"injected": injected[name], "not_injected": count - injected[name]}
+            # A kill counts at once, the restart when the launcher has noticed.
+            name: {"injected": injected[name], "not_injected": max(0, count - injected[name])}
             for name, count in self.launcher.restarts.items()
         }
 
