@@ -83,6 +83,13 @@ def test_drop_duplicate_and_reorder():
     assert ids["reorder"] == [b, a, d, c, *rest]
 
 
+def test_a_fault_ends_also_where_another_has_doubled_its_frame():
+    twice = [{"kind": "duplicate", "count": 1}] * 3
+    play = Play(Market.USDM, *twice, {"kind": "drop", "count": 1})
+    assert play.injector.active == []
+    assert len(play.sent) < len(play.clean) + 10
+
+
 def test_trades_can_be_dropped_and_leave_a_hole_in_their_ids():
     play = Play(Market.USDM, {"kind": "drop", "stream": "trade", "count": 3})
     clean = [trade["t"] for trade in play.of(TRADES, play.clean)]

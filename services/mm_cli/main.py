@@ -1,4 +1,4 @@
-"""The `mm` command: demo, run, record, soak, health, warm."""
+"""The `mm` command: demo, run, record, soak, chaos, health, warm."""
 
 import json
 import signal
@@ -102,7 +102,7 @@ def soak(
     json_file: JsonFile = None,
     seed: Annotated[int, typer.Option(help="Seed of market, faults and kills.", min=0)] = 1,
     fault_interval: Annotated[
-        float, typer.Option(help="Mean seconds between two faults; a kill every 30.", min=0.1)
+        float, typer.Option(help="Mean seconds between two faults; a kill each 30.", min=0.1)
     ] = 10.0,
     config_dir: ConfigDir = None,
 ) -> None:
@@ -114,6 +114,21 @@ def soak(
     plan = Plan("soak", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY)
     soak_plan = SoakPlan(minutes * 60.0, seed, fault_interval)
     raise typer.Exit(run_soak(plan, soak_plan, json_file))
+
+
+@app.command()
+def chaos(
+    seconds: Annotated[float, typer.Option(help="How long faults come.", min=1)] = 60.0,
+    seed: Annotated[int, typer.Option(help="Seed of market and faults.", min=0)] = 1,
+    json_file: JsonFile = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Run the demo through a storm of faults; fail where a book or a quote was ever wrong."""
+    from mm_cli.launcher import Plan, VenuePlan
+    from mm_cli.proof import run_chaos
+
+    plan = Plan("chaos", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY)
+    raise typer.Exit(run_chaos(plan, seconds, json_file))
 
 
 @app.command()

@@ -1,20 +1,23 @@
-"""Runs the proofs on the demo system: `mm soak`."""
+"""Runs the proofs on the demo system: `mm soak` and `mm chaos`."""
 
 import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from mm_runtime.logs import configure_logging
 from rich.console import Console
 
+from mm_cli.chaos import Chaos
+from mm_cli.chaos_report import chaos_lines, chaos_report
 from mm_cli.launcher import Launcher, Plan, raise_on_terminate
 from mm_cli.processes import CannotContinue
 from mm_cli.soak import Soak, SoakPlan
 from mm_cli.soak_report import progress_line, soak_lines, soak_report
 from mm_cli.warm import ensure_warm
 
-__all__ = ["run_soak"]
+__all__ = ["run_chaos", "run_soak"]
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -41,8 +44,33 @@ def run_soak(plan: Plan, soak_plan: SoakPlan, json_file: Path | None) -> int:
             soak.failure = str(error)
         soak.finish()
         report = soak_report(soak)  # before the stop, which is no part of the run
-    for text in soak_lines(report):
-        console.print(text, highlight=False, soft_wrap=True)
+    return _tell(report, soak_lines(report), console, json_file)
+
+
+def run_chaos(plan: Plan, duration_s: float, json_file: Path | None) -> int:
+    """Run a storm of faults, tell the outcome, write it as JSON; return the exit code."""
+    assert plan.venue is not None
+    console = Console()
+    raise_on_terminate()
+    ensure_warm(print)
+    with Launcher(plan) as launcher:
+        configure_logging("mm_launcher", launcher.settings.logs, to_stdout=False)
+        chaos = Chaos(launcher, duration_s, plan.venue.seed)
+        try:
+            chaos.run()
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the report must be written
+        chaos.faults.read()
+        report = chaos_report(chaos)
+        chaos.close()
+    return _tell(report, chaos_lines(report), console, json_file)
+
+
+def _tell(
+    report: dict[str, Any], lines: list[str], console: Console, json_file: Path | None
+) -> int:
+    for text in lines:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=1) + "\n")
     if report["verdict"]["reasons"]:

@@ -32,7 +32,8 @@ class SoakPlan:
     seed
         Of the faults and kills.
     fault_interval_s
-        Mean time between two faults of the venue; one process is killed every 30 times that.
+        Mean time between two faults of the venue. A process is killed every 30 times that, in
+        the first half of the run only: memory is judged on lives that are long enough.
     """
 
     duration_s: float
@@ -146,7 +147,8 @@ class Soak:
         """Restarts of each process, injected and not."""
         injected = Counter(kill.service for kill in self.kills)
         return {
-            name: {"injected": injected[name], "not_injected": count - injected[name]}
+            # A kill counts at once, the restart when the launcher has noticed.
+            name: {"injected": injected[name], "not_injected": max(0, count - injected[name])}
             for name, count in self.launcher.restarts.items()
         }
 
@@ -159,7 +161,7 @@ class Soak:
         self.faults.arm_due(int(self.ran_s * 1e9))
         if self.faults.last_kind:
             self._done_to_it, self.faults.last_kind = self.faults.last_kind, ""
-        if self.ran_s >= self._next_kill_s:
+        if self.ran_s >= self._next_kill_s and self._next_kill_s <= self.plan.duration_s / 2:
             self._next_kill_s += self.plan.kill_interval_s
             self._kill()
 

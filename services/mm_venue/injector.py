@@ -146,7 +146,12 @@ class Injector:
             fault = armed.fault
             if armed.left and fault.symbol in (None, symbol) and _is_of(fault, kind):
                 handler = self._handlers[fault.kind]
-                out = [made for one in out for made in handler(armed, one, now_ns)]
+                # A fault before this one may have made several of the frame: it takes its count.
+                out = [
+                    made
+                    for one in out
+                    for made in (handler(armed, one, now_ns) if armed.left else [one])
+                ]
         if faults:
             self._armed = [armed for armed in self._armed if armed.left]
         if out and self._held_of[frame.stream]:
