@@ -17,7 +17,7 @@ from mmquant.codes import Market
 __all__ = ["FAULTS_PER_S", "Chaos"]
 
 FAULTS_PER_S = 5.0
-_COMPARE_INTERVAL_S = 0.5
+_COMPARE_INTERVAL_S = 0.25
 _READ_INTERVAL_S = 5.0
 _PAUSE_S = 0.001
 _READY_TIMEOUT_S = 60.0

@@ -127,7 +127,9 @@ def chaos(
     from mm_cli.launcher import Plan, VenuePlan
     from mm_cli.proof import run_chaos
 
-    plan = Plan("chaos", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY)
+    # Short waits after a failure, so that many recoveries fit into the time.
+    environment = {**_LIVELY, "MM_COLLECTOR__CONNECTION__BACKOFF_MAX_MS": "500"}
+    plan = Plan("chaos", True, _config(config_dir), VenuePlan(seed=seed), environment)
     raise typer.Exit(run_chaos(plan, seconds, json_file))
 
 
