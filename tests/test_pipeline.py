@@ -112,7 +112,13 @@ def test_the_demo_ends_by_itself_and_says_what_happened(environment, tmp_path):
 
 def test_ctrl_c_ends_everything(environment):
     with subprocess.Popen(
-        [*LAUNCH, "demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*LAUNCH, "demo"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A suite that runs in the background ignores Ctrl-C, and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
