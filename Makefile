@@ -2,7 +2,7 @@
 MM = .venv/bin/mm
 PYTHON_IN_VENV = .venv/bin/python
 
-.PHONY: help demo test check test-compiled test-boundscheck test-interpreted compose-test bench lock clean
+.PHONY: help demo test check test-compiled test-boundscheck test-interpreted peers-test compose-test bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -13,7 +13,8 @@ demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.
 
 test: ## style, types and every test, the kernels in three modes
 	@tools/set-up requirements-dev.lock
-	@$(MAKE) --no-print-directory check test-compiled test-boundscheck test-interpreted
+	@$(MAKE) --no-print-directory check test-compiled
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-boundscheck test-interpreted
 
 check: ## style and types
 	$(PYTHON_IN_VENV) -m ruff check .
@@ -29,6 +30,10 @@ test-boundscheck: ## the kernels' tests with array bounds checked
 
 test-interpreted: ## the kernels' tests as plain Python
 	NUMBA_DISABLE_JIT=1 $(PYTHON_IN_VENV) -m pytest -m kernels
+
+peers-test: ## clients that others wrote keep the offline venue's book (fetches them)
+	@tools/set-up requirements-dev.lock
+	$(PYTHON_IN_VENV) -m pytest -m peers tests/test_peers_clients.py
 
 compose-test: ## the containers on a real engine: up, killed, paused, gone
 	@tools/set-up requirements-dev.lock

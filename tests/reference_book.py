@@ -59,6 +59,14 @@ class Book:
             return []
         return [touch] + [level for level in levels if (touch[0] - level[0]) * sign > 0]
 
+    def best(self, sign):
+        """Return the first level of `view`, None where there is none; without sorting them."""
+        if self.bbo is not None and self.bbo[0] > self.last_update_id:
+            return self.bbo[1] if sign > 0 else self.bbo[2]
+        levels = self.bids if sign > 0 else self.asks
+        tick = (max if sign > 0 else min)(levels, default=None)
+        return None if tick is None else (tick, levels[tick])
+
     def cumulative(self, sign, limit):
         return sum(q for t, q in self.view(sign) if (t - limit) * sign >= 0)
 

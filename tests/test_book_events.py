@@ -67,8 +67,7 @@ def apply_to_twin(twin, kind, update_id, bids, asks):
 
 
 def twin_touch(twin, code, update_id):
-    bid, ask = (twin.view(sign)[:1] for sign in (1, -1))
-    return (update_id, code, *(bid or [(NO_BID, 0)])[0], *(ask or [(NO_ASK, 0)])[0])
+    return (update_id, code, *(twin.best(1) or (NO_BID, 0)), *(twin.best(-1) or (NO_ASK, 0)))
 
 
 def assert_reads_alike(book, twin, rng, centre):
@@ -77,6 +76,7 @@ def assert_reads_alike(book, twin, rng, centre):
     book_top(book, out, 20)
     for sign, rows in ((1, out[:20]), (-1, out[20:])):
         view = twin.view(sign)
+        assert twin.best(sign) == (view[0] if view else None)
         assert [row for row in rows.tolist() if row[1]] == view[:20]
         depths = dict(view)
         prices = [*depths, *rng.integers(centre - 500_000, centre + 500_000, 20).tolist(), 0]

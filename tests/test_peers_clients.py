@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from venue_process import get, venue
 
+pytestmark = pytest.mark.peers
+
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "var" / "peers"
 SECONDS = 4

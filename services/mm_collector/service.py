@@ -249,16 +249,18 @@ class Collector(Service):
             self.set_state(ServiceState.DEGRADED, Reason.CONNECTION_LOST, link.failure)
 
     def _on_frame(self, link: Link, payload: bytes, received_ns: int) -> None:
-        self.counters["frames"] += 1
         try:
             event = self._reader.parse_message(payload)
         except BadFrame as error:
+            self.counters["frames"] += 1
             self._drop(error)
             self._journal.bad_frame(payload, received_ns, str(error))
             return
-        if isinstance(event, Acknowledgement):
+        if isinstance(event, Acknowledgement):  # an answer: no market data
             self.log.info("venue says %s", event.text)
-        elif isinstance(event, ServerShutdown):
+            return
+        self.counters["frames"] += 1
+        if isinstance(event, ServerShutdown):
             self.counters["server_shutdowns"] += 1
             self.log.warning("the venue is about to close the connection: replacing it")
             link.renew()

@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
     def write(self, frame: bytes) -> None:
         """Send a whole frame; lost where the connection is closed or half open."""
         if self.is_open and not self.is_muted:
-            self._transport.write(frame)
+            self._send(frame)
 
     async def drained(self) -> None:
         """Wait until the client has read what was sent."""
@@ -262,9 +262,13 @@ class Connection(asyncio.Protocol):
     def _flush(self, websocket: ServerProtocol) -> None:
         for data in websocket.data_to_send():
             if data:
-                self._transport.write(data)
+                self._send(data)
             else:  # both close frames are through, or the client broke the protocol
                 self._transport.close()
+
+    def _send(self, data: bytes) -> None:
+        if not self._transport.is_closing():  # the client may just have gone
+            self._transport.write(data)
 
 
 def _plain(problem: Exception) -> bytes:
