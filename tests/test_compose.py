@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.compose
@@ -92,6 +93,10 @@ class Probe:
         """Return when quotes first stood after `since_ns`, 0 if they have not yet."""
         return next((m["at_ns"] for m in self.since(since_ns, "quotes") if any(m["levels"])), 0)
 
+    def connected_at_ns(self, since_ns: int) -> int:
+        """Return when the probe first connected to a driver after `since_ns`, 0 if it did not."""
+        return next((m["at_ns"] for m in self.since(since_ns, "connected")), 0)
+
     def pulled_at_ns(self, since_ns: int) -> int:
         """Return when it was first said after `since_ns` that, and why, nothing is quoted."""
         quotes = self.since(since_ns, "quotes")
@@ -169,8 +174,8 @@ def statuses() -> dict[str, str]:
 
 
 def test_quotes_and_fills_flow(probe):
-    wait_until("quotes", lambda: probe.quoting_at_ns(0))
-    wait_until("two fills", lambda: probe.since(0, "position") and probe.position()[0] >= 2)
+    assert wait_until("quotes", lambda: probe.quoting_at_ns(0))
+    assert wait_until("two fills", lambda: probe.since(0, "position") and probe.position()[0] >= 2)
 
 
 def test_each_container_has_no_more_rights_than_it_needs(probe):
@@ -242,8 +247,10 @@ def test_the_system_quotes_again_after(probe, how, name):
     fills_before = probe.position()[0]
     began_ns = time.time_ns()
     returned_ns = strike(how, name)
-    if name in ("aeronmd", "mm_strategy"):
-        pulled_ns = began_ns + SILENCE_NS  # nobody is there who could say so
+    if name == "aeronmd":  # nobody can say so; what is heard anew comes over the next driver
+        pulled_ns = wait_until("the ear connects anew", lambda: probe.connected_at_ns(began_ns))
+    elif name == "mm_strategy":
+        pulled_ns = began_ns + SILENCE_NS
     else:
         pulled_ns = wait_until("the quotes are pulled", lambda: probe.pulled_at_ns(began_ns))
     quoting_ns = wait_until(
@@ -272,7 +279,9 @@ def strike(how: str, name: str) -> int:
         restarts = inspect(name, "{{.RestartCount}}")
         os.kill(int(inspect(name, "{{.State.Pid}}")), signal.SIGKILL)
         wait_until("its restart", lambda: inspect(name, "{{.RestartCount}}") != restarts)
-    return time.time_ns()
+    if how == "pause":
+        return time.time_ns()
+    return np.datetime64(inspect(name, "{{.State.StartedAt}}").rstrip("Z"), "ns").astype(int)
 
 
 def ledger() -> tuple[int, int]:
@@ -305,6 +314,7 @@ def test_down_and_up_again_resume_the_ledger(probe):
 
 
 def test_down_leaves_nothing(probe):
+    probe.close()
     compose("--profile", "offline", "--profile", "monitoring", "down", "--volumes")
     for kind in ("container", "volume", "network"):
         assert not run("docker", kind, "ls", "-q", "--filter", f"name={PROJECT}").strip()

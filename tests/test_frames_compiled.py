@@ -122,16 +122,16 @@ def test_a_step_off_the_known_shapes_is_judged_as_by_the_parser_of_all_json(read
 
 
 @kernels
-@pytest.mark.parametrize("payload", RAW)
+@pytest.mark.parametrize("payload", [payload for payload in RAW if b"[" not in payload])
 def test_every_key_may_come_last_or_not_at_all(reader, payload):
     keys = payload[1:-1].split(b',"')
     keys = [keys[0], *(b'"' + key for key in keys[1:])]
-    if b"[" not in payload:
-        for i in range(len(keys)):
-            rest = keys[:i] + keys[i + 1 :]
-            agrees(reader, b"{" + b",".join([*rest, keys[i]]) + b"}")
-            agrees(reader, b"{" + b",".join(rest) + b"}")
-            agrees(reader, b"{" + b",".join([*keys, keys[i]]) + b"}")
+    assert len(keys) > 5
+    for i in range(len(keys)):
+        rest = keys[:i] + keys[i + 1 :]
+        agrees(reader, b"{" + b",".join([*rest, keys[i]]) + b"}")
+        agrees(reader, b"{" + b",".join(rest) + b"}")
+        agrees(reader, b"{" + b",".join([*keys, keys[i]]) + b"}")
 
 
 @kernels
