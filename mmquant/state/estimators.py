@@ -1,0 +1,71 @@
+"""State of the estimators: decayed averages, volatility, flow, bars."""
+
+from mmquant.records import record
+
+__all__ = ["BAR", "EWMA", "EWMA_MOMENTS", "TRADE_FLOW", "VOLATILITY"]
+
+BAR = record(
+    [
+        ("start_ns", "<i8"),  # of the interval for bars by time, else of the first trade
+        ("end_ns", "<i8"),  # of the last trade
+        ("open", "<f8"),
+        ("high", "<f8"),
+        ("low", "<f8"),
+        ("close", "<f8"),
+        ("volume_lots", "<i8"),
+        ("trades", "<i8"),
+    ],
+    64,
+)
+EWMA = record(
+    [
+        ("half_life_ns", "<i8"),
+        ("adjust", "<i8"),  # 1: weights of samples, bias-corrected; 0: weights of time
+        ("first_ns", "<i8"),
+        ("ts_ns", "<i8"),
+        ("num", "<f8"),  # decayed sum, and of what it is divided by
+        ("den", "<f8"),
+        ("samples", "<i8"),
+    ],
+    56,
+)
+EWMA_MOMENTS = record(
+    [
+        ("half_life_ns", "<i8"),
+        ("first_ns", "<i8"),
+        ("ts_ns", "<i8"),
+        ("weight", "<f8"),  # decayed number of samples
+        ("cross_weight", "<f8"),  # sum of w_i w_j over pairs i != j
+        ("mean_x", "<f8"),
+        ("mean_y", "<f8"),
+        ("xx", "<f8"),  # decayed sums of products of deviations
+        ("xy", "<f8"),
+        ("yy", "<f8"),
+        ("samples", "<i8"),
+    ],
+    88,
+)
+TRADE_FLOW = record(
+    [
+        ("half_life_ns", "<i8"),
+        ("ts_ns", "<i8"),
+        ("bought_lots", "<f8"),  # decayed sums
+        ("sold_lots", "<f8"),
+        ("trades", "<i8"),
+    ],
+    40,
+)
+VOLATILITY = record(
+    [
+        ("ts_ns", "<i8"),  # time and value the next return is measured from
+        ("x_ticks", "<f8"),
+        ("squares_ticks2", "<f8"),  # decayed sum of squared returns, and of the time they took
+        ("squares_s", "<f8"),
+        ("moves_ticks", "<f8"),  # decayed sum of returns, and of the time they took
+        ("moves_s", "<f8"),
+        ("observed_ns", "<i8"),  # time seen since the first sample, gaps left out
+        ("samples", "<i8"),
+        ("gaps", "<i8"),
+    ],
+    72,
+)

@@ -1,0 +1,54 @@
+"""What can be set: one struct a .toml file, with defaults, types and ranges.
+
+The defaults equal the files in config/, where every key is explained.
+"""
+
+from mm_runtime.settings.base import Settings
+from mm_runtime.settings.collector import (
+    CollectorSettings,
+    ConnectionSettings,
+    DepthSettings,
+    EndpointSettings,
+    PublishSettings,
+    RecordSettings,
+    SyncSettings,
+)
+from mm_runtime.settings.pricing import PricingSettings
+from mm_runtime.settings.runtime import (
+    AeronmdSettings,
+    AeronSettings,
+    HealthSettings,
+    HeartbeatSettings,
+    IdleSettings,
+    LogSettings,
+    MetricsSettings,
+    RuntimeSettings,
+    TermSettings,
+)
+from mm_runtime.settings.simulator import FeeSettings, LedgerSettings, SimulatorSettings
+from mm_runtime.settings.strategy import StrategySettings
+
+__all__ = [
+    "AeronSettings",
+    "AeronmdSettings",
+    "CollectorSettings",
+    "ConnectionSettings",
+    "DepthSettings",
+    "EndpointSettings",
+    "FeeSettings",
+    "HealthSettings",
+    "HeartbeatSettings",
+    "IdleSettings",
+    "LedgerSettings",
+    "LogSettings",
+    "MetricsSettings",
+    "PricingSettings",
+    "PublishSettings",
+    "RecordSettings",
+    "RuntimeSettings",
+    "Settings",
+    "SimulatorSettings",
+    "StrategySettings",
+    "SyncSettings",
+    "TermSettings",
+]

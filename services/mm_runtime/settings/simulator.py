@@ -1,0 +1,39 @@
+"""simulator.toml: the paper venue, its fees and its ledger."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from mm_runtime.settings.base import LatencyMs, Settings, Text
+
+__all__ = ["FeeSettings", "LedgerSettings", "SimulatorSettings"]
+
+FeePpm = Annotated[int, Meta(ge=-10_000, le=100_000)]
+
+
+class FeeSettings(Settings, frozen=True):
+    """Fees in millionths of the notional (simulator.toml, [fees])."""
+
+    spot_maker_ppm: FeePpm = 1_000
+    spot_taker_ppm: FeePpm = 1_000
+    usdm_maker_ppm: FeePpm = 200
+    usdm_taker_ppm: FeePpm = 500
+
+
+class LedgerSettings(Settings, frozen=True):
+    """The database of fills and positions (simulator.toml, [ledger])."""
+
+    file: Text = "ledger.sqlite"
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+
+
+class SimulatorSettings(Settings, frozen=True):
+    """The paper venue: config/simulator.toml."""
+
+    entry_latency_ms: LatencyMs = 5.0
+    cancel_latency_ms: LatencyMs = 5.0
+    fill_probability_factor: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
+    markout_horizon_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
+    fees: FeeSettings = FeeSettings()
+    ledger: LedgerSettings = LedgerSettings()
