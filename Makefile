@@ -2,7 +2,7 @@
 MM = .venv/bin/mm
 PYTHON_IN_VENV = .venv/bin/python
 
-.PHONY: help demo test check test-compiled test-boundscheck test-interpreted peers-test compose-test bench lock clean
+.PHONY: help demo test check test-system test-kernels peers-test compose-test bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -13,23 +13,23 @@ demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.
 
 test: ## style, types and every test, the kernels in three modes
 	@tools/set-up requirements-dev.lock
-	@$(MAKE) --no-print-directory check test-compiled
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-boundscheck test-interpreted
+	@$(MAKE) --no-print-directory check
+	$(MM) warm
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-system test-kernels
 
 check: ## style and types
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m mypy
 
-test-compiled: ## every test, compiled, and the running system
-	$(MM) warm
-	$(PYTHON_IN_VENV) -m pytest
+test-system: ## services, commands and everything else around the kernels, running for real
+	$(PYTHON_IN_VENV) -m pytest -m 'not kernels and not compose and not peers'
 
-test-boundscheck: ## the kernels' tests with array bounds checked
-	NUMBA_BOUNDSCHECK=1 MMQUANT_CACHE_DIR=$(CURDIR)/var/cache-boundscheck $(PYTHON_IN_VENV) -m pytest -m kernels
-
-test-interpreted: ## the kernels' tests as plain Python
-	NUMBA_DISABLE_JIT=1 $(PYTHON_IN_VENV) -m pytest -m kernels
+# They yield to the running system beside them, which is tested with its times.
+test-kernels: ## the kernels' tests compiled, with array bounds checked, and as plain Python
+	nice $(PYTHON_IN_VENV) -m pytest -m kernels
+	NUMBA_BOUNDSCHECK=1 MMQUANT_CACHE_DIR=$(CURDIR)/var/cache-boundscheck nice $(PYTHON_IN_VENV) -m pytest -m kernels
+	NUMBA_DISABLE_JIT=1 nice $(PYTHON_IN_VENV) -m pytest -m kernels
 
 peers-test: ## clients that others wrote keep the offline venue's book (fetches them)
 	@tools/set-up requirements-dev.lock
@@ -46,7 +46,7 @@ bench: ## figures against peers, as ratios inside one run
 
 lock: ## renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --extra live --extra build pyproject.toml -o requirements.lock
-	uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --extra live --extra build --extra dev pyproject.toml -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --extra live --extra build --extra dev --extra notebooks --extra cluster pyproject.toml -o requirements-dev.lock
 
 clean: ## remove what was built
 	rm -rf .venv var logs dist .pytest_cache .mypy_cache .ruff_cache
