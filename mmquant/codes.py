@@ -20,6 +20,7 @@ __all__ = [
     "ServiceState",
     "Side",
     "Stream",
+    "TapeKind",
     "Template",
 ]
 
@@ -232,3 +233,14 @@ class FrameKind(IntEnum):
     TRADE = 3
     AGGREGATE_TRADE = 4
     SNAPSHOT = 5
+
+
+class TapeKind(IntEnum):
+    """What an event of a tape is; the first four are as in `BookEvent`."""
+
+    DELTA = 0
+    SNAPSHOT = 1
+    CLEAR = 2
+    BBO = 3
+    TRADE = 4
+    GAP = 5

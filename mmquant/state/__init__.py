@@ -13,6 +13,15 @@ from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
 from mmquant.state.pricing import PRICING_PARAMS, PRICING_STATE
 from mmquant.state.simulator import EVENT, ORDER, SIMULATOR_PARAMS, SIMULATOR_STATE
 from mmquant.state.strategy import STRATEGY_PARAMS, STRATEGY_STATE
+from mmquant.state.tape import (
+    TAPE_AGGREGATE,
+    TAPE_BUFFERED,
+    TAPE_EVENT,
+    TAPE_LOCAL_ONLY,
+    TAPE_SKIP,
+    TAPE_SYNC,
+    TAPE_VENUE_ONLY,
+)
 from mmquant.state.trading import MAX_EVENTS, MAX_LEVELS, MAX_MARKOUTS, MAX_ORDERS, NEVER_NS
 
 __all__ = [
@@ -45,6 +54,13 @@ __all__ = [
     "STRATEGY_PARAMS",
     "STRATEGY_STATE",
     "SYMBOL",
+    "TAPE_AGGREGATE",
+    "TAPE_BUFFERED",
+    "TAPE_EVENT",
+    "TAPE_LOCAL_ONLY",
+    "TAPE_SKIP",
+    "TAPE_SYNC",
+    "TAPE_VENUE_ONLY",
     "TRADE_FLOW",
     "VOLATILITY",
 ]
