@@ -66,6 +66,7 @@ class Role(IntEnum):
     MM_SIMULATOR = 5
     MM_VENUE = 6
     MM_LAUNCHER = 7
+    MM_RECORDER = 8
 
 
 class Market(IntEnum):

@@ -6,6 +6,7 @@ to it, in one transaction: after a kill at any instruction the file holds both o
 """
 
 import hashlib
+import json
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from mmquant.codes import OrderStatus, Reason, Template
 from mmquant.state import ACCOUNT
 
-__all__ = ["Ledger", "LedgerError", "Restored"]
+__all__ = ["Ledger", "LedgerError", "Restored", "pack", "unpack"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -57,6 +58,23 @@ class Restored:
     account: NDArray[Any]
     next_order_id: int
     open_orders: list[tuple[int, int, int, int, int]]  # id, side, price, quantity, filled
+
+
+def pack(restored: Restored | None) -> bytes:
+    """Return what was restored as bytes, for the journal of a session."""
+    if restored is None:
+        return b""
+    account = restored.account.tobytes().hex()
+    return json.dumps([account, restored.next_order_id, restored.open_orders]).encode()
+
+
+def unpack(data: bytes) -> Restored | None:
+    """Return what `pack` was given."""
+    if not data:
+        return None
+    account, next_order_id, orders = json.loads(data)
+    state = np.frombuffer(bytearray.fromhex(account), ACCOUNT)
+    return Restored(state, next_order_id, [tuple(order) for order in orders])
 
 
 class Ledger:

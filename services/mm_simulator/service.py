@@ -12,7 +12,7 @@ from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, SimulatorSettings
 from numpy.typing import NDArray
 
-from mm_simulator.ledger import Ledger, Restored
+from mm_simulator.ledger import Ledger, Restored, pack, unpack
 from mmquant.codes import (
     BookCode,
     BookState,
@@ -123,6 +123,7 @@ class Simulator(Service):
     role = Role.MM_SIMULATOR
     needs_peers = (Role.MM_COLLECTOR, Role.MM_STRATEGY)
     needs_streams = (Stream.MARKET_DATA, Stream.QUOTES)
+    is_journalled = True
 
     def __init__(self, settings: RuntimeSettings, config: SimulatorSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
@@ -190,7 +191,7 @@ class Simulator(Service):
         instrument = np.zeros(1, INSTRUMENT)
         instrument[0] = self.inbox.block(Template.INSTRUMENT)[0]
         desk = _Desk(instrument, self.config)
-        restored = self._ledger.restore(desk.key)
+        restored = unpack(self.outside(lambda: pack(self._ledger.restore(desk.key))))
         if restored is not None:
             self._resume(desk, restored)
         self._desks[instrument_id] = desk

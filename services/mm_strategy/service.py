@@ -1,6 +1,5 @@
 """Strategy: one compiled decision a pricing message; every change of mind is published."""
 
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -63,6 +62,7 @@ class Strategy(Service):
     role = Role.MM_STRATEGY
     needs_peers = (Role.MM_PRICING,)
     needs_streams = (Stream.PRICING,)
+    is_journalled = True
 
     def __init__(self, settings: RuntimeSettings, config: StrategySettings, clock: Clock) -> None:
         super().__init__(settings, clock)
@@ -131,7 +131,7 @@ class Strategy(Service):
             self._decide(desk, self.clock.now_ns(), from_frame=False, publish=False)
 
     def _on_pricing(self) -> None:
-        received_ns = time.time_ns()
+        received_ns = self.clock.now_ns()
         block = self.inbox.block(Template.PRICING)
         desk = self._desk(int(block[0]["instrument_id"]))
         desk.pricing[0] = block[0]
@@ -161,7 +161,7 @@ class Strategy(Service):
         if not from_frame:
             block["frame_ns"] = 0  # not the answer to a frame: no latency to measure
         block["seq"], block["position_seq"] = self._out.next_seq(), desk.position_seq
-        block["received_ns"], block["sent_ns"] = received_ns, time.time_ns()
+        block["received_ns"], block["sent_ns"] = received_ns, self.clock.now_ns()
         desk.published_ns = received_ns
         self._out.offer(desk.out)
         if from_frame:

@@ -14,6 +14,7 @@ from mm_runtime.settings.collector import (
     SyncSettings,
 )
 from mm_runtime.settings.pricing import PricingSettings
+from mm_runtime.settings.recorder import RecorderSettings
 from mm_runtime.settings.runtime import (
     AeronmdSettings,
     AeronSettings,
@@ -23,6 +24,7 @@ from mm_runtime.settings.runtime import (
     LogSettings,
     MetricsSettings,
     RuntimeSettings,
+    SessionSettings,
     TermSettings,
 )
 from mm_runtime.settings.simulator import FeeSettings, LedgerSettings, SimulatorSettings
@@ -45,7 +47,9 @@ __all__ = [
     "PricingSettings",
     "PublishSettings",
     "RecordSettings",
+    "RecorderSettings",
     "RuntimeSettings",
+    "SessionSettings",
     "Settings",
     "SimulatorSettings",
     "StrategySettings",
