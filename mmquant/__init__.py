@@ -55,7 +55,7 @@ _HOMES = {
     "regress_drift": "calibrate",
     # quotes and risk
     "explain": "risk",
-    "skewed_quotes": "quoting",
+    "bind_model": "quoting",
     "strategy_params": "quoting",
     # fills and money
     "Account": "accounting",

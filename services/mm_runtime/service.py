@@ -181,6 +181,11 @@ class Service(ABC):
         self._publish_state(0, 0, state, reason, text)
         self._next_heartbeat_ns = 0  # the heartbeat says it at once, too
 
+    def say(self, level: int, text: str) -> None:
+        """Log and publish something the operator must know while the state stays as it is."""
+        self.log.log(level, "%s", text)
+        self._publish_state(0, 0, self.state, self.reason, text)
+
     def publish_book_state(
         self, instrument_id: int, epoch: int, state: BookState, reason: Reason, text: str
     ) -> None:
