@@ -39,6 +39,13 @@ _TEXTS = {
     Reason.SNAPSHOT_FAILED: "the venue's book snapshot could not be fetched",
     Reason.OVERFLOW: "a bounded buffer ran over",
     Reason.PRICE_OUT_OF_RANGE: "the price is outside the venue's range",
+    Reason.MODEL_VOLATILITY: "the model cannot quote with this volatility",
+    Reason.MODEL_ARRIVALS: "the model needs a positive arrival rate and decay",
+    Reason.MODEL_HORIZON: "the model needs a time left that is not negative",
+    Reason.MODEL_INVENTORY: "the position is beyond the model's max_inventory_orders",
+    Reason.MODEL_PARAMETERS: "the model's parameters are too few or out of their range",
+    Reason.MODEL_SPREAD: "the model's bid is not below its ask",
+    Reason.MODEL_TABLE: "volatility against arrivals is beyond the model's table",
 }
 
 
