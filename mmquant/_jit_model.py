@@ -46,7 +46,7 @@ def bind_model(model: Callable[..., int]) -> Any:
     TypeError
         If it is not compiled by numba, or cannot be compiled for these arguments.
     """
-    if config.DISABLE_JIT:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return model
     if not isinstance(model, Dispatcher):
         raise TypeError(f"model must be a function decorated with numba.njit, got {model!r}")
@@ -55,7 +55,7 @@ def bind_model(model: Callable[..., int]) -> Any:
     except (errors.NumbaError, KeyError) as error:
         lines = [text for text in str(error).splitlines() if text.strip()]
         raise TypeError(
-            f"model {model.py_func.__name__} cannot be compiled as model(inputs, params, out) -> int: "
+            f"model {model.py_func.__name__} cannot be compiled for (inputs, params, out): "
             f"{'; '.join(lines[:3])}"
         ) from error
     compiled: Any = model.get_compile_result(_SIGNATURE)

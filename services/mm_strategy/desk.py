@@ -14,7 +14,7 @@ from mm_runtime.settings import StrategySettings
 from numpy.typing import NDArray
 
 from mmquant.codes import Template
-from mmquant.kernels.skewed import skewed_maker
+from mmquant.models import MODELS, model_params
 from mmquant.quoting import bind_model, strategy_params
 from mmquant.records import FILL, INSTRUMENT, LEVEL, POSITION, PRICING, QUOTES
 from mmquant.state import (
@@ -165,16 +165,6 @@ def desk_params(
     )
 
 
-_SKEWED = {
-    "min_half_spread_ticks": 0.0,
-    "min_half_spread_bps": 0.0,
-    "volatility_multiple": 0.0,
-    "horizon_s": 1.0,
-    "inventory_skew": 0.0,
-    "drift_weight": 0.0,
-}
-
-
 def load_model(name: str, values: Mapping[str, float], folder: Path) -> Model:
     """Return a model of the library, or the function `module:function` with its parameters.
 
@@ -191,8 +181,11 @@ def load_model(name: str, values: Mapping[str, float], folder: Path) -> Model:
             module_name, _, function_name = name.partition(":")
             function = getattr(_module(module_name, folder), function_name)
             params = np.array(list(values.values()), np.float64)
+            if not np.isfinite(params).all():
+                raise ValueError(f"model_parameters must be finite, got {dict(values)}")
         else:
-            function, params = _library_model(name, values)
+            params = model_params(name, values)
+            function = MODELS[name].step
         return Model(name, bind_model(function), params)
     except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
         raise ConfigError(f"config/strategy.toml: model {name!r}: {error}") from error
@@ -204,12 +197,3 @@ def _module(name: str, folder: Path) -> ModuleType:
         sys.path.append(path)
     known = sys.modules.get(name)
     return import_module(name) if known is None else reload(known)
-
-
-def _library_model(name: str, values: Mapping[str, float]) -> tuple[Any, NDArray[np.float64]]:
-    if name != "skewed":
-        raise ValueError("must be one of 'skewed', or 'module:function'")
-    unknown = set(values) - set(_SKEWED)
-    if unknown:
-        raise ValueError(f"model_parameters: {min(unknown)} is not one of {', '.join(_SKEWED)}")
-    return skewed_maker, np.array(list({**_SKEWED, **values}.values()), np.float64)

@@ -322,7 +322,7 @@ def _words(reason: Reason) -> str:
 
 def warm_up(model: Model | None = None) -> None:
     """Load (or compile) the service's kernels as they are called, before the first message."""
-    chosen = model or load_model("skewed", {}, Path())
+    chosen = model or load_model("skewed", StrategySettings().model_parameters, Path())
     desk = Desk(0)
     strategy_on_position(desk.state, desk.params, desk.position)
     strategy_on_fill(desk.state, desk.params, desk.fill)
