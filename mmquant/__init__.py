@@ -55,8 +55,18 @@ _HOMES = {
     "regress_drift": "calibrate",
     # quotes and risk
     "explain": "risk",
-    "skewed_quotes": "quoting",
+    "bind_model": "quoting",
     "strategy_params": "quoting",
+    # quoting models
+    "avellaneda_stoikov": "models",
+    "avellaneda_stoikov_perpetual": "models",
+    "cartea_jaimungal": "models",
+    "cartea_jaimungal_exact": "models_exact",
+    "glft": "models",
+    "glft_exact": "models_exact",
+    "glft_table": "models",
+    "glft_table_params": "models_params",
+    "model_params": "models",
     # fills and money
     "Account": "accounting",
     "Simulator": "simulator",

@@ -14,8 +14,10 @@ __all__ = [
     "MarketEventKind",
     "OrderStatus",
     "PricingFlag",
+    "QuoteClamp",
     "Reason",
     "RequestKind",
+    "RiskState",
     "Role",
     "ServiceState",
     "Side",
@@ -103,6 +105,7 @@ class ServiceState(IntEnum):
     DEGRADED = 2
     HALTED = 3
     STOPPED = 4
+    REDUCING = 5
 
 
 class Reason(IntEnum):
@@ -139,6 +142,54 @@ class Reason(IntEnum):
     SNAPSHOT_FAILED = 28
     OVERFLOW = 29
     PRICE_OUT_OF_RANGE = 30
+    CLOCK_SKEW = 31
+    UPSTREAM_LAGS = 32
+    SPREAD_TOO_NARROW = 33
+    PRICE_COLLAR = 34
+    OPEN_NOTIONAL = 35
+    OPEN_ORDERS = 36
+    ORDER_RATE = 37
+    CANCEL_RATE = 38
+    SESSION_LOSS = 39
+    DRAWDOWN = 40
+    MINUTE_LOSS = 41
+    FILL_BURST = 42
+    ADVERSE_MARKOUT = 43
+    VOLATILITY_JUMP = 44
+    KILLED = 45
+    PERCENT_PRICE = 46
+    ABOVE_MAXIMUM_NOTIONAL = 47
+    INVENTORY_SOFT_LIMIT = 48
+    REDUCE_ONLY = 49
+    MODEL_VOLATILITY = 51
+    MODEL_ARRIVALS = 52
+    MODEL_HORIZON = 53
+    MODEL_INVENTORY = 54
+    MODEL_PARAMETERS = 55
+    MODEL_SPREAD = 56
+    MODEL_TABLE = 57
+
+
+class RiskState(IntEnum):
+    """What the risk gates allow: all quotes, only those that shrink the position, or none."""
+
+    ACTIVE = 0
+    REDUCING = 1
+    HALTED = 2
+
+
+class QuoteClamp(IntEnum):
+    """Bits of a side in the quotes message: what made it differ from what the model wanted."""
+
+    POST_ONLY = 1  # moved away from the other side's touch
+    HELD = 2  # stays where it was: the move is not worth the place in the queue
+    FADED = 4  # smaller: the position is beyond the soft limit
+    LIMITED = 8  # smaller or fewer: the position limit leaves no more room
+    FILTERED = 16  # levels dropped that the venue would refuse
+    COLLARED = 32  # levels dropped that lie too far from the mid or the last trade
+    CAPPED = 64  # levels dropped: open notional or number of orders
+    RATED = 128  # the orders stay as they are: no tokens left to change them
+    REDUCED = 256  # no more than closes the position
 
 
 class RequestKind(IntEnum):

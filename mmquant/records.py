@@ -108,8 +108,14 @@ INSTRUMENT = record(
         ("min_notional_e8", "<i8"),
         ("market", "<u4"),
         ("reserved", "<u4"),
+        ("max_notional_e8", "<i8"),  # these: 0 where the venue has no such rule
+        ("buy_up_e8", "<i8"),  # highest price of a buy as a multiple of the reference price
+        ("buy_down_e8", "<i8"),  # lowest
+        ("sell_up_e8", "<i8"),
+        ("sell_down_e8", "<i8"),
+        ("max_orders", "<i8"),  # open at once
     ],
-    112,
+    160,
 )
 STATE = record(
     [
@@ -199,8 +205,18 @@ QUOTES = record(
         ("pricing_sent_ns", "<i8"),
         ("received_ns", "<i8"),
         ("sent_ns", "<i8"),
+        ("volatility_term_ticks", "<f8"),  # part of the half-spread, as are the arrivals'
+        ("arrival_term_ticks", "<f8"),
+        ("model_bid_ticks", "<f8"),  # what the model wanted, before limits and filters
+        ("model_ask_ticks", "<f8"),
+        ("bid_ticks", "<i8"),  # the market's touch
+        ("ask_ticks", "<i8"),
+        ("bid_clamps", "<u2"),  # QuoteClamp: what made the side differ from the model's
+        ("ask_clamps", "<u2"),
+        ("risk_state", "<u2"),  # RiskState
+        ("risk_reason", "<u2"),  # why not ACTIVE
     ],
-    152,
+    208,
 )
 ORDER_UPDATE = record(
     [

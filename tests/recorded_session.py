@@ -108,12 +108,16 @@ def record_session(folder, steps=400, seed=1, kill_at=0):
     runtime = RuntimeSettings(
         state_directory=str(folder / "var"), session=SessionSettings(directory=str(folder / "s"))
     )
-    strategy = StrategySettings(volatility_multiple=0.1, requote_ticks=1)
+    config = StrategySettings(requote_ticks=1)
+
+    def strategy():
+        return Strategy(runtime, config, clock, lambda: config, folder)
+
     recorder = Recorder(runtime, RecorderSettings(), clock)
     agents = [
         recorder,
         Pricing(runtime, PricingSettings(warmup_s=0.1), clock),
-        Strategy(runtime, strategy, clock),
+        strategy(),
         Simulator(runtime, SimulatorSettings(entry_latency_ms=1.0), clock),
     ]
     for agent in agents:
@@ -124,7 +128,7 @@ def record_session(folder, steps=400, seed=1, kill_at=0):
         market.step()
         if step == kill_at:
             agents[2].journal._writer.close()  # what a killed process leaves: no last words
-            agents[2] = Strategy(runtime, strategy, clock)
+            agents[2] = strategy()
             agents[2].connect = bus.connect
             agents[2].on_start()
         for _ in range(3):

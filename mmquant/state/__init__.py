@@ -12,7 +12,13 @@ from mmquant.state.market import MARKET_EVENT, MARKET_PARAMETERS, MARKET_STATE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
 from mmquant.state.pricing import PRICING_PARAMS, PRICING_STATE
 from mmquant.state.simulator import EVENT, ORDER, SIMULATOR_PARAMS, SIMULATOR_STATE
-from mmquant.state.strategy import STRATEGY_PARAMS, STRATEGY_STATE
+from mmquant.state.strategy import (
+    FILLS_KEPT,
+    MINUTE_SLOTS,
+    STRATEGY_INPUTS,
+    STRATEGY_PARAMS,
+    STRATEGY_STATE,
+)
 from mmquant.state.tape import (
     TAPE_AGGREGATE,
     TAPE_BUFFERED,
@@ -35,6 +41,7 @@ __all__ = [
     "EVENT",
     "EWMA",
     "EWMA_MOMENTS",
+    "FILLS_KEPT",
     "FRAME",
     "MARKET_EVENT",
     "MARKET_PARAMETERS",
@@ -43,6 +50,7 @@ __all__ = [
     "MAX_LEVELS",
     "MAX_MARKOUTS",
     "MAX_ORDERS",
+    "MINUTE_SLOTS",
     "MODEL_INPUTS",
     "MODEL_QUOTES",
     "NEVER_NS",
@@ -51,6 +59,7 @@ __all__ = [
     "PRICING_STATE",
     "SIMULATOR_PARAMS",
     "SIMULATOR_STATE",
+    "STRATEGY_INPUTS",
     "STRATEGY_PARAMS",
     "STRATEGY_STATE",
     "SYMBOL",

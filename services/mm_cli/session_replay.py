@@ -240,6 +240,13 @@ class _PlayedTransport(Transport):
         """Have nothing to close."""
 
 
+def _more(journal: ReplayedJournal, config: Settings) -> tuple[Any, ...]:
+    """Return what mm_strategy is built with besides: its file is read through the journal."""
+    if journal.opened["service"] != "mm_strategy":
+        return ()
+    return (lambda: config, Path(journal.opened["config_dir"]))
+
+
 def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> Iterator[int]:
     """Run the service of a journal again, turn by turn; yield the number of turns done.
 
@@ -262,7 +269,8 @@ def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> I
     build, settings_type = _SERVICES[journal.opened["service"]]
     runtime = msgspec.convert(journal.opened["runtime"], RuntimeSettings)
     runtime = msgspec.structs.replace(runtime, state_directory=str(scratch))
-    service = build(runtime, msgspec.convert(journal.opened["config"], settings_type), journal)
+    config = msgspec.convert(journal.opened["config"], settings_type)
+    service = build(runtime, config, journal, *_more(journal, config))
     service.journal = journal
     transport = _PlayedTransport(journal, output)
     service.connect = lambda settings: transport

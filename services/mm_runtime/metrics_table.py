@@ -101,6 +101,7 @@ _METRICS_OF = {
         _counter("quotes", "quotes messages sent, those without quotes included"),
         _counter("quotes_withheld", "quotes messages without quotes", "reason"),
         _gauge("quoting", "1 if quotes stand, 0 if none are wanted", "symbol"),
+        _gauge("risk_state", "0 ACTIVE, 1 REDUCING (only what shrinks), 2 HALTED", "symbol"),
         _gauge("quoted_levels", "orders wanted", "symbol", "side"),
         _gauge("quote_price", "best price wanted, in the quote asset", "symbol", "side"),
         _gauge("fair_value", "fair value in the quote asset", "symbol"),

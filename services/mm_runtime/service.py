@@ -54,8 +54,8 @@ class Service(ABC):
         it changes, without a message and without sending, what a later output depends on.
     journal
         Where it writes them; None where no session is recorded.
-    config
-        The service's own settings.
+    config, config_dir
+        The service's own settings, and where they came from if it needs to know.
     must_be_ready
         Whether the service is unhealthy where it is not READY for longer than the grace.
     turns, longest_turn_ns
@@ -69,6 +69,7 @@ class Service(ABC):
     must_be_ready = False
     is_journalled = False
     config: Any = None
+    config_dir: Path | None = None
 
     def __init__(
         self,
@@ -217,6 +218,11 @@ class Service(ABC):
         self._publish_state(0, 0, state, reason, text)
         self._next_heartbeat_ns = 0  # the heartbeat says it at once, too
 
+    def say(self, level: int, text: str) -> None:
+        """Log and publish something the operator must know while the state stays as it is."""
+        self.log.log(level, "%s", text)
+        self._publish_state(0, 0, self.state, self.reason, text)
+
     def publish_book_state(
         self, instrument_id: int, epoch: int, state: BookState, reason: Reason, text: str
     ) -> None:
@@ -313,6 +319,7 @@ class Service(ABC):
             "pid": os.getpid(),
             "runtime": msgspec.to_builtins(self.settings),
             "config": msgspec.to_builtins(self.config),
+            "config_dir": str(self.config_dir or ""),
         }
         return WrittenJournal(self.clock, writer, opened)
 

@@ -28,7 +28,12 @@ from mm_runtime.settings.runtime import (
     TermSettings,
 )
 from mm_runtime.settings.simulator import FeeSettings, LedgerSettings, SimulatorSettings
-from mm_runtime.settings.strategy import StrategySettings
+from mm_runtime.settings.strategy import (
+    GateSettings,
+    LadderSettings,
+    RateSettings,
+    StrategySettings,
+)
 
 __all__ = [
     "AeronSettings",
@@ -38,14 +43,17 @@ __all__ = [
     "DepthSettings",
     "EndpointSettings",
     "FeeSettings",
+    "GateSettings",
     "HealthSettings",
     "HeartbeatSettings",
     "IdleSettings",
+    "LadderSettings",
     "LedgerSettings",
     "LogSettings",
     "MetricsSettings",
     "PricingSettings",
     "PublishSettings",
+    "RateSettings",
     "RecordSettings",
     "RecorderSettings",
     "RuntimeSettings",
