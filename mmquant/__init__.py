@@ -59,6 +59,13 @@ _HOMES = {
     "strategy_params": "quoting",
     # fills and money
     "Account": "accounting",
+    "decompose": "accounting",
+    "drawdown": "accounting",
+    "equity_curve": "accounting",
+    "markouts": "accounting",
+    "sharpe": "accounting",
+    "time_at_limit": "accounting",
+    "turnover": "accounting",
     "Simulator": "simulator",
     "simulator_params": "simulator",
     # markets
