@@ -63,6 +63,7 @@ _HOMES = {
     "drawdown": "accounting",
     "equity_curve": "accounting",
     "markouts": "accounting",
+    "read_ledger": "ledger",
     "sharpe": "accounting",
     "time_at_limit": "accounting",
     "turnover": "accounting",
