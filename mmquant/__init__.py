@@ -69,6 +69,14 @@ _HOMES = {
     "model_params": "models",
     # fills and money
     "Account": "accounting",
+    "decompose": "accounting",
+    "drawdown": "accounting",
+    "equity_curve": "accounting",
+    "markouts": "accounting",
+    "read_ledger": "ledger",
+    "sharpe": "accounting",
+    "time_at_limit": "accounting",
+    "turnover": "accounting",
     "Simulator": "simulator",
     "simulator_params": "simulator",
     # markets

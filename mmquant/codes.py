@@ -7,6 +7,7 @@ __all__ = [
     "BookEvent",
     "BookFault",
     "BookState",
+    "FeeAsset",
     "FillKind",
     "FrameKind",
     "Liquidity",
@@ -269,11 +270,24 @@ class Liquidity(IntEnum):
     TAKER = 2
 
 
+class FeeAsset(IntEnum):
+    """What fees are paid in."""
+
+    QUOTE = 0  # the asset that profit is counted in (of an inverse contract, its coin)
+    BASE = 1
+    RECEIVED = 2  # what the fill brings in: the base asset of a purchase, else the quote asset
+    OTHER = 3
+
+
 class MarketEventKind(IntEnum):
     """What a row of the synthetic market's events says."""
 
     LEVEL = 1
     TRADE = 2
+    # of the exchange alone: its orders one by one
+    ORDER_ADDED = 3
+    ORDER_FILLED = 4
+    ORDER_CANCELLED = 5
 
 
 class FrameKind(IntEnum):

@@ -268,8 +268,14 @@ POSITION = record(
         ("orders", "<i8"),  # orders sent so far
         ("fills", "<i8"),
         ("open_orders", "<i8"),
+        ("funding_micro_tick_lots", "<i8"),  # received; profit = total - fees + funding
+        ("turnover_tick_lots", "<i8"),
+        ("base_fees_micro_lots", "<i8"),  # the part of the fees that was paid in the base asset,
+        ("base_fees_micro_tick_lots", "<i8"),  # and its worth when paid
+        ("other_fees_e8", "<i8"),
+        ("other_fees_micro_tick_lots", "<i8"),
     ],
-    136,
+    184,
 )
 
 BLOCKS: dict[Template, np.dtype[Any]] = {

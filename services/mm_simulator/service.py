@@ -173,7 +173,7 @@ class Simulator(Service):
             for desk in self._desks.values():
                 self._settle(desk, self.clock.now_ns())
         finally:
-            self._ledger.close()
+            self._ledger.close(self.clock.now_ns())
 
     def samples(self) -> Iterator[Sample]:
         """Give position, profit and orders of each instrument."""
@@ -191,6 +191,7 @@ class Simulator(Service):
         instrument = np.zeros(1, INSTRUMENT)
         instrument[0] = self.inbox.block(Template.INSTRUMENT)[0]
         desk = _Desk(instrument, self.config)
+        self._ledger.keep_instrument(desk.key, instrument, self.clock.now_ns())
         restored = unpack(self.outside(lambda: pack(self._ledger.restore(desk.key))))
         if restored is not None:
             self._resume(desk, restored)
