@@ -5,13 +5,28 @@ snapshot. A file for each stage; kernels import the names from here.
 """
 
 from mmquant.state.account import ACCOUNT
+from mmquant.state.backtest import (
+    BACKTEST,
+    BACKTEST_QUOTE,
+    BACKTEST_SAMPLE,
+    MAX_KNOWN_ORDERS,
+)
 from mmquant.state.book import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS, BOOK_TOUCH
 from mmquant.state.estimators import BAR, EWMA, EWMA_MOMENTS, TRADE_FLOW, VOLATILITY
 from mmquant.state.frames import FRAME, SYMBOL
 from mmquant.state.market import MARKET_EVENT, MARKET_PARAMETERS, MARKET_STATE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
 from mmquant.state.pricing import PRICING_PARAMS, PRICING_STATE
-from mmquant.state.simulator import EVENT, ORDER, SIMULATOR_PARAMS, SIMULATOR_STATE
+from mmquant.state.simulator import (
+    EVENT,
+    MAX_CLIENTS,
+    MAX_TAKEN,
+    ORDER,
+    ORDER_REQUEST,
+    RECORDED_LATENCY,
+    SIMULATOR_PARAMS,
+    SIMULATOR_STATE,
+)
 from mmquant.state.strategy import (
     FILLS_KEPT,
     MINUTE_SLOTS,
@@ -32,6 +47,9 @@ from mmquant.state.trading import MAX_EVENTS, MAX_LEVELS, MAX_MARKOUTS, MAX_ORDE
 
 __all__ = [
     "ACCOUNT",
+    "BACKTEST",
+    "BACKTEST_QUOTE",
+    "BACKTEST_SAMPLE",
     "BAR",
     "BOOK",
     "BOOK_RING_TICKS",
@@ -46,17 +64,22 @@ __all__ = [
     "MARKET_EVENT",
     "MARKET_PARAMETERS",
     "MARKET_STATE",
+    "MAX_CLIENTS",
     "MAX_EVENTS",
+    "MAX_KNOWN_ORDERS",
     "MAX_LEVELS",
     "MAX_MARKOUTS",
     "MAX_ORDERS",
+    "MAX_TAKEN",
     "MINUTE_SLOTS",
     "MODEL_INPUTS",
     "MODEL_QUOTES",
     "NEVER_NS",
     "ORDER",
+    "ORDER_REQUEST",
     "PRICING_PARAMS",
     "PRICING_STATE",
+    "RECORDED_LATENCY",
     "SIMULATOR_PARAMS",
     "SIMULATOR_STATE",
     "STRATEGY_INPUTS",

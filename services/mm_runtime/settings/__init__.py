@@ -27,7 +27,12 @@ from mm_runtime.settings.runtime import (
     SessionSettings,
     TermSettings,
 )
-from mm_runtime.settings.simulator import FeeSettings, LedgerSettings, SimulatorSettings
+from mm_runtime.settings.simulator import (
+    BracketSettings,
+    FeeSettings,
+    LedgerSettings,
+    SimulatorSettings,
+)
 from mm_runtime.settings.strategy import (
     GateSettings,
     LadderSettings,
@@ -38,6 +43,7 @@ from mm_runtime.settings.strategy import (
 __all__ = [
     "AeronSettings",
     "AeronmdSettings",
+    "BracketSettings",
     "CollectorSettings",
     "ConnectionSettings",
     "DepthSettings",
