@@ -7,19 +7,27 @@ __all__ = [
     "BookEvent",
     "BookFault",
     "BookState",
+    "FeeAsset",
     "FillKind",
+    "FillModel",
     "FrameKind",
     "Liquidity",
     "Market",
     "MarketEventKind",
+    "OrderAction",
+    "OrderEventKind",
+    "OrderKind",
     "OrderStatus",
     "PricingFlag",
+    "QuoteClamp",
     "Reason",
     "RequestKind",
+    "RiskState",
     "Role",
     "ServiceState",
     "Side",
     "Stream",
+    "TapeKind",
     "Template",
 ]
 
@@ -65,6 +73,7 @@ class Role(IntEnum):
     MM_SIMULATOR = 5
     MM_VENUE = 6
     MM_LAUNCHER = 7
+    MM_RECORDER = 8
 
 
 class Market(IntEnum):
@@ -101,6 +110,7 @@ class ServiceState(IntEnum):
     DEGRADED = 2
     HALTED = 3
     STOPPED = 4
+    REDUCING = 5
 
 
 class Reason(IntEnum):
@@ -137,6 +147,65 @@ class Reason(IntEnum):
     SNAPSHOT_FAILED = 28
     OVERFLOW = 29
     PRICE_OUT_OF_RANGE = 30
+    CLOCK_SKEW = 31
+    UPSTREAM_LAGS = 32
+    SPREAD_TOO_NARROW = 33
+    PRICE_COLLAR = 34
+    OPEN_NOTIONAL = 35
+    OPEN_ORDERS = 36
+    ORDER_RATE = 37
+    CANCEL_RATE = 38
+    SESSION_LOSS = 39
+    DRAWDOWN = 40
+    MINUTE_LOSS = 41
+    FILL_BURST = 42
+    ADVERSE_MARKOUT = 43
+    VOLATILITY_JUMP = 44
+    KILLED = 45
+    PERCENT_PRICE = 46
+    ABOVE_MAXIMUM_NOTIONAL = 47
+    INVENTORY_SOFT_LIMIT = 48
+    REDUCE_ONLY = 49
+    MODEL_VOLATILITY = 51
+    MODEL_ARRIVALS = 52
+    MODEL_HORIZON = 53
+    MODEL_INVENTORY = 54
+    MODEL_PARAMETERS = 55
+    MODEL_SPREAD = 56
+    MODEL_TABLE = 57
+    UNKNOWN_ORDER = 61
+    ORDER_ENDED = 62
+    CANCEL_IN_FLIGHT = 63
+    AMENDMENT_IN_FLIGHT = 64
+    DUPLICATE_CLIENT_ID = 65
+    NOT_FILLABLE = 66
+    REST_EXPIRED = 67
+    OFF_LOT = 68
+    BELOW_FILLED = 69
+    INVALID_ORDER = 70
+    CANCEL_REQUESTED = 71
+
+
+class RiskState(IntEnum):
+    """What the risk gates allow: all quotes, only those that shrink the position, or none."""
+
+    ACTIVE = 0
+    REDUCING = 1
+    HALTED = 2
+
+
+class QuoteClamp(IntEnum):
+    """Bits of a side in the quotes message: what made it differ from what the model wanted."""
+
+    POST_ONLY = 1  # moved away from the other side's touch
+    HELD = 2  # stays where it was: the move is not worth the place in the queue
+    FADED = 4  # smaller: the position is beyond the soft limit
+    LIMITED = 8  # smaller or fewer: the position limit leaves no more room
+    FILTERED = 16  # levels dropped that the venue would refuse
+    COLLARED = 32  # levels dropped that lie too far from the mid or the last trade
+    CAPPED = 64  # levels dropped: open notional or number of orders
+    RATED = 128  # the orders stay as they are: no tokens left to change them
+    REDUCED = 256  # no more than closes the position
 
 
 class RequestKind(IntEnum):
@@ -202,11 +271,50 @@ class OrderStatus(IntEnum):
     REJECTED = 5
 
 
-class FillKind(IntEnum):
-    """How a fill came about: the touch crossed the order, or a trade printed through it."""
+class OrderAction(IntEnum):
+    """What a request asks of the venue."""
+
+    NEW = 1
+    AMEND = 2
+    CANCEL = 3
+
+
+class OrderKind(IntEnum):
+    """How an order may trade: LIMIT and POST_ONLY rest until cancelled, the others never rest."""
+
+    POST_ONLY = 1  # rejected where it would take
+    LIMIT = 2
+    IOC = 3  # what cannot be taken at once expires
+    FOK = 4  # all at once or rejected
+    MARKET = 5  # an IOC at any price
+
+
+class FillModel(IntEnum):
+    """Where in the queue an own order is thought to stand, see kernels/queue_models.py."""
 
     CROSS = 1
-    THROUGH = 2
+    RISK_AVERSE = 2
+    PROB_POWER = 3
+    PROB_LOG = 4
+    FIFO_L3 = 5
+    CANCEL_AHEAD = 6  # the optimistic bound
+
+
+class FillKind(IntEnum):
+    """How a fill came about."""
+
+    CROSS = 1  # the opposite touch reached the order
+    THROUGH = 2  # a trade printed beyond it
+    TOUCH = 3  # a trade printed at its price and used up the queue ahead
+    TAKE = 4  # it took what the other side displayed
+
+
+class OrderEventKind(IntEnum):
+    """What happened to one order of the market (feeds with order ids)."""
+
+    ADD = 1
+    CANCEL = 2
+    TRADE = 3
 
 
 class Liquidity(IntEnum):
@@ -216,11 +324,24 @@ class Liquidity(IntEnum):
     TAKER = 2
 
 
+class FeeAsset(IntEnum):
+    """What fees are paid in."""
+
+    QUOTE = 0  # the asset that profit is counted in (of an inverse contract, its coin)
+    BASE = 1
+    RECEIVED = 2  # what the fill brings in: the base asset of a purchase, else the quote asset
+    OTHER = 3
+
+
 class MarketEventKind(IntEnum):
     """What a row of the synthetic market's events says."""
 
     LEVEL = 1
     TRADE = 2
+    # of the exchange alone: its orders one by one
+    ORDER_ADDED = 3
+    ORDER_FILLED = 4
+    ORDER_CANCELLED = 5
 
 
 class FrameKind(IntEnum):
@@ -232,3 +353,14 @@ class FrameKind(IntEnum):
     TRADE = 3
     AGGREGATE_TRADE = 4
     SNAPSHOT = 5
+
+
+class TapeKind(IntEnum):
+    """What an event of a tape is; the first four are as in `BookEvent`."""
+
+    DELTA = 0
+    SNAPSHOT = 1
+    CLEAR = 2
+    BBO = 3
+    TRADE = 4
+    GAP = 5

@@ -1,75 +1,132 @@
-"""fair value + inventory -> quotes.
+"""fair value + inventory -> quotes: the strategy's parameters, and how a model is bound to it.
 
-`strategy_params` makes the parameters, `skewed_quotes` shows in a notebook what they lead to;
-the whole decision, with risk gate, touch, filters and hysteresis, is
+The decision itself, with gates, ladder, filters and limits, is
 `mmquant.kernels.quoting.strategy_step`, the function that also runs live.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mmquant._checks import number, one_record, whole
-from mmquant.kernels.quoting import quote_prices_path
-from mmquant.state import MAX_LEVELS, STRATEGY_PARAMS
+from mmquant._checks import number, whole
+from mmquant._jit_model import bind_model
+from mmquant.state import FILLS_KEPT, MAX_LEVELS, STRATEGY_PARAMS
 
-__all__ = ["SkewedQuotes", "skewed_quotes", "strategy_params"]
+__all__ = ["bind_model", "strategy_params"]
 
 _MOST_TICKS = 2**40
 _MOST_LOTS = 2**48
-
-
-class SkewedQuotes(NamedTuple):
-    """Quotes and what made them; every array has the shape of the inputs."""
-
-    bid_ticks: NDArray[np.int64]
-    ask_ticks: NDArray[np.int64]
-    reservation_ticks: NDArray[np.float64]
-    half_spread_ticks: NDArray[np.float64]
-    inventory_shift_ticks: NDArray[np.float64]
-    drift_shift_ticks: NDArray[np.float64]
+_MOST_NS = 2**60
+_SECOND_NS = 1_000_000_000
+_PERMILLE = {
+    "spacing_permille": (1_000, 10_000),
+    "size_step_permille": (0, 100_000),
+    "size_permille": (1, 10_000),
+}
+# What is counted in whole numbers: the least and the most.
+_COUNTS = {
+    "levels": (1, MAX_LEVELS),
+    "spacing_ticks": (1, _MOST_TICKS),
+    "spacing_ppm": (0, 100_000),
+    **_PERMILLE,
+    "requote_ticks": (1, _MOST_TICKS),
+    "min_life_ns": (0, _MOST_NS),
+    "order_ns": (0, 10 * _SECOND_NS),
+    "order_burst_ns": (0, _MOST_NS),
+    "cancel_ns": (0, 10 * _SECOND_NS),
+    "cancel_burst_ns": (0, _MOST_NS),
+    "min_spread_ticks": (1, _MOST_TICKS),
+    "max_spread_ticks": (1, _MOST_TICKS),
+    "max_book_age_ns": (1, _MOST_NS),
+    "max_lag_ns": (1, _MOST_NS),
+    "max_skew_ns": (1, _MOST_NS),
+    "collar_ppm": (1, 1_000_000),
+    "max_open_orders": (2, 2 * MAX_LEVELS * 8),
+    "max_open_tick_lots": (1, 2**62),
+    "max_session_loss_half_tick_lots": (0, 2**61),
+    "max_drawdown_half_tick_lots": (0, 2**61),
+    "max_minute_loss_half_tick_lots": (0, 2**61),
+    "max_fills": (1, FILLS_KEPT),
+    "fill_window_ns": (0, _MOST_NS),
+    "markout_fills": (1, FILLS_KEPT),
+    "markout_ns": (0, _MOST_NS),
+    "max_adverse_half_ticks": (0, _MOST_TICKS),
+    "pause_ns": (1, _MOST_NS),
+    "volatility_baseline_ns": (1, _MOST_NS),
+}
+# What nothing is said about limits nothing.
+_DEFAULTS = {
+    "levels": 1,
+    "spacing_ticks": 1,
+    "spacing_ppm": 0,
+    "spacing_permille": 1_000,
+    "size_step_permille": 0,
+    "size_permille": 1_000,
+    "requote_ticks": 1,
+    "min_life_ns": 0,
+    "order_ns": 0,
+    "order_burst_ns": 0,
+    "cancel_ns": 0,
+    "cancel_burst_ns": 0,
+    "min_spread_ticks": 1,
+    "max_book_age_ns": _MOST_NS,
+    "max_lag_ns": _MOST_NS,
+    "max_skew_ns": _MOST_NS,
+    "collar_ppm": 1_000_000,
+    "max_open_orders": 2 * MAX_LEVELS,
+    "max_open_tick_lots": 2**62,
+    "max_session_loss_half_tick_lots": 2**61,
+    "max_drawdown_half_tick_lots": 2**61,
+    "max_minute_loss_half_tick_lots": 2**61,
+    "max_fills": FILLS_KEPT,
+    "fill_window_ns": 0,
+    "markout_fills": FILLS_KEPT,
+    "markout_ns": _SECOND_NS,
+    "max_adverse_half_ticks": _MOST_TICKS,
+    "pause_ns": 10 * _SECOND_NS,
+    "volatility_baseline_ns": 60 * _SECOND_NS,
+}
 
 
 def strategy_params(
     *,
     order_lots: int,
     position_limit_lots: int,
-    min_half_spread_ticks: float,
-    volatility_multiple: float,
-    horizon_s: float,
     max_spread_ticks: int,
-    inventory_skew: float = 1.0,
-    drift_weight: float = 0.0,
-    levels: int = 1,
-    level_spacing_ticks: int = 1,
-    requote_ticks: int = 1,
+    soft_limit_lots: int | None = None,
+    horizon_s: float = 1.0,
+    arrival_rate_per_s: float = 1.0,
+    arrival_decay_per_tick: float = 1.0,
+    max_volatility_ratio: float = 1e12,
+    **counts: int,
 ) -> NDArray[Any]:
     """Return the strategy's parameters as the record that the kernels take.
+
+    What is left out limits nothing (of the live service, strategy.toml has values for all).
 
     Parameters
     ----------
     order_lots : int
-        Quantity of each level.
+        Quantity of the first level.
     position_limit_lots : int
         Position plus everything wanted on one side never exceeds it, on either side.
-    min_half_spread_ticks : float
-        Least distance of a quote from the reservation price, positive.
-    volatility_multiple : float
-        The half-spread in standard deviations over the horizon.
-    horizon_s : float
-        Seconds over which volatility and drift count.
     max_spread_ticks : int
         Nothing is quoted in a market wider than this.
-    inventory_skew : float
-        Half-spreads by which the quotes shift against a position at its limit.
-    drift_weight : float
-        Share of the drift over the horizon that is added to the fair value.
-    levels : int
-        Levels a side, at most MAX_LEVELS.
-    level_spacing_ticks : int
-    requote_ticks : int
-        A quote moves only if its price would change by at least this; 1 follows every change.
+    soft_limit_lots : int, optional
+        From here on the side that adds to the position fades linearly, to nothing at the limit.
+        Default: the limit, so nothing fades.
+    horizon_s : float
+        `time_left_s` of every model: the horizon rolls along.
+    arrival_rate_per_s, arrival_decay_per_tick : float
+        A and k of the fills' intensity A exp(-k d), for the models that use them; positive.
+    max_volatility_ratio : float
+        Volatility over its average of `volatility_baseline_ns` from which it is a jump.
+    **counts : int
+        Other fields of state.STRATEGY_PARAMS, whole numbers: levels, spacing_ticks, spacing_ppm (of
+        the mid), spacing_permille and size_permille (to the level before), size_step_permille (of
+        the first size), requote_ticks, min_life_ns; order_ns and cancel_ns (time of a token)
+        with their bursts (tokens kept, in their time); the gates' bounds.
 
     Returns
     -------
@@ -80,73 +137,31 @@ def strategy_params(
     TypeError, ValueError
         Naming the field, the rule and the value received.
     """
+    for name in counts:
+        if name not in _COUNTS:
+            raise TypeError(
+                f"{name} is no parameter of the strategy: use one of {', '.join(sorted(_COUNTS))}"
+            )
     params = np.zeros(1, STRATEGY_PARAMS)
     p = params[0]
     p["order_lots"] = whole("order_lots", order_lots, 1, _MOST_LOTS)
-    p["position_limit_lots"] = whole("position_limit_lots", position_limit_lots, 1, _MOST_LOTS)
-    p["min_half_spread_ticks"] = number("min_half_spread_ticks", min_half_spread_ticks, 1e-3)
-    p["volatility_multiple"] = number("volatility_multiple", volatility_multiple, 0.0)
+    limit = whole("position_limit_lots", position_limit_lots, 1, _MOST_LOTS)
+    p["position_limit_lots"] = limit
+    soft = limit if soft_limit_lots is None else soft_limit_lots
+    p["soft_limit_lots"] = whole("soft_limit_lots", soft, 0, limit)
     p["horizon_s"] = number("horizon_s", horizon_s, 0.0)
-    p["max_spread_ticks"] = whole("max_spread_ticks", max_spread_ticks, 1)
-    p["inventory_skew"] = number("inventory_skew", inventory_skew, 0.0)
-    p["drift_weight"] = number("drift_weight", drift_weight, -np.inf)
-    p["levels"] = whole("levels", levels, 1, MAX_LEVELS)
-    p["level_spacing_ticks"] = whole("level_spacing_ticks", level_spacing_ticks, 1, _MOST_TICKS)
-    p["requote_ticks"] = whole("requote_ticks", requote_ticks, 1, _MOST_TICKS)
+    p["arrival_rate_per_s"] = number("arrival_rate_per_s", arrival_rate_per_s, 0.0)
+    p["arrival_decay_per_tick"] = number("arrival_decay_per_tick", arrival_decay_per_tick, 0.0)
+    p["max_volatility_ratio"] = number("max_volatility_ratio", max_volatility_ratio, 1.0)
+    given = {**_DEFAULTS, **counts, "max_spread_ticks": max_spread_ticks}
+    for name, value in given.items():
+        p[name] = whole(name, value, *_COUNTS[name])
+    for kind in ("order", "cancel"):
+        interval, burst = int(p[f"{kind}_ns"]), int(p[f"{kind}_burst_ns"])
+        least = interval * int(p["levels"]) * 2
+        if burst < least:
+            raise ValueError(
+                f"{kind}_burst_ns must be at least {least} ({kind}_ns for each level of both "
+                f"sides), got {burst}: with less a ladder could never be replaced"
+            )
     return params
-
-
-def skewed_quotes(
-    fair_value_ticks: ArrayLike,
-    volatility_ticks_per_sqrt_s: ArrayLike,
-    drift_ticks_per_s: ArrayLike,
-    position_lots: ArrayLike,
-    params: NDArray[Any],
-) -> SkewedQuotes:
-    """Return the model's best bid and ask for every input, before touch, filters and hysteresis.
-
-    Scalars and arrays of any shape, broadcast against each other. The formulas are in
-    mmquant.kernels.quoting; Avellaneda and Stoikov (2008), equations 29 and 30, are the model.
-
-    Parameters
-    ----------
-    fair_value_ticks, volatility_ticks_per_sqrt_s, drift_ticks_per_s : array_like of float
-        Finite, the volatility not negative.
-    position_lots : array_like of int
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
-        From strategy_params.
-
-    Returns
-    -------
-    SkewedQuotes
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the field, the rule and the value received.
-    """
-    one_record("params", params, STRATEGY_PARAMS)
-    position = np.asarray(position_lots)
-    if not np.issubdtype(position.dtype, np.integer):
-        raise TypeError(f"position_lots must be whole numbers, got {position.dtype}: round first")
-    fields = {
-        "fair_value_ticks": np.asarray(fair_value_ticks, np.float64),
-        "volatility_ticks_per_sqrt_s": np.asarray(volatility_ticks_per_sqrt_s, np.float64),
-        "drift_ticks_per_s": np.asarray(drift_ticks_per_s, np.float64),
-    }
-    for field, values in fields.items():
-        if not np.isfinite(values).all():
-            raise ValueError(f"{field} must be finite, got {values[~np.isfinite(values)][0]}")
-    volatility = fields["volatility_ticks_per_sqrt_s"]
-    if (volatility < 0.0).any():
-        raise ValueError(
-            f"volatility_ticks_per_sqrt_s must not be negative, got {volatility.min()}"
-        )
-    *arrays, positions = np.broadcast_arrays(*fields.values(), position.astype(np.int64))
-    shape = positions.shape
-    fair, sigma, drift = (array.flatten() for array in arrays)
-    ticks = np.empty((fair.size, 2), np.int64)
-    shifts = np.empty((fair.size, 4), np.float64)
-    quote_prices_path(params, fair, sigma, drift, positions.flatten(), ticks, shifts)
-    bid, ask = (ticks[:, k].reshape(shape) for k in range(2))
-    return SkewedQuotes(bid, ask, *(shifts[:, k].reshape(shape) for k in range(4)))

@@ -108,8 +108,14 @@ INSTRUMENT = record(
         ("min_notional_e8", "<i8"),
         ("market", "<u4"),
         ("reserved", "<u4"),
+        ("max_notional_e8", "<i8"),  # these: 0 where the venue has no such rule
+        ("buy_up_e8", "<i8"),  # highest price of a buy as a multiple of the reference price
+        ("buy_down_e8", "<i8"),  # lowest
+        ("sell_up_e8", "<i8"),
+        ("sell_down_e8", "<i8"),
+        ("max_orders", "<i8"),  # open at once
     ],
-    112,
+    160,
 )
 STATE = record(
     [
@@ -199,8 +205,18 @@ QUOTES = record(
         ("pricing_sent_ns", "<i8"),
         ("received_ns", "<i8"),
         ("sent_ns", "<i8"),
+        ("volatility_term_ticks", "<f8"),  # part of the half-spread, as are the arrivals'
+        ("arrival_term_ticks", "<f8"),
+        ("model_bid_ticks", "<f8"),  # what the model wanted, before limits and filters
+        ("model_ask_ticks", "<f8"),
+        ("bid_ticks", "<i8"),  # the market's touch
+        ("ask_ticks", "<i8"),
+        ("bid_clamps", "<u2"),  # QuoteClamp: what made the side differ from the model's
+        ("ask_clamps", "<u2"),
+        ("risk_state", "<u2"),  # RiskState
+        ("risk_reason", "<u2"),  # why not ACTIVE
     ],
-    152,
+    208,
 )
 ORDER_UPDATE = record(
     [
@@ -214,8 +230,10 @@ ORDER_UPDATE = record(
         ("status", "<u2"),
         ("reason", "<u2"),
         ("reserved", "<u2"),
+        ("client_id", "<i8"),  # 0 without one
+        ("known_ns", "<i8"),  # when the trader learns of it
     ],
-    72,
+    88,
 )
 FILL = record(
     [
@@ -232,8 +250,13 @@ FILL = record(
         ("kind", "<u2"),
         ("liquidity", "<u2"),
         ("reserved", "<u2"),
+        ("client_id", "<i8"),
+        ("queue_entry_lots", "<i8"),  # market lots ahead as the order took its place, -1: not known
+        ("queue_ahead_lots", "<i8"),  # and just before the fill; both 0 for a taker
+        ("queue_ns", "<i8"),  # time between the two
+        ("known_ns", "<i8"),  # when the trader learns of it
     ],
-    96,
+    136,
 )
 POSITION = record(
     [
@@ -252,8 +275,14 @@ POSITION = record(
         ("orders", "<i8"),  # orders sent so far
         ("fills", "<i8"),
         ("open_orders", "<i8"),
+        ("funding_micro_tick_lots", "<i8"),  # received; profit = total - fees + funding
+        ("turnover_tick_lots", "<i8"),
+        ("base_fees_micro_lots", "<i8"),  # the part of the fees that was paid in the base asset,
+        ("base_fees_micro_tick_lots", "<i8"),  # and its worth when paid
+        ("other_fees_e8", "<i8"),
+        ("other_fees_micro_tick_lots", "<i8"),
     ],
-    136,
+    184,
 )
 
 BLOCKS: dict[Template, np.dtype[Any]] = {

@@ -1,6 +1,6 @@
 """quotes + state -> quotes let through, or a reason: the reasons in words.
 
-The gate itself is `mmquant.kernels.risk.risk_gate`; every strategy step passes it first.
+The gates themselves are in `mmquant.kernels.gates` and `.watch`; every step passes them first.
 """
 
 from mmquant.codes import Reason
@@ -39,6 +39,43 @@ _TEXTS = {
     Reason.SNAPSHOT_FAILED: "the venue's book snapshot could not be fetched",
     Reason.OVERFLOW: "a bounded buffer ran over",
     Reason.PRICE_OUT_OF_RANGE: "the price is outside the venue's range",
+    Reason.CLOCK_SKEW: "the clocks of this machine and of the pricing's differ too much",
+    Reason.UPSTREAM_LAGS: "what comes from upstream is too old when it comes",
+    Reason.SPREAD_TOO_NARROW: "the market's spread is below min_spread_ticks",
+    Reason.PRICE_COLLAR: "the price is too far from the mid or from the last trade",
+    Reason.OPEN_NOTIONAL: "the open orders are worth more than max_open_notional",
+    Reason.OPEN_ORDERS: "more orders are open than max_open_orders",
+    Reason.ORDER_RATE: "no more orders may be sent for a moment",
+    Reason.CANCEL_RATE: "more orders were cancelled than the rate allows",
+    Reason.SESSION_LOSS: "the session has lost more than max_session_loss; `mm arm` goes on",
+    Reason.DRAWDOWN: "the profit is max_drawdown below its peak; `mm arm` goes on",
+    Reason.MINUTE_LOSS: "more than max_minute_loss was lost within a minute",
+    Reason.FILL_BURST: "too many fills came at once",
+    Reason.ADVERSE_MARKOUT: "prices moved against the latest fills by too much",
+    Reason.VOLATILITY_JUMP: "volatility is far above what it was",
+    Reason.KILLED: "stopped by hand; `mm arm` goes on",
+    Reason.PERCENT_PRICE: "the price is too far from the market for the venue",
+    Reason.ABOVE_MAXIMUM_NOTIONAL: "price times quantity is above the venue's maximum",
+    Reason.INVENTORY_SOFT_LIMIT: "so near the position limit nothing is left of this side",
+    Reason.REDUCE_ONLY: "only orders that shrink the position are allowed",
+    Reason.MODEL_VOLATILITY: "the model cannot quote with this volatility",
+    Reason.MODEL_ARRIVALS: "the model needs a positive arrival rate and decay",
+    Reason.MODEL_HORIZON: "the model needs a time left that is not negative",
+    Reason.MODEL_INVENTORY: "the position is beyond the model's max_inventory_orders",
+    Reason.MODEL_PARAMETERS: "the model's parameters are too few or out of their range",
+    Reason.MODEL_SPREAD: "the model's bid is not below its ask",
+    Reason.MODEL_TABLE: "volatility against arrivals is beyond the model's table",
+    Reason.UNKNOWN_ORDER: "there never was an order of this id",
+    Reason.ORDER_ENDED: "the order was filled, cancelled or rejected before",
+    Reason.CANCEL_IN_FLIGHT: "the order's cancellation is on its way already",
+    Reason.AMENDMENT_IN_FLIGHT: "an amendment of the order is on its way already",
+    Reason.DUPLICATE_CLIENT_ID: "the client id belongs to another order",
+    Reason.NOT_FILLABLE: "the book does not hold all of a fill-or-kill order",
+    Reason.REST_EXPIRED: "the rest of an order that takes at once found nothing to take",
+    Reason.OFF_LOT: "the quantity is not a whole number of lots",
+    Reason.BELOW_FILLED: "the amended quantity is not above what was filled",
+    Reason.INVALID_ORDER: "side, kind or action of the request is not one there is",
+    Reason.CANCEL_REQUESTED: "its cancellation was asked for",
 }
 
 

@@ -193,6 +193,8 @@ def test_the_profit_adds_up_in_the_quote_currency():
             "adverse_selection": -0.01,
             "inventory": 0.06,
             "fees": 0.01998,
+            "funding": 0.0,
+            "fee_revaluation": 0.0,
         }
     )
 

@@ -3,12 +3,15 @@
 import contextlib
 import sqlite3
 
+import mm_simulator.ledger
 import numpy as np
 import pytest
 from mm_simulator.ledger import Ledger, LedgerError
 
-from mmquant.codes import OrderStatus, Reason, Template
+from mmquant.codes import FillKind, Liquidity, Market, OrderStatus, Reason, Template
 from mmquant.kernels.accounting import account_fill
+from mmquant.ledger import LEDGER_VERSION, read_ledger
+from mmquant.records import INSTRUMENT
 from mmquant.state import ACCOUNT, EVENT
 
 KEY = "usdm:BTCUSDT"
@@ -22,7 +25,9 @@ def fill_event(account, order_id, side, price_ticks, qty_lots):
     event["order_id"], event["side"] = order_id, side
     event["price_ticks"], event["qty_lots"] = price_ticks, qty_lots
     event["fee_micro_tick_lots"] = fee
+    event["mark_half_ticks"] = 2 * price_ticks
     event["position_lots"] = account[0]["position_lots"]
+    event["kind"], event["liquidity"] = FillKind.CROSS, Liquidity.MAKER
     return event
 
 
@@ -118,12 +123,37 @@ def test_an_account_that_its_fills_do_not_add_up_to_is_refused(path, open_ledger
         open_ledger("NORMAL").restore(KEY)
 
 
-def test_an_account_of_another_layout_is_refused(path, open_ledger):
+def test_an_account_of_another_layout_is_counted_anew_from_its_fills(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
-    open_ledger("NORMAL").write(KEY, [], account, 1)
-    query(path, "UPDATE accounts SET layout = 'old'")
-    with pytest.raises(LedgerError, match="another version"):
+    ledger = open_ledger("NORMAL")
+    fills = [fill_event(account, i, side, 100 + i, 3) for i, side in enumerate((1, 1, -1, -1, -1))]
+    ledger.write(KEY, fills, account, 1)
+    query(path, "UPDATE accounts SET layout = 'old', state = x'00'")
+    again = open_ledger("NORMAL").restore(KEY).account[0]
+    for name in ("position_lots", "cash_half_tick_lots", "fees_micro_tick_lots", "last_fill_id"):
+        assert again[name] == account[0][name], name
+    assert again["spread_half_tick_lots"] == account[0]["spread_half_tick_lots"]
+    query(path, "DELETE FROM fills WHERE fill_id = 2")
+    with pytest.raises(LedgerError, match="before fill 3 do not add up"):
         open_ledger("NORMAL").restore(KEY)
+
+
+def test_an_account_with_a_fill_missing_or_doubled_is_refused(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger("NORMAL")
+    fills = [fill_event(account, i, side, 100, 3) for i, side in enumerate((1, -1, 1))]
+    ledger.write(KEY, fills, account, 1)
+    query(path, "DELETE FROM fills WHERE fill_id < 3")  # the lots still add up
+    with pytest.raises(LedgerError, match="has had 3 fills, 1 are written down"):
+        open_ledger("NORMAL").restore(KEY)
+
+
+def test_orders_without_an_account_are_not_forgotten(open_ledger):
+    open_ledger().write(KEY, [order_event(7, OrderStatus.OPEN)], None, 1)
+    restored = open_ledger().restore(KEY)
+    assert restored.account.tobytes() == np.zeros(1, ACCOUNT).tobytes()
+    assert restored.next_order_id == 8
+    assert restored.open_orders == [(7, 1, 640_000, 10, 0)]
 
 
 def test_a_failed_write_leaves_nothing_half_written(path, open_ledger):
@@ -149,3 +179,163 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path):
     path.write_bytes(b"this is no database, but it is long enough to be looked at" * 20)
     with pytest.raises(LedgerError, match=r"ledger\.sqlite: file is not a database"):
         Ledger(path, "FULL", 0)
+
+
+OLD = """
+CREATE TABLE sessions (
+    session INTEGER PRIMARY KEY, started_ns INTEGER NOT NULL, pid INTEGER NOT NULL);
+CREATE TABLE orders (
+    instrument TEXT NOT NULL, order_id INTEGER NOT NULL, session INTEGER NOT NULL,
+    quotes_seq INTEGER NOT NULL, side INTEGER NOT NULL, price_ticks INTEGER NOT NULL,
+    qty_lots INTEGER NOT NULL, filled_lots INTEGER NOT NULL, status TEXT NOT NULL,
+    reason TEXT NOT NULL, updated_ns INTEGER NOT NULL,
+    PRIMARY KEY (instrument, order_id)) WITHOUT ROWID;
+CREATE TABLE fills (
+    instrument TEXT NOT NULL, fill_id INTEGER NOT NULL, session INTEGER NOT NULL,
+    order_id INTEGER NOT NULL, trade_id INTEGER NOT NULL, time_ns INTEGER NOT NULL,
+    side INTEGER NOT NULL, price_ticks INTEGER NOT NULL, qty_lots INTEGER NOT NULL,
+    fee_micro_tick_lots INTEGER NOT NULL, mark_half_ticks INTEGER NOT NULL,
+    position_lots INTEGER NOT NULL, kind INTEGER NOT NULL, liquidity INTEGER NOT NULL,
+    PRIMARY KEY (instrument, fill_id)) WITHOUT ROWID;
+CREATE TABLE accounts (
+    instrument TEXT PRIMARY KEY, layout TEXT NOT NULL, state BLOB NOT NULL,
+    position_lots INTEGER NOT NULL, updated_ns INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO sessions VALUES (1, 5, 77);
+INSERT INTO orders VALUES ('usdm:BTCUSDT', 9, 1, 1, 1, 640000, 10, 0, 'OPEN', 'NONE', 6);
+INSERT INTO fills VALUES
+    ('usdm:BTCUSDT', 1, 1, 8, 0, 6, -1, 640000, 4, 512000000, 1280000, -4, 1, 1);
+INSERT INTO accounts VALUES ('usdm:BTCUSDT', 'first', x'00', -4, 6);
+"""
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(path, open_ledger):
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(OLD)
+    restored = open_ledger().restore(KEY)
+    assert restored.account[0]["position_lots"] == -4
+    assert restored.account[0]["fees_micro_tick_lots"] == 512_000_000
+    assert restored.open_orders == [(9, 1, 640_000, 10, 0)]
+    assert restored.next_order_id == 10
+    assert query(path, "PRAGMA user_version") == [(LEDGER_VERSION,)]
+    assert query(path, "SELECT session, ended_ns FROM sessions") == [(1, None), (2, None)]
+    assert read_ledger(path).fills["qty_lots"].tolist() == [4]
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(path, open_ledger):
+    open_ledger().close()
+    query(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="version 99, this program knows up to"):
+        Ledger(path, "FULL", 0)
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match="got version 99"):
+        read_ledger(path)
+
+
+def instrument(tick_e8=10**7, lot_e8=10**5):
+    record = np.zeros(1, INSTRUMENT)
+    record[0]["symbol"], record[0]["market"] = b"BTCUSDT", Market.USDM
+    record[0]["tick_size_e8"], record[0]["lot_size_e8"] = tick_e8, lot_e8
+    return record
+
+
+def test_a_changed_tick_is_refused_once_there_are_fills(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger()
+    ledger.keep_instrument(KEY, instrument(), 1)
+    ledger.keep_instrument(KEY, instrument(tick_e8=10**6), 2)
+    ledger.write(KEY, [fill_event(account, 1, 1, 640_000, 7)], account, 3)
+    ledger.keep_instrument(KEY, instrument(tick_e8=10**6), 4)
+    with pytest.raises(LedgerError, match="the venue now has"):
+        ledger.keep_instrument(KEY, instrument(), 5)
+
+
+def test_a_person_reads_prices_and_quantities(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger()
+    ledger.keep_instrument(KEY, instrument(), 1)
+    now_ns = 1_700_000_000_000_000_005
+    events = [
+        fill_event(account, 4, -1, 640_001, 7),
+        order_event(4, OrderStatus.FILLED),
+    ]
+    ledger.write(KEY, events, account, now_ns)
+    ledger.close(now_ns)
+    columns = "symbol, side, price, quantity, round(fee, 9), kind, mid_before, position_after"
+    assert query(path, f"SELECT {columns} FROM v_fills") == [
+        ("BTCUSDT", "SELL", "64000.1", "0.007", 0.08960014, "CROSS", "64000.1", "-0.007")
+    ]
+    assert query(path, "SELECT time, position, average_price, fills FROM v_positions") == [
+        ("2023-11-14 22:13:20.000000005", "-0.007", pytest.approx(64000.1), 1)
+    ]
+    assert query(path, "SELECT side, price, quantity, status FROM v_orders") == [
+        ("BUY", "64000", "0.01", "FILLED")
+    ]
+    assert query(path, "SELECT ended, fills FROM v_sessions") == [
+        ("2023-11-14 22:13:20.000000005", 1)
+    ]
+
+
+def test_tables_become_frames_while_the_ledger_is_written(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger()
+    ledger.keep_instrument(KEY, instrument(), 1)
+    ledger.write(KEY, [fill_event(account, 4, 1, 640_001, 7)], account, 3)
+    ledger.write(KEY, [order_event(5, OrderStatus.OPEN)], None, 4)
+    tables = read_ledger(path)
+    fill = tables.fills.iloc[0]
+    assert (fill["price_ticks"], fill["qty_lots"], fill["side_name"]) == (640_001, 7, "BUY")
+    assert fill["price"] == pytest.approx(64000.1)
+    assert fill["quantity"] == pytest.approx(0.007)
+    assert fill["fee"] == pytest.approx(0.007 * 64000.1 * 200e-6)
+    assert (fill["symbol"], fill["kind_name"]) == ("BTCUSDT", "CROSS")
+    assert str(tables.fills["time"].dtype).startswith("datetime64[ns, UTC")
+    held = tables.positions.iloc[0]
+    assert held["average_price"] == pytest.approx(64000.1)
+    assert held["profit"] == pytest.approx(-fill["fee"])
+    assert tables.orders["status"].tolist() == ["OPEN"]
+    assert tables.sessions["ended"].isna().all()
+    ledger.write(KEY, [fill_event(account, 4, 1, 640_001, 7)], account, 5)
+    assert len(tables.fills) == 1
+    assert len(read_ledger(path).fills) == 2
+
+
+def test_an_empty_ledger_has_empty_frames(path, open_ledger):
+    open_ledger()
+    tables = read_ledger(str(path))
+    assert len(tables.orders) == len(tables.fills) == len(tables.positions) == 0
+    assert "price" in tables.fills
+
+
+def test_what_is_no_ledger_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_ledger(tmp_path / "none.sqlite")
+    other = tmp_path / "other.sqlite"
+    other.write_bytes(b"this is no database, but it is long enough to be looked at" * 20)
+    with pytest.raises(ValueError, match="file is not a database"):
+        read_ledger(other)
+
+
+def test_positions_are_thinned_and_orders_without_fills_forgotten(path, open_ledger, monkeypatch):
+    monkeypatch.setattr(mm_simulator.ledger, "_PRUNE_POSITIONS", 50)
+    monkeypatch.setattr(mm_simulator.ledger, "_KEPT_ORDERS", 20)
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger()
+    day, second = 86_400 * 10**9, 10**9
+    filled = order_event(1, OrderStatus.CANCELLED)
+    filled["filled_lots"] = 3
+    alive = order_event(2, OrderStatus.OPEN)
+    ledger.write(KEY, [filled, alive], None, 0)
+    for i in range(180):
+        ledger.write(KEY, [order_event(10 + i, OrderStatus.CANCELLED)], account, i * second)
+    for i in range(51):
+        ledger.write(KEY, [], account, 2 * day + i * second)
+    old = query(path, f"SELECT time_ns, is_kept FROM positions WHERE time_ns < {day}")
+    assert old == [(0, 1), (60 * second, 1), (120 * second, 1)]
+    assert query(path, "SELECT COUNT(*) FROM orders WHERE order_id >= 10") == [(20,)]
+    assert query(path, "SELECT order_id FROM orders WHERE order_id < 10") == [(1,), (2,)]
+    for i in range(51):
+        ledger.write(KEY, [], account, 100 * day + i * second)
+    (oldest,) = query(path, "SELECT MIN(time_ns) FROM positions")[0]
+    assert oldest >= 10 * day

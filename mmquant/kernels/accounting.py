@@ -13,8 +13,16 @@ fill, and q the position just before the mark moves, these hold after every call
 The mark one horizon later is the last one at or before that time. It is known only when time
 has passed it, so a fill matures at the first call with a later time.
 
+Funding and fees are kept apart from `total`, in millionths of a tick-lot; what is left is
+total - fees + funding (and, with fees paid in the base asset, what those lots gained since).
+
+An inverse contract (`inverse_scale` C above 0) pays in the coin it is quoted against: a lot at
+price p is worth -1 / p of them. Everywhere above, 2 p and M are then replaced by the value
+-2 * round(C / M): rounded once a price, so that every sum stays an exact integer and every
+identity holds. One tick-lot is then 2 F / (tick C) coins, F being the face value of a lot.
+
 Bounds (int64 wraps silently): a notional below 2**53 half tick-lots a fill and in the position,
-and 2**63 millionths of a tick-lot in fees, ever.
+and 2**63 millionths of a tick-lot in fees and in funding, ever.
 """
 
 from typing import Any
@@ -23,17 +31,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import njit
+from mmquant.codes import FeeAsset
 from mmquant.state import MAX_MARKOUTS
 
 __all__ = [
     "account_fill",
     "account_from_position",
+    "account_funding",
     "account_mark",
     "account_replay",
     "account_to_position",
+    "lot_value",
 ]
 
 _RING_MASK = MAX_MARKOUTS - 1
+_BASE = int(FeeAsset.BASE)
+_RECEIVED = int(FeeAsset.RECEIVED)
+_OTHER = int(FeeAsset.OTHER)
+
+
+@njit
+def lot_value(inverse_scale: int, half_ticks: int) -> int:
+    """Return what one lot is worth in half tick-lots: the price itself, or minus its inverse."""
+    if inverse_scale == 0 or half_ticks == 0:
+        return half_ticks
+    return -2 * ((inverse_scale + half_ticks // 2) // half_ticks)
 
 
 @njit
@@ -44,7 +66,8 @@ def _mature(account: NDArray[Any], now_ns: int) -> None:
         first = a["waiting_first"]
         if a["waiting_due_ns"][first] >= now_ns:
             return
-        moved = a["mark_half_ticks"] - a["waiting_mark_half_ticks"][first]
+        moved = lot_value(a["inverse_scale"], a["mark_half_ticks"])
+        moved -= lot_value(a["inverse_scale"], a["waiting_mark_half_ticks"][first])
         gain = a["waiting_signed_lots"][first] * moved
         a["adverse_selection_half_tick_lots"] += gain
         a["inventory_half_tick_lots"] -= gain
@@ -68,10 +91,59 @@ def account_mark(account: NDArray[Any], mark_half_ticks: int, now_ns: int) -> No
     a = account[0]
     now = max(now_ns, a["now_ns"])
     _mature(account, now)
-    moved = mark_half_ticks - a["mark_half_ticks"]
+    moved = lot_value(a["inverse_scale"], mark_half_ticks)
+    moved -= lot_value(a["inverse_scale"], a["mark_half_ticks"])
     a["inventory_half_tick_lots"] += a["position_lots"] * moved
     a["mark_half_ticks"] = mark_half_ticks
     a["now_ns"] = now
+
+
+@njit
+def account_funding(account: NDArray[Any], rate_e8: int, price_half_ticks: int, now_ns: int) -> int:
+    """Book one funding payment of a perpetual contract.
+
+    Parameters
+    ----------
+    account : ndarray of state.ACCOUNT, shape (1,)
+        Updated in place. The mark stays: the venue's price of funding is another one.
+    rate_e8 : int
+        Rate for the interval in units of 1e-8; where positive, who is long pays who is short.
+    price_half_ticks : int
+        Twice the price that the venue values the position at.
+    now_ns : int
+
+    Returns
+    -------
+    int
+        What was received in millionths of a tick-lot (negative: paid), to the nearest one.
+    """
+    a = account[0]
+    a["now_ns"] = max(now_ns, a["now_ns"])
+    _mature(account, a["now_ns"])
+    worth = a["position_lots"] * abs(lot_value(a["inverse_scale"], price_half_ticks))
+    # worth / 2 tick-lots, times rate / 1e8, in millionths; no product beyond int64.
+    paid = worth // 200 * rate_e8 + (worth % 200 * rate_e8 + 100) // 200
+    a["funding_micro_tick_lots"] -= paid
+    return int(-paid)
+
+
+@njit
+def _charge(account: NDArray[Any], side: int, qty_lots: int, fee_ppm: int, fee: int) -> None:
+    """Note in which asset a fee worth `fee` is paid."""
+    a = account[0]
+    asset = a["fee_asset"]
+    a["fees_micro_tick_lots"] += fee
+    if asset == _BASE or (asset == _RECEIVED and side > 0):
+        a["base_fees_micro_lots"] += qty_lots * fee_ppm
+        a["base_fees_micro_tick_lots"] += fee
+    elif asset == _OTHER:
+        price = a["other_price_micro_tick_lots"]
+        # fee * 1e8 / price, rounded down, in two steps: no product beyond int64.
+        whole = fee // price
+        first = fee % price * 10_000
+        second = first % price * 10_000
+        a["other_fees_e8"] += whole * 100_000_000 + first // price * 10_000 + second // price
+        a["other_fees_micro_tick_lots"] += fee
 
 
 @njit
@@ -82,8 +154,9 @@ def _book_fill(
     a = account[0]
     signed = side * qty_lots
     before = a["position_lots"]
+    value = lot_value(a["inverse_scale"], 2 * price_ticks)
     if before * side >= 0:
-        a["cost_half_tick_lots"] += 2 * price_ticks * signed
+        a["cost_half_tick_lots"] += value * signed
     else:
         size = abs(before)
         closed = min(qty_lots, size)
@@ -91,13 +164,15 @@ def _book_fill(
         # closed / size of the cost to the nearest half tick-lot, no product beyond int64.
         released = cost // size * closed + (cost % size * closed + size // 2) // size
         opened = qty_lots - closed
-        a["cost_half_tick_lots"] += side * (released + 2 * price_ticks * opened)
-    notional = price_ticks * qty_lots
+        a["cost_half_tick_lots"] += side * (released + value * opened)
+    notional = abs(value) // 2 * qty_lots
     fee = notional * fee_ppm
+    mark = lot_value(a["inverse_scale"], a["mark_half_ticks"])
     a["position_lots"] = before + signed
-    a["cash_half_tick_lots"] -= 2 * price_ticks * signed
-    a["spread_half_tick_lots"] += signed * (a["mark_half_ticks"] - 2 * price_ticks)
-    a["fees_micro_tick_lots"] += fee
+    a["cash_half_tick_lots"] -= value * signed
+    a["spread_half_tick_lots"] += signed * (mark - value)
+    a["turnover_tick_lots"] += notional
+    _charge(account, side, qty_lots, fee_ppm, fee)
     a["fills"] += 1
     a["last_fill_id"] += 1
     return fee
@@ -136,7 +211,7 @@ def account_fill(
     Returns
     -------
     int
-        The fee in millionths of a tick-lot, exactly.
+        The fee in millionths of a tick-lot, exactly; in whichever asset it is paid.
     """
     account_mark(account, mark_half_ticks, now_ns)
     fee = _book_fill(account, side, price_ticks, qty_lots, fee_ppm)
@@ -179,7 +254,8 @@ def account_replay(account: NDArray[Any], fills: NDArray[Any]) -> int:
         if fill["fill_id"] <= a["last_fill_id"]:
             continue
         side: Any = np.int64(fill["side"])
-        notional = fill["price_ticks"] * fill["qty_lots"]
+        value = lot_value(a["inverse_scale"], 2 * fill["price_ticks"])
+        notional = abs(value) // 2 * fill["qty_lots"]
         account_mark(account, fill["mark_half_ticks"], fill["now_ns"])
         a["last_fill_id"] = fill["fill_id"] - 1
         _book_fill(
@@ -222,12 +298,17 @@ def account_to_position(
     o = out[0]
     position = a["position_lots"]
     cost = a["cost_half_tick_lots"]
-    value = position * a["mark_half_ticks"]
+    value = position * lot_value(a["inverse_scale"], a["mark_half_ticks"])
     o["now_ns"] = a["now_ns"]
     o["instrument_id"] = instrument_id
     o["epoch"] = epoch
     o["position_lots"] = position
-    o["average_price_ticks"] = 0.0 if position == 0 else cost / (2.0 * position)
+    if position == 0:
+        o["average_price_ticks"] = 0.0
+    elif a["inverse_scale"] == 0:
+        o["average_price_ticks"] = cost / (2.0 * position)
+    else:
+        o["average_price_ticks"] = -float(a["inverse_scale"]) * position / cost
     o["mark_half_ticks"] = a["mark_half_ticks"]
     o["realised_tick_lots"] = 0.5 * (a["cash_half_tick_lots"] + cost)
     o["unrealised_tick_lots"] = 0.5 * (value - cost)
@@ -240,6 +321,12 @@ def account_to_position(
     o["orders"] = orders
     o["fills"] = a["fills"]
     o["open_orders"] = open_orders
+    o["funding_micro_tick_lots"] = a["funding_micro_tick_lots"]
+    o["turnover_tick_lots"] = a["turnover_tick_lots"]
+    o["base_fees_micro_lots"] = a["base_fees_micro_lots"]
+    o["base_fees_micro_tick_lots"] = a["base_fees_micro_tick_lots"]
+    o["other_fees_e8"] = a["other_fees_e8"]
+    o["other_fees_micro_tick_lots"] = a["other_fees_micro_tick_lots"]
 
 
 @njit
@@ -253,11 +340,12 @@ def account_from_position(position: NDArray[Any], account: NDArray[Any]) -> None
     ----------
     position : ndarray of records.POSITION, shape (1,)
     account : ndarray of state.ACCOUNT, shape (1,)
-        Overwritten.
+        Overwritten, all but what kind of account it is (`fee_asset`, `inverse_scale`, price of
+        the other asset).
     """
     p = position[0]
     a = account[0]
-    value = p["position_lots"] * p["mark_half_ticks"]
+    value = p["position_lots"] * lot_value(a["inverse_scale"], p["mark_half_ticks"])
     a["now_ns"] = p["now_ns"]
     a["position_lots"] = p["position_lots"]
     a["mark_half_ticks"] = p["mark_half_ticks"]
@@ -269,6 +357,12 @@ def account_from_position(position: NDArray[Any], account: NDArray[Any]) -> None
     a["fees_micro_tick_lots"] = p["fees_micro_tick_lots"]
     a["fills"] = p["fills"]
     a["last_fill_id"] = p["last_fill_id"]
+    a["funding_micro_tick_lots"] = p["funding_micro_tick_lots"]
+    a["turnover_tick_lots"] = p["turnover_tick_lots"]
+    a["base_fees_micro_lots"] = p["base_fees_micro_lots"]
+    a["base_fees_micro_tick_lots"] = p["base_fees_micro_tick_lots"]
+    a["other_fees_e8"] = p["other_fees_e8"]
+    a["other_fees_micro_tick_lots"] = p["other_fees_micro_tick_lots"]
     a["markouts"] = 0
     a["markouts_dropped"] = 0
     a["waiting_first"] = 0

@@ -1,16 +1,9 @@
-"""Quoting kernels: fair value and inventory -> the ladder wanted now, or the reason for none.
+"""The strategy's step: a pricing message -> the ladder wanted now, or the reason for none.
 
-With f the fair value, mu the drift, sigma the volatility (per square root of a second), T the
-horizon in seconds, q the position and Q its limit, in ticks:
+    gates -> model inputs -> model -> ladder -> filters -> hysteresis -> rate limit -> quotes
 
-    half        = max(min_half_spread, volatility_multiple * sigma * sqrt(T))
-    reservation = f + drift_weight * mu * T - inventory_skew * half * q / Q
-    bid_k       = floor(reservation - half) - k * spacing, at most the best ask - 1
-    ask_k       = ceil(reservation + half)  + k * spacing, at least the best bid + 1
-
-The shape is that of Avellaneda and Stoikov (2008), equations 29 and 30 (a reservation price
-linear in the inventory, quotes symmetric around it), with the spread in volatilities in place
-of the risk aversion. The post-only clamp shifts the whole ladder, so levels keep their spacing.
+The model's bid is rounded down and its ask up, then the best prices are clamped to the touch, so
+that no order trades at once; a clamp shifts the whole ladder, so levels keep their distances.
 """
 
 import math
@@ -19,194 +12,113 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mmquant._jit import njit
-from mmquant.codes import Reason, Side
-from mmquant.kernels.risk import minimum_tick_lots, order_reason, risk_gate
+from mmquant._jit_model import call_model
+from mmquant.codes import QuoteClamp, Reason, RiskState, Side
+from mmquant.kernels.gates import market_gate, risk_gate
+from mmquant.kernels.ladder import clear_levels, fill_ladder, keep_held
+from mmquant.kernels.limits import side_room, spend_tokens
+from mmquant.kernels.risk import maximum_tick_lots, minimum_tick_lots
+from mmquant.kernels.watch import watch_market
 from mmquant.state import MAX_LEVELS
 
-__all__ = ["quote_prices", "quote_prices_path", "strategy_step"]
+__all__ = ["strategy_step"]
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
 _NONE = int(Reason.NONE)
 _NOT_FINITE = int(Reason.NOT_FINITE)
+_MODEL_SPREAD = int(Reason.MODEL_SPREAD)
 _INVENTORY_LIMIT = int(Reason.INVENTORY_LIMIT)
+_INTERNAL_ERROR = int(Reason.INTERNAL_ERROR)
+_LAST_REASON = max(int(reason) for reason in Reason)
+_HALTED = int(RiskState.HALTED)
+_REDUCING = int(RiskState.REDUCING)
+_POST_ONLY = int(QuoteClamp.POST_ONLY)
+_HELD = int(QuoteClamp.HELD)
+_RATED = int(QuoteClamp.RATED)
 _FAR_TICKS = 2.0**53  # where a float stops telling ticks apart
 
 
 @njit
-def quote_prices(
-    params: NDArray[Any],
-    fair_value_ticks: float,
-    volatility_ticks_per_sqrt_s: float,
-    drift_ticks_per_s: float,
-    position_lots: int,
-) -> tuple[int, int, float, float, float, float]:
-    """Return the best bid and ask of the model, before touch and filters, and what made them.
-
-    Parameters
-    ----------
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
-    fair_value_ticks, volatility_ticks_per_sqrt_s, drift_ticks_per_s : float
-        Finite, the volatility not negative.
-    position_lots : int
-
-    Returns
-    -------
-    tuple
-        (bid_ticks, ask_ticks, reservation_ticks, half_spread_ticks, inventory_shift_ticks,
-        drift_shift_ticks); bid and ask are 0 where an intermediate result is not finite.
-    """
-    p = params[0]
-    horizon_s = p["horizon_s"]
-    drift_shift = p["drift_weight"] * drift_ticks_per_s * horizon_s
-    half = max(
-        p["min_half_spread_ticks"],
-        p["volatility_multiple"] * volatility_ticks_per_sqrt_s * math.sqrt(horizon_s),
-    )
-    inventory_shift = -p["inventory_skew"] * half * (position_lots / p["position_limit_lots"])
-    reservation = fair_value_ticks + drift_shift + inventory_shift
-    if not (math.isfinite(reservation) and math.isfinite(half)):
-        return 0, 0, 0.0, 0.0, 0.0, 0.0
-    bid = math.floor(max(-_FAR_TICKS, min(_FAR_TICKS, reservation - half)))
-    ask = math.ceil(max(-_FAR_TICKS, min(_FAR_TICKS, reservation + half)))
-    # A half-spread lost in rounding must not make us trade with ourselves.
-    return bid, max(ask, bid + 1), reservation, half, inventory_shift, drift_shift
-
-
-@njit
-def quote_prices_path(
-    params: NDArray[Any],
-    fair_value_ticks: NDArray[Any],
-    volatility_ticks_per_sqrt_s: NDArray[Any],
-    drift_ticks_per_s: NDArray[Any],
-    position_lots: NDArray[Any],
-    ticks: NDArray[Any],
-    shifts: NDArray[Any],
+def _note_time(
+    state: NDArray[Any], inputs: NDArray[Any], pricing: NDArray[Any], instrument: NDArray[Any]
 ) -> None:
-    """Fold quote_prices over arrays.
-
-    Parameters
-    ----------
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
-    fair_value_ticks, volatility_ticks_per_sqrt_s, drift_ticks_per_s : float64 ndarray, shape (n,)
-    position_lots : int64 ndarray, shape (n,)
-    ticks : int64 ndarray, shape (n, 2)
-        Written: bid and ask.
-    shifts : float64 ndarray, shape (n, 4)
-        Written: reservation, half-spread, inventory shift, drift shift.
-    """
-    for i in range(fair_value_ticks.size):
-        bid, ask, reservation, half, inventory_shift, drift_shift = quote_prices(
-            params,
-            fair_value_ticks[i],
-            volatility_ticks_per_sqrt_s[i],
-            drift_ticks_per_s[i],
-            position_lots[i],
-        )
-        ticks[i, 0] = bid
-        ticks[i, 1] = ask
-        shifts[i, 0] = reservation
-        shifts[i, 1] = half
-        shifts[i, 2] = inventory_shift
-        shifts[i, 3] = drift_shift
-
-
-@njit
-def _clear_levels(levels: NDArray[Any], start: int, stop: int) -> None:
-    for i in range(start, stop):
-        levels[i]["price_ticks"] = 0
-        levels[i]["qty_lots"] = 0
-
-
-@njit
-def _ladder(
-    side: int,
-    best_ticks: int,
-    room_lots: int,
-    params: NDArray[Any],
-    instrument: NDArray[Any],
-    min_tick_lots: int,
-    levels: NDArray[Any],
-) -> int:
-    """Write one side's levels; return NONE, or why none of them is quoted.
-
-    The quantities together never exceed `room_lots`, what the position limit leaves.
-    """
-    p = params[0]
-    first = 0 if side > 0 else MAX_LEVELS
-    reason = _NONE
-    quoted = 0
-    for k in range(p["levels"]):
-        price = best_ticks - side * k * p["level_spacing_ticks"]
-        lots = min(p["order_lots"], room_lots)
-        if lots <= 0:
-            why = _INVENTORY_LIMIT
-        else:
-            why = order_reason(instrument, min_tick_lots, price, lots)
-            if why != _NONE and lots < p["order_lots"]:
-                whole = order_reason(instrument, min_tick_lots, price, p["order_lots"])
-                why = _INVENTORY_LIMIT if whole == _NONE else whole
-        if why == _NONE:
-            levels[first + quoted]["price_ticks"] = price
-            levels[first + quoted]["qty_lots"] = lots
-            quoted += 1
-            room_lots -= lots
-        elif reason == _NONE:
-            reason = why
-    _clear_levels(levels, first + quoted, first + MAX_LEVELS)
-    return _NONE if quoted > 0 else reason
-
-
-@njit
-def _remember(
-    state: NDArray[Any],
-    levels: NDArray[Any],
-    position_lots: int,
-    reason: int,
-    bid_reason: int,
-    ask_reason: int,
-) -> int:
-    """Keep what is wanted now; return 1 where it is not what was wanted before."""
+    """Take over the market's time and the book's identity, and the notional limits if new."""
     s = state[0]
-    changed = 0
-    if s["started"] == 0 or s["position_lots"] != position_lots or s["reason"] != reason:
-        changed = 1
-    if s["bid_reason"] != bid_reason or s["ask_reason"] != ask_reason:
-        changed = 1
-    prices = s["price_ticks"]
-    lots = s["qty_lots"]
-    for i in range(2 * MAX_LEVELS):
-        price = levels[i]["price_ticks"]
-        qty = levels[i]["qty_lots"]
-        if prices[i] != price or lots[i] != qty:
-            changed = 1
-            prices[i] = price
-            lots[i] = qty
-    s["started"] = 1
-    s["position_lots"] = position_lots
-    s["reason"] = reason
-    s["bid_reason"] = bid_reason
-    s["ask_reason"] = ask_reason
-    return changed
-
-
-@njit
-def _min_tick_lots(state: NDArray[Any], instrument: NDArray[Any]) -> int:
-    """Return the instrument's least notional in tick-lots, computed when its filters change."""
-    s = state[0]
+    p = pricing[0]
     i = instrument[0]
+    s["now_ns"] = max(s["now_ns"], p["now_ns"])
+    ids = s["book_ids"]
+    if s["started"] == 0 or ids[0] != p["book_update_id"] or ids[1] != p["bbo_update_id"]:
+        ids[0] = p["book_update_id"]
+        ids[1] = p["bbo_update_id"]
+        s["book_ns"] = inputs[0]["heard_ns"]
+    if i["tick_size_e8"] <= 0 or i["lot_size_e8"] <= 0:
+        return
     if (
         s["min_notional_e8"] != i["min_notional_e8"]
+        or s["max_notional_e8"] != i["max_notional_e8"]
         or s["tick_size_e8"] != i["tick_size_e8"]
         or s["lot_size_e8"] != i["lot_size_e8"]
     ):
         s["min_notional_e8"] = i["min_notional_e8"]
+        s["max_notional_e8"] = i["max_notional_e8"]
         s["tick_size_e8"] = i["tick_size_e8"]
         s["lot_size_e8"] = i["lot_size_e8"]
         s["min_tick_lots"] = minimum_tick_lots(
             i["min_notional_e8"], i["tick_size_e8"], i["lot_size_e8"]
         )
-    return s["min_tick_lots"]  # type: ignore[no-any-return]
+        s["max_tick_lots"] = maximum_tick_lots(
+            i["max_notional_e8"], i["tick_size_e8"], i["lot_size_e8"]
+        )
+
+
+@njit
+def _ask_model(
+    state: NDArray[Any],
+    params: NDArray[Any],
+    model: Any,
+    model_params: NDArray[Any],
+    pricing: NDArray[Any],
+    position_lots: int,
+    model_inputs: NDArray[Any],
+    model_quotes: NDArray[Any],
+) -> int:
+    """Call the model; return its reason, or what is wrong with its answer."""
+    q = params[0]
+    p = pricing[0]
+    m = model_inputs[0]
+    m["now_ns"] = state[0]["now_ns"]
+    m["fair_value_ticks"] = p["fair_value_ticks"]
+    m["drift_ticks_per_s"] = p["drift_ticks_per_s"]
+    m["volatility_ticks_per_sqrt_s"] = p["volatility_ticks_per_sqrt_s"]
+    m["arrival_rate_per_s"] = q["arrival_rate_per_s"]
+    m["arrival_decay_per_tick"] = q["arrival_decay_per_tick"]
+    m["inventory_orders"] = position_lots / q["order_lots"]
+    m["inventory_limit_orders"] = q["position_limit_lots"] / q["order_lots"]
+    m["time_left_s"] = q["horizon_s"]
+    m["order_lots"] = q["order_lots"]
+    m["position_lots"] = position_lots
+    m["position_limit_lots"] = q["position_limit_lots"]
+    m["bid_ticks"] = p["bid_ticks"]
+    m["ask_ticks"] = p["ask_ticks"]
+    a = model_quotes[0]
+    a["bid_ticks"] = math.nan  # what a model forgets to answer is no number
+    a["ask_ticks"] = math.nan
+    a["reservation_ticks"] = 0.0
+    a["inventory_shift_ticks"] = 0.0
+    a["drift_shift_ticks"] = 0.0
+    a["volatility_term_ticks"] = 0.0
+    a["arrival_term_ticks"] = 0.0
+    reason = call_model(model, model_inputs, model_params, model_quotes)
+    if reason != _NONE:
+        return reason if 0 < reason <= _LAST_REASON else _INTERNAL_ERROR
+    bid = a["bid_ticks"]
+    ask = a["ask_ticks"]
+    # A side at minus (plus) infinity is not quoted; a number it must be.
+    if math.isnan(bid) or math.isnan(ask) or (math.isinf(bid) and math.isinf(ask)):
+        return _NOT_FINITE
+    return _NONE if bid <= ask else _MODEL_SPREAD
 
 
 @njit
@@ -228,6 +140,14 @@ def _copy_inputs(
     o["inventory_shift_ticks"] = 0.0
     o["drift_shift_ticks"] = 0.0
     o["volatility_ticks_per_sqrt_s"] = 0.0
+    o["volatility_term_ticks"] = 0.0
+    o["arrival_term_ticks"] = 0.0
+    o["model_bid_ticks"] = 0.0
+    o["model_ask_ticks"] = 0.0
+    o["bid_ticks"] = p["bid_ticks"]
+    o["ask_ticks"] = p["ask_ticks"]
+    o["bid_clamps"] = 0
+    o["ask_clamps"] = 0
     o["frame_ns"] = p["frame_ns"]
     o["collector_sent_ns"] = p["collector_sent_ns"]
     o["pricing_received_ns"] = p["received_ns"]
@@ -235,76 +155,212 @@ def _copy_inputs(
 
 
 @njit
-def _held_prices(
-    state: NDArray[Any], params: NDArray[Any], pricing: NDArray[Any], bid_ticks: int, ask_ticks: int
+def _copy_parts(pricing: NDArray[Any], model_quotes: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write how the model's prices came about."""
+    p = pricing[0]
+    a = model_quotes[0]
+    o = out[0]
+    o["fair_value_ticks"] = p["fair_value_ticks"]
+    o["volatility_ticks_per_sqrt_s"] = p["volatility_ticks_per_sqrt_s"]
+    o["reservation_ticks"] = a["reservation_ticks"]
+    o["half_spread_ticks"] = a["volatility_term_ticks"] + a["arrival_term_ticks"]
+    o["inventory_shift_ticks"] = a["inventory_shift_ticks"]
+    o["drift_shift_ticks"] = a["drift_shift_ticks"]
+    o["volatility_term_ticks"] = a["volatility_term_ticks"]
+    o["arrival_term_ticks"] = a["arrival_term_ticks"]
+    o["model_bid_ticks"] = a["bid_ticks"]
+    o["model_ask_ticks"] = a["ask_ticks"]
+
+
+@njit
+def _best_prices(
+    state: NDArray[Any],
+    params: NDArray[Any],
+    pricing: NDArray[Any],
+    model_quotes: NDArray[Any],
+    out: NDArray[Any],
 ) -> tuple[int, int]:
-    """Clamp the best prices to the live touch, then keep the last ones that moved too little."""
+    """Round the model's prices, clamp them to the touch, and keep those not worth a move."""
     s = state[0]
+    q = params[0]
+    o = out[0]
     highest_bid = pricing[0]["ask_ticks"] - 1
     lowest_ask = pricing[0]["bid_ticks"] + 1
-    bid = min(bid_ticks, highest_bid)
-    ask = max(ask_ticks, lowest_ask)
-    requote = params[0]["requote_ticks"]
-    held_bid = bid
-    held_ask = ask
-    if 0 < s["bid_ticks"] <= highest_bid and abs(bid - s["bid_ticks"]) < requote:
-        held_bid = s["bid_ticks"]
-    if s["ask_ticks"] >= lowest_ask and abs(ask - s["ask_ticks"]) < requote:
-        held_ask = s["ask_ticks"]
+    wanted_bid = math.floor(max(-_FAR_TICKS, min(_FAR_TICKS, model_quotes[0]["bid_ticks"])))
+    wanted_ask = math.ceil(max(-_FAR_TICKS, min(_FAR_TICKS, model_quotes[0]["ask_ticks"])))
+    # A half-spread lost in rounding must not make us trade with ourselves.
+    bid = min(wanted_bid, highest_bid)
+    ask = max(max(wanted_ask, wanted_bid + 1), lowest_ask)
+    o["bid_clamps"] = _POST_ONLY if bid < wanted_bid else 0
+    o["ask_clamps"] = _POST_ONLY if ask > max(wanted_ask, wanted_bid + 1) else 0
+    moved = abs(bid - s["bid_ticks"])
+    young = s["now_ns"] - s["bid_since_ns"] < q["min_life_ns"]
+    hold_bid = 0 < s["bid_ticks"] <= highest_bid and (moved < q["requote_ticks"] or young)
+    moved = abs(ask - s["ask_ticks"])
+    young = s["now_ns"] - s["ask_since_ns"] < q["min_life_ns"]
+    hold_ask = s["ask_ticks"] >= lowest_ask and (moved < q["requote_ticks"] or young)
+    held_bid = s["bid_ticks"] if hold_bid else bid
+    held_ask = s["ask_ticks"] if hold_ask else ask
     if held_bid >= held_ask:  # held on one side and moved on the other: they may meet
         return bid, ask
+    if held_bid != bid:
+        o["bid_clamps"] |= _HELD
+    if held_ask != ask:
+        o["ask_clamps"] |= _HELD
     return held_bid, held_ask
+
+
+@njit
+def _note_best(state: NDArray[Any], bid_ticks: int, ask_ticks: int) -> None:
+    """Keep the best prices, 0 where a side is not quoted, and since when they stand."""
+    s = state[0]
+    if bid_ticks != s["bid_ticks"]:
+        s["bid_ticks"] = bid_ticks
+        s["bid_since_ns"] = s["now_ns"]
+    if ask_ticks != s["ask_ticks"]:
+        s["ask_ticks"] = ask_ticks
+        s["ask_since_ns"] = s["now_ns"]
+
+
+@njit
+def _keep_orders(
+    state: NDArray[Any],
+    params: NDArray[Any],
+    inputs: NDArray[Any],
+    pricing: NDArray[Any],
+    instrument: NDArray[Any],
+    position_lots: int,
+    risk_state: int,
+    lacking: int,
+    sides: tuple[int, int],
+    out: NDArray[Any],
+    levels: NDArray[Any],
+) -> tuple[int, int]:
+    """Leave the orders as they were, for want of tokens; return the reasons of both sides.
+
+    A side that is not to be quoted (a reason in `sides`) goes nevertheless, as does an order that
+    may stand no longer.
+    """
+    p = pricing[0]
+    o = out[0]
+    mid = p["bid_ticks"] + p["ask_ticks"]
+    trade = inputs[0]["trade_ticks"]
+    bid_reason, ask_reason = sides
+    if bid_reason == _NONE:
+        o["bid_clamps"] = _RATED
+        room = side_room(params, _BUY, position_lots, risk_state)
+        touch = p["ask_ticks"]
+        if not keep_held(state, params, instrument, _BUY, room, touch, mid, trade, levels):
+            bid_reason = lacking
+    if ask_reason == _NONE:
+        o["ask_clamps"] = _RATED
+        room = side_room(params, _SELL, position_lots, risk_state)
+        touch = p["bid_ticks"]
+        if not keep_held(state, params, instrument, _SELL, room, touch, mid, trade, levels):
+            ask_reason = lacking
+    spend_tokens(state, params, levels, 1)
+    return bid_reason, ask_reason
 
 
 @njit
 def _quote(
     state: NDArray[Any],
     params: NDArray[Any],
+    inputs: NDArray[Any],
     pricing: NDArray[Any],
     instrument: NDArray[Any],
     position_lots: int,
+    risk_state: int,
+    model_quotes: NDArray[Any],
     out: NDArray[Any],
     levels: NDArray[Any],
-) -> tuple[int, int, int]:
-    """Write the ladder; return the reasons of the whole, of the bids and of the asks."""
+) -> tuple[int, int]:
+    """Write the ladder; return the reasons of the bids and of the asks."""
     s = state[0]
     p = pricing[0]
     o = out[0]
-    volatility = p["volatility_ticks_per_sqrt_s"]
-    bid, ask, reservation, half, inventory_shift, drift_shift = quote_prices(
-        params, p["fair_value_ticks"], volatility, p["drift_ticks_per_s"], position_lots
+    mid = p["bid_ticks"] + p["ask_ticks"]
+    trade = inputs[0]["trade_ticks"]
+    bid, ask = _best_prices(state, params, pricing, model_quotes, out)
+    bid_reason, clamps = fill_ladder(
+        state, params, instrument, _BUY, bid, position_lots, risk_state, mid, trade, levels
     )
-    if half == 0.0:  # not finite: a real half-spread is positive
-        s["bid_ticks"] = 0
-        s["ask_ticks"] = 0
-        _clear_levels(levels, 0, 2 * MAX_LEVELS)
-        return _NOT_FINITE, _NONE, _NONE
-    bid, ask = _held_prices(state, params, pricing, bid, ask)
-    limit = params[0]["position_limit_lots"]
-    least = _min_tick_lots(state, instrument)
-    bid_reason = _ladder(_BUY, bid, limit - position_lots, params, instrument, least, levels)
-    ask_reason = _ladder(_SELL, ask, limit + position_lots, params, instrument, least, levels)
-    s["bid_ticks"] = bid if bid_reason == _NONE else 0
-    s["ask_ticks"] = ask if ask_reason == _NONE else 0
-    o["fair_value_ticks"] = p["fair_value_ticks"]
-    o["reservation_ticks"] = reservation
-    o["half_spread_ticks"] = half
-    o["inventory_shift_ticks"] = inventory_shift
-    o["drift_shift_ticks"] = drift_shift
-    o["volatility_ticks_per_sqrt_s"] = volatility
-    reason = bid_reason if bid_reason != _NONE and ask_reason != _NONE else _NONE
-    return reason, bid_reason, ask_reason
+    o["bid_clamps"] |= clamps
+    ask_reason, clamps = fill_ladder(
+        state, params, instrument, _SELL, ask, position_lots, risk_state, mid, trade, levels
+    )
+    o["ask_clamps"] |= clamps
+    if math.isinf(model_quotes[0]["bid_ticks"]):  # the model wants no more of this side
+        clear_levels(levels, 0, MAX_LEVELS)
+        bid_reason = _INVENTORY_LIMIT
+    if math.isinf(model_quotes[0]["ask_ticks"]):
+        clear_levels(levels, MAX_LEVELS, 2 * MAX_LEVELS)
+        ask_reason = _INVENTORY_LIMIT
+    lacking = spend_tokens(state, params, levels, 0)
+    if lacking != _NONE:
+        bid_reason, ask_reason = _keep_orders(
+            state,
+            params,
+            inputs,
+            pricing,
+            instrument,
+            position_lots,
+            risk_state,
+            lacking,
+            (bid_reason, ask_reason),
+            out,
+            levels,
+        )
+        bid = s["bid_ticks"]
+        ask = s["ask_ticks"]
+    _note_best(state, bid if bid_reason == _NONE else 0, ask if ask_reason == _NONE else 0)
+    return bid_reason, ask_reason
+
+
+@njit
+def _remember(
+    state: NDArray[Any], levels: NDArray[Any], position_lots: int, out: NDArray[Any]
+) -> int:
+    """Keep what is wanted now; return 1 where it is not what was wanted before."""
+    s = state[0]
+    o = out[0]
+    changed = 0
+    if s["started"] == 0 or s["position_lots"] != position_lots or s["reason"] != o["reason"]:
+        changed = 1
+    if s["bid_reason"] != o["bid_reason"] or s["ask_reason"] != o["ask_reason"]:
+        changed = 1
+    if s["risk_state"] != o["risk_state"] or s["risk_reason"] != o["risk_reason"]:
+        changed = 1
+    prices = s["price_ticks"]
+    lots = s["qty_lots"]
+    for i in range(2 * MAX_LEVELS):
+        price = levels[i]["price_ticks"]
+        qty = levels[i]["qty_lots"]
+        if prices[i] != price or lots[i] != qty:
+            changed = 1
+            prices[i] = price
+            lots[i] = qty
+    s["started"] = 1
+    s["position_lots"] = position_lots
+    s["reason"] = o["reason"]
+    s["bid_reason"] = o["bid_reason"]
+    s["ask_reason"] = o["ask_reason"]
+    s["risk_state"] = o["risk_state"]
+    s["risk_reason"] = o["risk_reason"]
+    return changed
 
 
 @njit
 def strategy_step(
     state: NDArray[Any],
     params: NDArray[Any],
+    model: Any,
+    model_params: NDArray[Any],
+    inputs: NDArray[Any],
     pricing: NDArray[Any],
     instrument: NDArray[Any],
-    position_lots: int,
-    position_known: int,
-    upstream_ok: int,
+    model_inputs: NDArray[Any],
+    model_quotes: NDArray[Any],
     out: NDArray[Any],
     levels: NDArray[Any],
 ) -> int:
@@ -315,12 +371,16 @@ def strategy_step(
     state : ndarray of state.STRATEGY_STATE, shape (1,)
         Updated in place; zeros at the start.
     params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    model : int
+        From mmquant.quoting.bind_model: good for this process.
+    model_params : float64 ndarray, shape (n,)
+        The model's own.
+    inputs : ndarray of state.STRATEGY_INPUTS, shape (1,)
+        `position_lots` is taken as 0 where it is not known.
     pricing : ndarray of records.PRICING, shape (1,)
     instrument : ndarray of records.INSTRUMENT, shape (1,)
-    position_lots : int
-        Ignored (taken as 0) where `position_known` is 0.
-    position_known, upstream_ok : int
-        1 if so, else 0.
+    model_inputs, model_quotes : ndarray of state.MODEL_INPUTS and MODEL_QUOTES, shape (1,)
+        What the model was asked and what it answered last: space to work in.
     out : ndarray of records.QUOTES, shape (1,)
         Always written, all but `seq`, `position_seq`, `received_ns` and `sent_ns`. `reason` is
         that of the gate, or of the bids where neither side can be quoted.
@@ -332,23 +392,51 @@ def strategy_step(
     int
         1 if this must be published: levels, a reason or the position behind them changed
         (after a fill the same ladder is sent again, so that what was filled is replaced).
+
+    Raises
+    ------
+    Exception
+        What the model raises. Nothing may be quoted then: the state is as before the step.
     """
-    s = state[0]
     o = out[0]
-    position = position_lots if position_known else 0
-    reason = risk_gate(params, pricing, instrument, position_known, upstream_ok)
+    position = inputs[0]["position_lots"] if inputs[0]["position_known"] else 0
+    _note_time(state, inputs, pricing, instrument)
     _copy_inputs(pricing, instrument, position, out)
+    reason = market_gate(state, params, inputs, pricing, instrument)
+    if reason == _NONE:
+        watch_market(state, params, pricing)
+    risk_state, risk_reason = risk_gate(state, inputs)
+    if risk_state == _HALTED:
+        reason = risk_reason
     bid_reason = _NONE
     ask_reason = _NONE
     if reason == _NONE:
-        reason, bid_reason, ask_reason = _quote(
-            state, params, pricing, instrument, position, out, levels
+        reason = _ask_model(
+            state, params, model, model_params, pricing, position, model_inputs, model_quotes
         )
+    if reason == _NONE:
+        _copy_parts(pricing, model_quotes, out)
+        bid_reason, ask_reason = _quote(
+            state,
+            params,
+            inputs,
+            pricing,
+            instrument,
+            position,
+            risk_state,
+            model_quotes,
+            out,
+            levels,
+        )
+        if bid_reason != _NONE and ask_reason != _NONE:
+            reason = risk_reason if risk_state == _REDUCING else bid_reason
     else:
-        s["bid_ticks"] = 0
-        s["ask_ticks"] = 0
-        _clear_levels(levels, 0, 2 * MAX_LEVELS)
+        clear_levels(levels, 0, 2 * MAX_LEVELS)
+        spend_tokens(state, params, levels, 1)
+        _note_best(state, 0, 0)
     o["reason"] = reason
     o["bid_reason"] = bid_reason
     o["ask_reason"] = ask_reason
-    return _remember(state, levels, position, reason, bid_reason, ask_reason)
+    o["risk_state"] = risk_state
+    o["risk_reason"] = risk_reason
+    return _remember(state, levels, position, out)

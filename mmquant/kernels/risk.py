@@ -1,80 +1,24 @@
-"""Risk kernels: what must hold before anything is quoted, and the venue's filters on an order."""
+"""Filter kernels: what the venue demands of an order, in exact integers."""
 
-import math
 from typing import Any
 
 from numpy.typing import NDArray
 
 from mmquant._jit import njit
-from mmquant.codes import BookState, PricingFlag, Reason
+from mmquant.codes import Reason
 
-__all__ = ["minimum_tick_lots", "order_reason", "risk_gate"]
+__all__ = ["maximum_tick_lots", "minimum_tick_lots", "order_reason", "scaled", "venue_reason"]
 
-_BOOK_LIVE = int(BookState.LIVE)
-_FLAG_LIVE = int(PricingFlag.LIVE)
-_FLAG_WARM = int(PricingFlag.WARM)
 _NONE = int(Reason.NONE)
-_NO_INSTRUMENT = int(Reason.NO_INSTRUMENT)
-_NO_MARKET_DATA = int(Reason.NO_MARKET_DATA)
-_BOOK_NOT_LIVE = int(Reason.BOOK_NOT_LIVE)
-_BOOK_CROSSED = int(Reason.BOOK_CROSSED)
-_NOT_WARM = int(Reason.NOT_WARM)
-_NOT_FINITE = int(Reason.NOT_FINITE)
-_NO_POSITION = int(Reason.NO_POSITION)
-_UPSTREAM_SILENT = int(Reason.UPSTREAM_SILENT)
-_SPREAD_TOO_WIDE = int(Reason.SPREAD_TOO_WIDE)
 _PRICE_OUT_OF_RANGE = int(Reason.PRICE_OUT_OF_RANGE)
 _BELOW_MINIMUM_QUANTITY = int(Reason.BELOW_MINIMUM_QUANTITY)
 _ABOVE_MAXIMUM_QUANTITY = int(Reason.ABOVE_MAXIMUM_QUANTITY)
 _BELOW_MINIMUM_NOTIONAL = int(Reason.BELOW_MINIMUM_NOTIONAL)
+_ABOVE_MAXIMUM_NOTIONAL = int(Reason.ABOVE_MAXIMUM_NOTIONAL)
+_PERCENT_PRICE = int(Reason.PERCENT_PRICE)
 _UNREACHABLE = 2**62  # a notional in tick-lots beyond every order
-
-
-@njit
-def risk_gate(
-    params: NDArray[Any],
-    pricing: NDArray[Any],
-    instrument: NDArray[Any],
-    position_known: int,
-    upstream_ok: int,
-) -> int:
-    """Return NONE, or the first codes.Reason that forbids quoting (no levels, all pulled).
-
-    Parameters
-    ----------
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
-    pricing : ndarray of records.PRICING, shape (1,)
-    instrument : ndarray of records.INSTRUMENT, shape (1,)
-        `instrument_id` 0 where none is known yet.
-    position_known, upstream_ok : int
-        1 if so, else 0.
-    """
-    i = instrument[0]
-    p = pricing[0]
-    if i["instrument_id"] == 0 or i["tick_size_e8"] <= 0 or i["lot_size_e8"] <= 0:
-        return _NO_INSTRUMENT
-    if not upstream_ok:
-        return _UPSTREAM_SILENT
-    if p["instrument_id"] != i["instrument_id"]:
-        return _NO_INSTRUMENT
-    if p["book_state"] != _BOOK_LIVE or not p["flags"] & _FLAG_LIVE:
-        return _BOOK_NOT_LIVE
-    if p["bid_ticks"] <= 0 or p["ask_ticks"] <= 0:
-        return _NO_MARKET_DATA
-    if p["bid_ticks"] >= p["ask_ticks"]:
-        return _BOOK_CROSSED
-    if not p["flags"] & _FLAG_WARM:
-        return _NOT_WARM
-    if not position_known:
-        return _NO_POSITION
-    volatility = p["volatility_ticks_per_sqrt_s"]
-    if not (math.isfinite(p["fair_value_ticks"]) and math.isfinite(p["drift_ticks_per_s"])):
-        return _NOT_FINITE
-    if not math.isfinite(volatility) or volatility < 0.0:
-        return _NOT_FINITE
-    if p["ask_ticks"] - p["bid_ticks"] > params[0]["max_spread_ticks"]:
-        return _SPREAD_TOO_WIDE
-    return _NONE
+_E8 = 100_000_000
+_MOST_MULTIPLE_E8 = 90 * _E8  # of a reference price: more would overflow, and allows everything
 
 
 @njit
@@ -107,6 +51,43 @@ def minimum_tick_lots(min_notional_e8: int, tick_size_e8: int, lot_size_e8: int)
 
 
 @njit
+def _divide_e8_down(value: int, divisor: int) -> int:
+    """Return floor(value * 1e8 / divisor) digit by digit, without the product."""
+    quotient = value // divisor
+    remainder = value % divisor
+    for _ in range(8):
+        if quotient >= _UNREACHABLE // 16:
+            return _UNREACHABLE
+        remainder *= 10
+        quotient = quotient * 10 + remainder // divisor
+        remainder %= divisor
+    return quotient
+
+
+@njit
+def maximum_tick_lots(max_notional_e8: int, tick_size_e8: int, lot_size_e8: int) -> int:
+    """Return the most price in ticks times lots that a maximum notional allows, exactly.
+
+    That is floor(max_notional_e8 * 1e8 / (tick_size_e8 * lot_size_e8)). Without a maximum (0), or
+    where the result would overflow, every order is below what is returned.
+    """
+    if max_notional_e8 <= 0:
+        return _UNREACHABLE
+    first = _divide_e8_down(max_notional_e8, max(tick_size_e8, lot_size_e8))
+    return first if first == _UNREACHABLE else first // min(tick_size_e8, lot_size_e8)
+
+
+@njit
+def scaled(value: int, numerator: int, denominator: int) -> int:
+    """Return floor(value * numerator / denominator) of three positive numbers.
+
+    Exact where (denominator - 1) * numerator and the result are below 2**63.
+    """
+    whole = value // denominator * numerator
+    return whole + value % denominator * numerator // denominator
+
+
+@njit
 def order_reason(
     instrument: NDArray[Any], min_tick_lots: int, price_ticks: int, qty_lots: int
 ) -> int:
@@ -132,4 +113,57 @@ def order_reason(
     # Divided, not multiplied: price times quantity may overflow.
     if qty_lots < (min_tick_lots + price_ticks - 1) // price_ticks:
         return _BELOW_MINIMUM_NOTIONAL
+    return _NONE
+
+
+@njit
+def _percent_price_holds(
+    instrument: NDArray[Any], side: int, price_ticks: int, reference_half_ticks: int
+) -> int:
+    i = instrument[0]
+    up = i["buy_up_e8"] if side > 0 else i["sell_up_e8"]
+    down = i["buy_down_e8"] if side > 0 else i["sell_down_e8"]
+    twice = 2 * price_ticks
+    if up > 0 and twice > scaled(reference_half_ticks, min(up, _MOST_MULTIPLE_E8), _E8):
+        return 0
+    # The lowest allowed price, rounded up: floor + 1 unless it is exact, so compare with floor.
+    if down > 0:
+        least = scaled(reference_half_ticks, min(down, _MOST_MULTIPLE_E8), _E8)
+        inexact = reference_half_ticks % _E8 * min(down, _MOST_MULTIPLE_E8) % _E8 != 0
+        if twice < least or (twice == least and inexact):
+            return 0
+    return 1
+
+
+@njit
+def venue_reason(
+    instrument: NDArray[Any],
+    min_tick_lots: int,
+    max_tick_lots: int,
+    side: int,
+    price_ticks: int,
+    qty_lots: int,
+    reference_half_ticks: int,
+) -> int:
+    """Return NONE, or the codes.Reason of the first filter that an order breaks: all filters.
+
+    Parameters
+    ----------
+    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    min_tick_lots, max_tick_lots : int
+        From minimum_tick_lots and maximum_tick_lots.
+    side : int
+        codes.Side of the order.
+    price_ticks, qty_lots : int
+    reference_half_ticks : int
+        Twice the price that the percent-price filter compares with, below 2**53. The venue takes
+        its mark price, or an average of some minutes; the mid stands for them here.
+    """
+    reason = order_reason(instrument, min_tick_lots, price_ticks, qty_lots)
+    if reason != _NONE:
+        return reason
+    if qty_lots > max_tick_lots // price_ticks:
+        return _ABOVE_MAXIMUM_NOTIONAL
+    if not _percent_price_holds(instrument, side, price_ticks, reference_half_ticks):
+        return _PERCENT_PRICE
     return _NONE

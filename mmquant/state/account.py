@@ -25,6 +25,17 @@ ACCOUNT = record(
         ("waiting_due_ns", "<i8", (MAX_MARKOUTS,)),
         ("waiting_signed_lots", "<i8", (MAX_MARKOUTS,)),
         ("waiting_mark_half_ticks", "<i8", (MAX_MARKOUTS,)),
+        ("funding_micro_tick_lots", "<i8"),  # received, negative where paid
+        ("turnover_tick_lots", "<i8"),  # price times lots of all fills
+        # Fees paid in another asset than the profit's, and what they were worth when paid.
+        ("base_fees_micro_lots", "<i8"),
+        ("base_fees_micro_tick_lots", "<i8"),
+        ("other_fees_e8", "<i8"),
+        ("other_fees_micro_tick_lots", "<i8"),
+        # What kind of account it is; all zero is a linear contract with fees in its quote asset.
+        ("fee_asset", "<i8"),
+        ("inverse_scale", "<i8"),
+        ("other_price_micro_tick_lots", "<i8"),  # of one whole unit of the fees' asset
     ],
-    24696,
+    24768,
 )

@@ -32,6 +32,8 @@ MODEL_INPUTS = record(
 # bid_ticks and ask_ticks are what counts: real numbers, not yet rounded. The others explain them:
 # reservation = fair value + inventory shift + drift shift, (bid + ask) / 2
 # (ask - bid) / 2 = volatility term + arrival term.
+# A bid of -inf or an ask of inf is a side that the model does not quote (at a bound of its
+# inventory); all NaN where it answers a reason.
 MODEL_QUOTES = record(
     [
         ("bid_ticks", "<f8"),

@@ -21,6 +21,7 @@ from mm_runtime.settings import (
     AeronmdSettings,
     CollectorSettings,
     PricingSettings,
+    RecorderSettings,
     RuntimeSettings,
     Settings,
     SimulatorSettings,
@@ -45,6 +46,7 @@ _SETTINGS: dict[str, type[Settings]] = {
 }
 SYNTHETIC = ("usdm", "BTCUSDT")  # market and symbol of the synthetic market
 SERVICES = ("mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
+RECORDER = "mm_recorder"
 _START_TIMEOUT_S = 60.0  # a long recording is looked through first
 _STOP_TIMEOUT_S = 1.5
 _DRAIN_S = 1.0
@@ -76,6 +78,8 @@ class Plan:
         Configuration overrides for the services.
     duration_s
         Ends by itself after this long; None: when stopped, or when the replay is played.
+    record
+        Folder to record the session to, for `mm verify-session`; None: it is not recorded.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Plan:
     venue: VenuePlan | None = None
     environment: dict[str, str] = field(default_factory=dict)
     duration_s: float | None = None
+    record: Path | None = None
 
 
 class Launcher:
@@ -95,6 +100,9 @@ class Launcher:
         self.settings = load("runtime", RuntimeSettings, plan.config_dir, environ)
         for name, settings in _SETTINGS.items():  # all of it is right, or nothing starts
             load(name, settings, plan.config_dir, environ)
+        if plan.record is not None:
+            load("recorder", RecorderSettings, plan.config_dir, environ)
+            _check_is_new(plan.record)
         self.directory = self.settings.aeron_directory()
         self.state_directory = Path(self.settings.state_directory) / plan.name
         self.monitor = Monitor(self.settings, SystemClock())
@@ -179,7 +187,8 @@ class Launcher:
         except DriverLost:
             log.info("the driver is gone already")
         self.monitor.close()
-        self.processes.stop([n for n in ("mm_venue", "aeronmd") if n in names], 1.0)
+        for name in (RECORDER, "mm_venue", "aeronmd"):  # the recorder hears the goodbyes
+            self.processes.stop([name] if name in names else [], 1.0)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
@@ -209,7 +218,11 @@ class Launcher:
         self.processes.fork(aeronmd)
         if self.plan.venue is not None:
             environment |= self._start_venue(self.plan.venue)
-        for name in SERVICES:
+        recorders: tuple[str, ...] = ()
+        if self.plan.record is not None:
+            environment["MM_RUNTIME__SESSION__DIRECTORY"] = str(self.plan.record.resolve())
+            recorders = (RECORDER,)
+        for name in (*recorders, *SERVICES):
             child = self.processes.add(name, (name, *config), environment)
             self.processes.fork(child)
 
@@ -255,6 +268,11 @@ class Launcher:
             log.debug("the venue does not answer: %s", error)
             return False
         return True
+
+
+def _check_is_new(folder: Path) -> None:
+    if any(folder.glob("*.mms")):
+        raise CannotContinue(f"{folder} holds a recorded session already: give another folder")
 
 
 def _free_port() -> int:

@@ -11,6 +11,7 @@ import typer
 from mm_runtime.config import ConfigError
 
 from mm_cli.processes import CannotContinue
+from mm_cli.research import add_research_commands
 
 if TYPE_CHECKING:
     from mm_cli.launcher import Plan
@@ -39,6 +40,9 @@ class MarketName(StrEnum):
 
 ConfigDir = Annotated[Path | None, typer.Option(help="Folder of the .toml files.")]
 Duration = Annotated[float | None, typer.Option(help="End by itself after so many seconds.", min=1)]
+RecordDir = Annotated[
+    Path | None, typer.Option("--record", help="Record the session here, for `mm verify-session`.")
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the summary here as JSON.")]
 
 
@@ -47,12 +51,13 @@ def demo(
     duration: Duration = None,
     json_file: JsonFile = None,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic market.", min=0)] = 1,
+    record: RecordDir = None,
     config_dir: ConfigDir = None,
 ) -> None:
     """Run the whole system on a synthetic market: no network, no key, no data needed."""
     from mm_cli.launcher import Plan, VenuePlan
 
-    plan = Plan("demo", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY, duration)
+    plan = Plan("demo", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY, duration, record)
     _run(plan, "demo on a synthetic market", json_file)
 
 
@@ -70,6 +75,7 @@ def run(
     ] = None,
     duration: Duration = None,
     json_file: JsonFile = None,
+    record: RecordDir = None,
     config_dir: ConfigDir = None,
     files: Annotated[
         list[Path] | None, typer.Argument(help="More captures, played after --replay's.")
@@ -80,7 +86,7 @@ def run(
     if bool(captures) is bool(venue):
         raise typer.BadParameter("give either --replay FILE... or --venue binance")
     if captures:
-        plan = _replay_plan(captures, speed, duration, _config(config_dir))
+        plan = _replay_plan(captures, speed, duration, _config(config_dir), record)
         _run(plan, f"replay of {', '.join(path.name for path in captures)}", json_file)
         return
     if venue != "binance":
@@ -92,7 +98,8 @@ def run(
         environment["MM_COLLECTOR__MARKET"] = market.value
     if symbol:
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
-    plan = Plan("binance", False, _config(config_dir), environment=environment, duration_s=duration)
+    config = _config(config_dir)
+    plan = Plan("binance", False, config, None, environment, duration, record)
     _run(plan, "on Binance, on paper", json_file)
 
 
@@ -186,6 +193,9 @@ def warm() -> None:
     print(warm_all())
 
 
+add_research_commands(app)
+
+
 def _config(config_dir: Path | None) -> Path:
     if config_dir is not None:
         return config_dir
@@ -194,7 +204,11 @@ def _config(config_dir: Path | None) -> Path:
 
 
 def _replay_plan(
-    captures: tuple[Path, ...], speed: str, duration: float | None, config: Path
+    captures: tuple[Path, ...],
+    speed: str,
+    duration: float | None,
+    config: Path,
+    record: Path | None = None,
 ) -> "Plan":
     from mm_cli.launcher import Plan, VenuePlan
 
@@ -207,7 +221,7 @@ def _replay_plan(
     if speed == "max":
         # Throughput counts, not latency: longer sleeps leave the processors to those who work.
         environment["MM_RUNTIME__IDLE__MAX_PARK_US"] = "500"
-    return Plan("replay", True, config, VenuePlan(captures, speed), environment, duration)
+    return Plan("replay", True, config, VenuePlan(captures, speed), environment, duration, record)
 
 
 def _run(plan: "Plan", title: str, json_file: Path | None) -> None:

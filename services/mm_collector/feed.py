@@ -39,6 +39,12 @@ class InstrumentFilters:
     min_qty_lots: int
     max_qty_lots: int
     min_notional_e8: int
+    max_notional_e8: int = 0  # these: 0 where the venue has no such rule
+    buy_up_e8: int = 0
+    buy_down_e8: int = 0
+    sell_up_e8: int = 0
+    sell_down_e8: int = 0
+    max_orders: int = 0
 
 
 class Feed:
@@ -333,6 +339,9 @@ class Feed:
         )
         block["min_qty_lots"], block["max_qty_lots"] = filters.min_qty_lots, filters.max_qty_lots
         block["min_notional_e8"], block["market"] = filters.min_notional_e8, filters.market
+        block["max_notional_e8"], block["max_orders"] = filters.max_notional_e8, filters.max_orders
+        for name in ("buy_up_e8", "buy_down_e8", "sell_up_e8", "sell_down_e8"):
+            block[name] = getattr(filters, name)
 
     @property
     def failure(self) -> Reason:

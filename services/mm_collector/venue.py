@@ -145,7 +145,32 @@ def parse_instrument(body: bytes, symbol: str, market: Market) -> InstrumentFilt
         -(-to_e8(lot["minQty"]) // lot_e8),
         to_e8(lot["maxQty"]) // lot_e8,
         to_e8(least),
+        to_e8(notional.get("maxNotional", "0")),
+        **_percent_price(filters),
+        max_orders=_most_orders(filters),
     )
+
+
+def _percent_price(filters: dict[str, dict[str, str]]) -> dict[str, int]:
+    """Return the multiples of the reference price a price may have; 0 where there is no bound."""
+    sided = filters.get("PERCENT_PRICE_BY_SIDE")
+    if sided is not None:
+        return {
+            "buy_up_e8": to_e8(sided["bidMultiplierUp"]),
+            "buy_down_e8": to_e8(sided["bidMultiplierDown"]),
+            "sell_up_e8": to_e8(sided["askMultiplierUp"]),
+            "sell_down_e8": to_e8(sided["askMultiplierDown"]),
+        }
+    both = filters.get("PERCENT_PRICE")
+    if both is None:
+        return {}
+    # On USD-M only the side that could trade far from the market is bounded.
+    return {"buy_up_e8": to_e8(both["multiplierUp"]), "sell_down_e8": to_e8(both["multiplierDown"])}
+
+
+def _most_orders(filters: dict[str, dict[str, str]]) -> int:
+    row = filters.get("MAX_NUM_ORDERS", {})
+    return int(row.get("maxNumOrders", row.get("limit", 0)))
 
 
 def parse_weight_limit(body: bytes) -> int | None:

@@ -1,6 +1,5 @@
 """Pricing: one compiled call a market-data message, one message out where something changed."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +52,7 @@ class Pricing(Service):
     role = Role.MM_PRICING
     needs_peers = (Role.MM_COLLECTOR,)
     needs_streams = (Stream.MARKET_DATA,)
+    is_journalled = True
 
     def __init__(self, settings: RuntimeSettings, config: PricingSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
@@ -111,7 +111,7 @@ class Pricing(Service):
     # inner works
 
     def _on_market(self) -> None:
-        received_ns = time.time_ns()
+        received_ns = self.clock.now_ns()
         instrument_id = int(self.inbox.words[3]) & 0xFFFFFFFF
         engine = self._engines.get(instrument_id)
         if engine is None:
@@ -130,7 +130,7 @@ class Pricing(Service):
     def _publish(self, engine: _Engine, received_ns: int) -> None:
         block = engine.out.block[0]
         block["seq"] = self._out.next_seq()
-        block["received_ns"], block["sent_ns"] = received_ns, time.time_ns()
+        block["received_ns"], block["sent_ns"] = received_ns, self.clock.now_ns()
         engine.published_ns = received_ns
         self._out.offer(engine.out)
 

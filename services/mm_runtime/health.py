@@ -15,7 +15,7 @@ from mm_runtime.config import ConfigError, load
 from mm_runtime.settings import RuntimeSettings
 from mmquant.codes import Role
 
-__all__ = ["SERVICES", "NoAnswer", "ask", "explain", "main", "report"]
+__all__ = ["OPTIONAL", "SERVICES", "NoAnswer", "ask", "explain", "main", "report"]
 
 SERVICES = tuple(
     role.name.lower()
@@ -27,6 +27,7 @@ SERVICES = tuple(
         Role.MM_SIMULATOR,
     )
 )
+OPTIONAL = (Role.MM_RECORDER.name.lower(),)  # not part of every system
 _TIMEOUT_S = 2.0
 _MAX_BYTES = 1_000_000
 _ANY_ADDRESS = ("0.0.0.0", "::", "")
@@ -92,7 +93,7 @@ def report(services: Sequence[str], settings: RuntimeSettings, as_json: bool) ->
 def main(arguments: list[str] | None = None) -> int:
     """Ask one service; print one line, and exit with 0 if it is healthy, else with 1."""
     parser = argparse.ArgumentParser(prog="python -m mm_runtime.health", description=__doc__)
-    parser.add_argument("service", choices=SERVICES)
+    parser.add_argument("service", choices=(*SERVICES, *OPTIONAL))
     parser.add_argument("--config-dir", type=Path, default=Path("config"), help="folder of .toml")
     given = parser.parse_args(arguments)
     try:

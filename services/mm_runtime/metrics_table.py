@@ -101,6 +101,7 @@ _METRICS_OF = {
         _counter("quotes", "quotes messages sent, those without quotes included"),
         _counter("quotes_withheld", "quotes messages without quotes", "reason"),
         _gauge("quoting", "1 if quotes stand, 0 if none are wanted", "symbol"),
+        _gauge("risk_state", "0 ACTIVE, 1 REDUCING (only what shrinks), 2 HALTED", "symbol"),
         _gauge("quoted_levels", "orders wanted", "symbol", "side"),
         _gauge("quote_price", "best price wanted, in the quote asset", "symbol", "side"),
         _gauge("fair_value", "fair value in the quote asset", "symbol"),
@@ -124,6 +125,13 @@ _METRICS_OF = {
         _counter("orders_placed", "orders placed, over the ledger's life", "symbol"),
         _counter("fills", "fills, over the ledger's life", "symbol"),
         _counter("order_updates", "order updates published", "status"),
+        _gauge(
+            "bracket_profit",
+            "profit after fees under each model of the bracket, since the service's start",
+            "symbol",
+            "model",
+        ),
+        _counter("bracket_fills", "fills under each model of the bracket", "symbol", "model"),
     ),
 }
 
@@ -136,6 +144,7 @@ METRICS = {
 # A service's counters by their name in the heartbeats: `name`, or `name.value` for the one label.
 # None: what it counts is shown in another way.
 COUNTERS: dict[str, str | None] = {
+    "bracket_profit": None,
     "book_checks": "book_checks_total",
     "book_mismatches": "book_mismatches_total",
     "connection_failures": "connection_failures_total",

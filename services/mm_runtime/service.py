@@ -7,9 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from mm_runtime.clock import Clock
+from mm_runtime.journal import Journal, Phase, WrittenJournal, journal_path
 from mm_runtime.metrics_table import Sample
+from mm_runtime.session_file import SessionWriter
 from mm_runtime.settings import RuntimeSettings
 from mm_runtime.transport import DriverLost, Publisher, Subscriber, Transport
 from mmquant.codes import BookState, Reason, RequestKind, Role, ServiceState, Stream, Template
@@ -20,6 +25,7 @@ __all__ = ["Peer", "Service"]
 _MAX_COUNTERS = 96
 _POLL_LIMIT = 64
 _MS = 1_000_000
+_MEGABYTE = 1_000_000
 
 
 @dataclass
@@ -42,6 +48,14 @@ class Service(ABC):
     needs_peers, needs_streams
         Without whose heartbeats and on which silent streams the service is unhealthy. A peer
         that is started later than the service does not belong here.
+    is_journalled
+        Whether it writes down its inputs where sessions are recorded. Such a service reads the
+        time from `clock` alone, files and databases through `outside`, and calls `matters` where
+        it changes, without a message and without sending, what a later output depends on.
+    journal
+        Where it writes them; None where no session is recorded.
+    config, config_dir
+        The service's own settings, and where they came from if it needs to know.
     must_be_ready
         Whether the service is unhealthy where it is not READY for longer than the grace.
     turns, longest_turn_ns
@@ -53,6 +67,9 @@ class Service(ABC):
     needs_peers: tuple[Role, ...] = ()
     needs_streams: tuple[Stream, ...] = ()
     must_be_ready = False
+    is_journalled = False
+    config: Any = None
+    config_dir: Path | None = None
 
     def __init__(
         self,
@@ -76,7 +93,10 @@ class Service(ABC):
         self._turn_ns = 0
         self.lag_ns = 0
         self.inbox = Inbox()
-        self._connect = connect
+        self.connect = connect
+        self.journal: Journal | None = None
+        self._has_mattered = False
+        self._alive: dict[Role, bool] = {}
         self._bus: Transport | None = None
         self._publishers: dict[Stream, Publisher] = {}
         self._subscribers: list[Subscriber] = []
@@ -120,6 +140,8 @@ class Service(ABC):
         """Open this service's publication of `stream`."""
         publisher = self._transport().publisher(stream, queue_limit, conflate)
         self._publishers[stream] = publisher
+        if self.journal is not None:
+            self.journal.publication(stream, publisher.session_id)
         return publisher
 
     def publisher(self, stream: Stream) -> Publisher:
@@ -137,7 +159,8 @@ class Service(ABC):
         A paced stream is left to wait while `poll` is told that the output is blocked, where
         the configuration says that nothing may be lost (`when_blocked = "wait"`).
         """
-        subscriber = self._transport().subscriber(stream, self.inbox, handlers)
+        heard = None if self.journal is None else self._on_bytes
+        subscriber = self._transport().subscriber(stream, self.inbox, handlers, on_bytes=heard)
         (self._paced if paced else self._subscribers).append(subscriber)
         self._by_stream[stream] = subscriber
 
@@ -162,9 +185,23 @@ class Service(ABC):
     def is_alive(self, role: Role, now_ns: int) -> bool:
         """Return whether `role` has been heard of lately and has not said goodbye."""
         peer = self.peers.get(role)
-        if peer is None or now_ns - peer.heard_ns > self._timeout_ns:
-            return False
-        return peer.state is not ServiceState.STOPPED
+        alive = (
+            peer is not None
+            and now_ns - peer.heard_ns <= self._timeout_ns
+            and peer.state is not ServiceState.STOPPED
+        )
+        if self._alive.get(role) is not alive:
+            self._alive[role] = alive
+            self._has_mattered = True
+        return alive
+
+    def matters(self) -> None:
+        """Say that this turn changes what later outputs depend on: the journal must have it."""
+        self._has_mattered = True
+
+    def outside(self, fetch: Callable[[], bytes]) -> bytes:
+        """Return what `fetch` reads from a file or a database, with the journal's knowledge."""
+        return fetch() if self.journal is None else self.journal.outside(fetch)
 
     def set_state(self, state: ServiceState, reason: Reason, text: str = "") -> None:
         """Publish and log a change of this service's state; no change, no message."""
@@ -180,6 +217,11 @@ class Service(ABC):
         self.log.log(level, "%s: %s %s", state.name, reason.name, text)
         self._publish_state(0, 0, state, reason, text)
         self._next_heartbeat_ns = 0  # the heartbeat says it at once, too
+
+    def say(self, level: int, text: str) -> None:
+        """Log and publish something the operator must know while the state stays as it is."""
+        self.log.log(level, "%s", text)
+        self._publish_state(0, 0, self.state, self.reason, text)
 
     def publish_book_state(
         self, instrument_id: int, epoch: int, state: BookState, reason: Reason, text: str
@@ -203,7 +245,16 @@ class Service(ABC):
 
     def on_start(self) -> None:
         """Connect to the media driver and start the service."""
-        self._bus = self._connect(self.settings)
+        self._bus = self.connect(self.settings)
+        if self.journal is None and self.is_journalled and self.settings.session.directory:
+            self.journal = self._open_journal(Path(self.settings.session.directory))
+        if self.journal is None:
+            self._open()
+            return
+        self.clock = self.journal
+        self._journalled(Phase.START, self._open)
+
+    def _open(self) -> None:
         self.publish_on(Stream.HEARTBEATS, queue_limit=16)
         self.publish_on(Stream.STATE, queue_limit=256)
         self.subscribe(Stream.HEARTBEATS, {Template.HEARTBEAT: self._on_heartbeat})
@@ -212,8 +263,10 @@ class Service(ABC):
 
     def do_work(self) -> int:
         """Do one turn: queues, duty, heartbeat."""
-        bus = self._transport()
-        bus.check()
+        self._transport().check()
+        return self._turn() if self.journal is None else self._journalled(Phase.WORK, self._turn)
+
+    def _turn(self) -> int:
         now_ns = self.clock.now_ns()
         if self.turns and now_ns - self._turn_ns > self.longest_turn_ns:
             self.longest_turn_ns = now_ns - self._turn_ns
@@ -235,16 +288,72 @@ class Service(ABC):
         if bus is None:
             return
         try:
-            self.stop()
-            bus.check()
-            self.set_state(ServiceState.STOPPED, Reason.STOPPING)
-            self._beat(self.clock.now_ns())
+            if self.journal is None:
+                self._say_goodbye(bus)
+            else:
+                self._journalled(Phase.CLOSE, lambda: self._say_goodbye(bus))
         except DriverLost as error:  # nobody is left to tell
             self.log.warning("closing without a goodbye: %s", error)
         finally:
+            if self.journal is not None:
+                self.journal.close(self._last_words())
             bus.close()
 
     # inner works
+
+    def _say_goodbye(self, bus: Transport) -> None:
+        self.stop()
+        bus.check()
+        self.set_state(ServiceState.STOPPED, Reason.STOPPING)
+        self._beat(self.clock.now_ns())
+
+    def _open_journal(self, directory: Path) -> Journal:
+        limits, now_ns = self.settings.session, self.clock.now_ns()
+        writer = SessionWriter(
+            journal_path(directory, self.role.name.lower(), now_ns, os.getpid()),
+            limits.max_queue_megabytes * _MEGABYTE,
+            limits.min_free_megabytes * _MEGABYTE,
+        )
+        opened = {
+            "service": self.role.name.lower(),
+            "pid": os.getpid(),
+            "runtime": msgspec.to_builtins(self.settings),
+            "config": msgspec.to_builtins(self.config),
+            "config_dir": str(self.config_dir or ""),
+        }
+        return WrittenJournal(self.clock, writer, opened)
+
+    def _journalled[T](self, phase: Phase, work: Callable[[], T]) -> T:
+        journal = self.journal
+        assert journal is not None
+        journal.begin(phase)
+        before = self._sent_so_far()
+        self._has_mattered = False
+        done = False
+        try:
+            result = work()
+            done = True
+        finally:
+            # What was done before a fault may have been sent, too.
+            sent = self._sent_so_far() != before
+            matters = sent or self._has_mattered or phase is not Phase.WORK or not done
+            journal.end(matters)
+        return result
+
+    def _sent_so_far(self) -> int:
+        return sum(publisher.seq for publisher in self._publishers.values())
+
+    def _on_bytes(self, stream: int, session: int, message: bytes) -> None:
+        assert self.journal is not None
+        self._has_mattered = True
+        self.journal.heard(stream, session, message)
+
+    def _last_words(self) -> dict[str, Any]:
+        names = ("sent", "unheard", "conflated", "dropped", "queued")
+        return {
+            str(int(stream)): {name: getattr(publisher, name) for name in names}
+            for stream, publisher in self._publishers.items()
+        }
 
     def _transport(self) -> Transport:
         if self._bus is None:

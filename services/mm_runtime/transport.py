@@ -60,6 +60,11 @@ class Publisher:
         self.unheard = 0
 
     @property
+    def session_id(self) -> int:
+        """Aeron's number of this publication, which subscribers see with each message."""
+        return int(self._publication.session_id)
+
+    @property
     def blocked(self) -> bool:
         """Whether earlier messages still wait for the stream."""
         return bool(self._queue)
@@ -136,6 +141,9 @@ class Subscriber:
         What to call for each template; others are ignored.
     on_any
         Called first for every message that can be read, with stream and session id.
+    on_bytes
+        Called before that for every message, also one that cannot be read, with stream and
+        session id and a copy of its bytes.
     """
 
     def __init__(
@@ -144,11 +152,13 @@ class Subscriber:
         inbox: Inbox,
         handlers: Mapping[Template, Callable[[], None]],
         on_any: Callable[[int, int], None] | None = None,
+        on_bytes: Callable[[int, int, bytes], None] | None = None,
     ) -> None:
         # One handler object for good for each: the binding keeps half assembled messages with the
         # handler it was given, and a bound method is a new object each time it is looked up.
         self._sources = [(each, partial(self._on_fragment)) for each in subscriptions]
         self._on_any = on_any
+        self._on_bytes = on_bytes
         self._handlers = {int(template): handler for template, handler in handlers.items()}
         self._receive = inbox.receive
         self.received = 0
@@ -167,6 +177,8 @@ class Subscriber:
             subscription.close()
 
     def _on_fragment(self, buffer: pyaeron.BufferView, header: pyaeron.Header) -> None:
+        if self._on_bytes is not None:
+            self._on_bytes(header.stream_id, header.session_id, bytes(buffer))
         template = self._receive(buffer)
         if template == 0:
             self.malformed += 1
@@ -224,6 +236,7 @@ class Transport:
         inbox: Inbox,
         handlers: Mapping[Template, Callable[[], None]],
         on_any: Callable[[int, int], None] | None = None,
+        on_bytes: Callable[[int, int, bytes], None] | None = None,
     ) -> Subscriber:
         """Subscribe to `stream`; see Subscriber for the arguments."""
         try:
@@ -233,7 +246,7 @@ class Transport:
             ]
         except _DRIVER_ERRORS as error:
             raise DriverLost(f"no subscription of {stream.name}: {error}") from error
-        subscriber = Subscriber(subscriptions, inbox, handlers, on_any)
+        subscriber = Subscriber(subscriptions, inbox, handlers, on_any, on_bytes)
         self._subscribers.append(subscriber)
         return subscriber
 

@@ -3,9 +3,14 @@
 A fill's key is (instrument, fill_id), an order's (instrument, order_id): writing one again
 changes nothing. The account is stored as its record's bytes, together with the fills that led
 to it, in one transaction: after a kill at any instruction the file holds both or neither.
+
+It stays bounded: fills are kept for ever, of the orders without a fill the newest, of positions
+each for a day, one a minute for 90 days.
 """
 
 import hashlib
+import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -17,33 +22,55 @@ import numpy as np
 from mm_runtime.agent import CannotStart
 from numpy.typing import NDArray
 
-from mmquant.codes import OrderStatus, Reason, Template
+from mm_simulator.ledger_schema import prepare
+from mmquant.codes import Market, OrderStatus, Reason, Template
+from mmquant.kernels.accounting import account_replay
+from mmquant.records import FILL
 from mmquant.state import ACCOUNT
 
-__all__ = ["Ledger", "LedgerError", "Restored"]
+__all__ = ["Ledger", "LedgerError", "Restored", "pack", "unpack"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    session INTEGER PRIMARY KEY, started_ns INTEGER NOT NULL, pid INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS orders (
-    instrument TEXT NOT NULL, order_id INTEGER NOT NULL, session INTEGER NOT NULL,
-    quotes_seq INTEGER NOT NULL, side INTEGER NOT NULL, price_ticks INTEGER NOT NULL,
-    qty_lots INTEGER NOT NULL, filled_lots INTEGER NOT NULL, status TEXT NOT NULL,
-    reason TEXT NOT NULL, updated_ns INTEGER NOT NULL,
-    PRIMARY KEY (instrument, order_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fills (
-    instrument TEXT NOT NULL, fill_id INTEGER NOT NULL, session INTEGER NOT NULL,
-    order_id INTEGER NOT NULL, trade_id INTEGER NOT NULL, time_ns INTEGER NOT NULL,
-    side INTEGER NOT NULL, price_ticks INTEGER NOT NULL, qty_lots INTEGER NOT NULL,
-    fee_micro_tick_lots INTEGER NOT NULL, mark_half_ticks INTEGER NOT NULL,
-    position_lots INTEGER NOT NULL, kind INTEGER NOT NULL, liquidity INTEGER NOT NULL,
-    PRIMARY KEY (instrument, fill_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS accounts (
-    instrument TEXT PRIMARY KEY, layout TEXT NOT NULL, state BLOB NOT NULL,
-    position_lots INTEGER NOT NULL, updated_ns INTEGER NOT NULL) WITHOUT ROWID;
-"""
 _LAYOUT = hashlib.sha256(repr(ACCOUNT.descr).encode()).hexdigest()[:16]
 _ALIVE = (OrderStatus.NEW.name, OrderStatus.OPEN.name)
+_ORDER_FIELDS = (
+    "order_id",
+    "quotes_seq",
+    "side",
+    "price_ticks",
+    "qty_lots",
+    "filled_lots",
+)
+_FILL_FIELDS = (
+    "fill_id",
+    "order_id",
+    "trade_id",
+    "now_ns",
+    "side",
+    "price_ticks",
+    "qty_lots",
+    "fee_micro_tick_lots",
+    "mark_half_ticks",
+    "position_lots",
+    "kind",
+    "liquidity",
+)
+_POSITION_FIELDS = (
+    "position_lots",
+    "mark_half_ticks",
+    "cost_half_tick_lots",
+    "spread_half_tick_lots",
+    "adverse_selection_half_tick_lots",
+    "inventory_half_tick_lots",
+    "fees_micro_tick_lots",
+    "funding_micro_tick_lots",
+    "turnover_tick_lots",
+    "fills",
+)
+_MINUTE_NS = 60 * 10**9
+_DAY_NS = 24 * 60 * _MINUTE_NS
+_KEPT_DAYS = 90
+_KEPT_ORDERS = 1_000_000  # an instrument, without a fill
+_PRUNE_POSITIONS = 600  # written between two looks at what is too old
 
 
 class LedgerError(CannotStart):
@@ -57,6 +84,23 @@ class Restored:
     account: NDArray[Any]
     next_order_id: int
     open_orders: list[tuple[int, int, int, int, int]]  # id, side, price, quantity, filled
+
+
+def pack(restored: Restored | None) -> bytes:
+    """Return what was restored as bytes, for the journal of a session."""
+    if restored is None:
+        return b""
+    account = restored.account.tobytes().hex()
+    return json.dumps([account, restored.next_order_id, restored.open_orders]).encode()
+
+
+def unpack(data: bytes) -> Restored | None:
+    """Return what `pack` was given."""
+    if not data:
+        return None
+    account, next_order_id, orders = json.loads(data)
+    state = np.frombuffer(bytearray.fromhex(account), ACCOUNT)
+    return Restored(state, next_order_id, [tuple(order) for order in orders])
 
 
 class Ledger:
@@ -86,7 +130,7 @@ class Ledger:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={synchronous}")
-            self._db.executescript(_SCHEMA)
+            prepare(self._db)
             row = self._db.execute(
                 "INSERT INTO sessions (started_ns, pid) VALUES (?, ?) RETURNING session",
                 (now_ns, os.getpid()),
@@ -94,35 +138,85 @@ class Ledger:
         except sqlite3.Error as error:
             self._db.close()
             raise LedgerError(f"{path}: {error}") from error
+        self._minutes: dict[str, int] = {}
+        self._until_prune: dict[str, int] = {}
         self.path = path
         self.session = int(row[0])
 
-    def restore(self, instrument: str) -> Restored | None:
-        """Return what earlier sessions left of `instrument`; None where there were none.
+    def keep_instrument(self, instrument: str, record: NDArray[Any], now_ns: int) -> None:
+        """Write down the symbol and the sizes that ticks and lots of `instrument` stand for.
+
+        Parameters
+        ----------
+        instrument
+            Its key in the ledger.
+        record
+            records.INSTRUMENT, shape (1,).
+        now_ns
+            Present time.
 
         Raises
         ------
         LedgerError
-            Where the account does not match the sum of the fills, or was written by a version
-            with another layout: going on would lose money without a trace.
+            Where the venue has changed a size since the fills were counted in it.
+        """
+        row = record[0]
+        sizes = (int(row["tick_size_e8"]), int(row["lot_size_e8"]))
+        known = self._db.execute(
+            "SELECT tick_size_e8, lot_size_e8 FROM instruments WHERE instrument = ?", (instrument,)
+        ).fetchone()
+        (fills,) = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM fills WHERE instrument = ?)", (instrument,)
+        ).fetchone()
+        if known is not None and known != sizes and fills:
+            raise LedgerError(
+                f"{self.path}: {instrument} is counted in ticks and lots of {known} e-8, the venue "
+                f"now has {sizes}: keep this file and begin another one"
+            )
+        self._db.execute(
+            "INSERT OR REPLACE INTO instruments VALUES (?, ?, ?, ?, ?, ?)",
+            (instrument, row["symbol"].decode(), Market(int(row["market"])).name, *sizes, now_ns),
+        )
+
+    def restore(self, instrument: str) -> Restored | None:
+        """Return what earlier sessions left of `instrument`; None where there were none.
+
+        An account of another version's layout is counted anew from its fills: position,
+        total, spread and fees are exact, markouts are lost.
+
+        Raises
+        ------
+        LedgerError
+            Where the account does not match the sum of the fills, or a fill is missing: going on
+            would lose money without a trace.
         """
         row = self._db.execute(
             "SELECT layout, state FROM accounts WHERE instrument = ?", (instrument,)
         ).fetchone()
-        if row is None:
+        (is_known,) = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM orders WHERE instrument = ?)", (instrument,)
+        ).fetchone()
+        if row is None and not is_known:
             return None
-        layout, state = row
-        if layout != _LAYOUT:
-            raise LedgerError(f"{self.path}: {instrument} was written by another version")
-        account = np.frombuffer(bytearray(state), ACCOUNT)
-        (position,) = self._db.execute(
-            "SELECT COALESCE(SUM(side * qty_lots), 0) FROM fills WHERE instrument = ?",
+        layout, state = row or (None, None)
+        if layout == _LAYOUT:
+            account = np.frombuffer(bytearray(state), ACCOUNT)
+        else:
+            account = self._replay(instrument)
+        position, fills, last = self._db.execute(
+            "SELECT COALESCE(SUM(side * qty_lots), 0), COUNT(*), COALESCE(MAX(fill_id), 0) "
+            "FROM fills WHERE instrument = ?",
             (instrument,),
         ).fetchone()
         if position != account[0]["position_lots"]:
             raise LedgerError(
                 f"{self.path}: {instrument} holds {account[0]['position_lots']} lots, "
                 f"its fills add up to {position}"
+            )
+        if not fills == last == account[0]["last_fill_id"]:
+            raise LedgerError(
+                f"{self.path}: {instrument} has had {account[0]['last_fill_id']} fills, "
+                f"{fills} are written down, the last of them with id {last}"
             )
         open_orders = self._db.execute(
             "SELECT order_id, side, price_ticks, qty_lots, filled_lots FROM orders "
@@ -133,6 +227,28 @@ class Ledger:
             "SELECT COALESCE(MAX(order_id), 0) FROM orders WHERE instrument = ?", (instrument,)
         ).fetchone()
         return Restored(account, last_order_id + 1, open_orders)
+
+    def _replay(self, instrument: str) -> NDArray[Any]:
+        """Return the account that all fills lead to."""
+        names = [name for name in _FILL_FIELDS if name in (FILL.names or ())]
+        columns = ", ".join("time_ns" if name == "now_ns" else name for name in names)
+        rows = self._db.execute(
+            f"SELECT {columns} FROM fills WHERE instrument = ? ORDER BY fill_id", (instrument,)
+        ).fetchall()
+        fills = np.zeros(len(rows), FILL)
+        for name, values in zip(names, zip(*rows, strict=True), strict=False):
+            fills[name] = values
+        account = np.zeros(1, ACCOUNT)
+        code = account_replay(account, fills)
+        if code < 0:
+            raise LedgerError(
+                f"{self.path}: {instrument}: the fills before fill {fills[-1 - code]['fill_id']} "
+                "do not add up to the position it ends at"
+            )
+        logging.getLogger("mm_simulator").warning(
+            "%s has no account of this version: counted anew from %d fills", instrument, code
+        )
+        return account
 
     def cancel_open_orders(self, instrument: str, now_ns: int) -> None:
         """Mark the orders of a session that ended without a word."""
@@ -164,58 +280,72 @@ class Ledger:
                     "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)",
                     (instrument, _LAYOUT, account.tobytes(), position, now_ns),
                 )
+                self._write_position(instrument, account, now_ns)
             execute("COMMIT")
         except BaseException:
             execute("ROLLBACK")
             raise
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, now_ns: int | None = None) -> None:
+        """Close the file; with a time, say that the session ended then in good order."""
+        if now_ns is not None:
+            self._db.execute(
+                "UPDATE sessions SET ended_ns = ? WHERE session = ?", (now_ns, self.session)
+            )
         self._db.close()
 
     def _write_order(self, instrument: str, event: np.void) -> None:
-        order = _integers(
-            event, "order_id", "quotes_seq", "side", "price_ticks", "qty_lots", "filled_lots"
-        )
-        order_id, *rest = order
-        self._db.execute(
-            "INSERT OR REPLACE INTO orders (instrument, order_id, session, quotes_seq, side, "
-            "price_ticks, qty_lots, filled_lots, status, reason, updated_ns) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                instrument,
-                order_id,
-                self.session,
-                *rest,
-                OrderStatus(int(event["status"])).name,
-                Reason(int(event["reason"])).name,
-                int(event["now_ns"]),
-            ),
+        self._insert(
+            "INSERT OR REPLACE INTO orders",
+            {
+                "instrument": instrument,
+                "session": self.session,
+                **_integers(event, _ORDER_FIELDS),
+                "status": OrderStatus(int(event["status"])).name,
+                "reason": Reason(int(event["reason"])).name,
+                "updated_ns": int(event["now_ns"]),
+            },
         )
 
     def _write_fill(self, instrument: str, event: np.void) -> None:
-        fill_id, *rest = _integers(
-            event,
-            "fill_id",
-            "order_id",
-            "trade_id",
-            "now_ns",
-            "side",
-            "price_ticks",
-            "qty_lots",
-            "fee_micro_tick_lots",
-            "mark_half_ticks",
-            "position_lots",
-            "kind",
-            "liquidity",
+        row = _integers(event, _FILL_FIELDS)
+        row["time_ns"] = row.pop("now_ns")
+        head = {"instrument": instrument, "session": self.session}
+        self._insert("INSERT OR IGNORE INTO fills", {**head, **row})
+
+    def _write_position(self, instrument: str, account: NDArray[Any], now_ns: int) -> None:
+        """Add a row to the positions; the first one of a minute is kept for long."""
+        row = _integers(account[0], _POSITION_FIELDS)
+        parts = ("spread", "adverse_selection", "inventory")
+        row["total_half_tick_lots"] = sum(row[f"{part}_half_tick_lots"] for part in parts)
+        minute = now_ns // _MINUTE_NS
+        row["is_kept"] = int(self._minutes.get(instrument) != minute)
+        self._minutes[instrument] = minute
+        head = {"instrument": instrument, "session": self.session, "time_ns": now_ns}
+        self._insert("INSERT OR REPLACE INTO positions", {**head, **row})
+        left = self._until_prune.get(instrument, 0)
+        self._until_prune[instrument] = left - 1 if left else _PRUNE_POSITIONS
+        if left == 0:
+            self._prune(instrument, now_ns)
+
+    def _prune(self, instrument: str, now_ns: int) -> None:
+        """Forget positions that are too old, and orders without a fill beyond the newest."""
+        self._db.execute(
+            "DELETE FROM positions WHERE instrument = ? AND (time_ns < ? OR time_ns < ? "
+            "AND is_kept = 0)",
+            (instrument, now_ns - _KEPT_DAYS * _DAY_NS, now_ns - _DAY_NS),
         )
         self._db.execute(
-            "INSERT OR IGNORE INTO fills (instrument, fill_id, session, order_id, trade_id, "
-            "time_ns, side, price_ticks, qty_lots, fee_micro_tick_lots, mark_half_ticks, "
-            "position_lots, kind, liquidity) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (instrument, fill_id, self.session, *rest),
+            "DELETE FROM orders WHERE instrument = ? AND filled_lots = 0 "
+            f"AND status NOT IN {_ALIVE} AND order_id <= "
+            "(SELECT MAX(order_id) FROM orders WHERE instrument = ?) - ?",
+            (instrument, instrument, _KEPT_ORDERS),
         )
 
+    def _insert(self, insert: str, row: dict[str, Any]) -> None:
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        self._db.execute(f"{insert} ({columns}) VALUES ({marks})", tuple(row.values()))
 
-def _integers(event: np.void, *names: str) -> list[int]:
-    return [int(event[name]) for name in names]
+
+def _integers(row: np.void, names: tuple[str, ...]) -> dict[str, int]:
+    return {name: int(row[name]) for name in names}

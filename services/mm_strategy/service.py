@@ -1,11 +1,12 @@
 """Strategy: one compiled decision a pricing message; every change of mind is published."""
 
-import time
-from collections.abc import Iterator
-from decimal import Decimal
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
+import msgspec
 from mm_runtime.clock import Clock
 from mm_runtime.config import ConfigError, load
 from mm_runtime.metrics_latency import QuoteLatency
@@ -13,90 +14,98 @@ from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, StrategySettings
 
-from mmquant.codes import Reason, Role, ServiceState, Stream, Template
+from mm_strategy.desk import Desk, Model, desk_params, load_model
+from mm_strategy.latch import Latch
+from mm_strategy.reload import ReloadRequests
+from mm_strategy.samples import desk_samples
+from mmquant.codes import OrderStatus, Reason, RiskState, Role, ServiceState, Stream, Template
 from mmquant.kernels.quoting import strategy_step
-from mmquant.quoting import strategy_params
-from mmquant.records import INSTRUMENT, LEVEL, PRICING, QUOTES
+from mmquant.kernels.watch import strategy_arm, strategy_on_fill, strategy_on_position
 from mmquant.risk import explain
-from mmquant.state import MAX_LEVELS, STRATEGY_PARAMS, STRATEGY_STATE
-from mmquant.wire import MessageBuffer
+from mmquant.state import MAX_LEVELS
 
-__all__ = ["Strategy", "build", "lots", "warm_up"]
+__all__ = ["Strategy", "build", "warm_up"]
 
 _MS = 1_000_000
-_E8 = 100_000_000
-
-
-def lots(quantity: str, lot_size_e8: int, key: str) -> int:
-    """Return a decimal quantity of the base asset in lots; ConfigError where it is no multiple."""
-    count, rest = divmod(Decimal(quantity) * _E8, lot_size_e8)
-    if rest or count < 0:
-        lot = Decimal(lot_size_e8) / _E8
-        raise ConfigError(
-            f"config/strategy.toml: {key}: must be a multiple of the lot {lot}, got {quantity}"
-        )
-    return int(count)
-
-
-class _Desk:
-    """What is kept of one instrument."""
-
-    def __init__(self, instrument_id: int) -> None:
-        self.instrument_id = instrument_id
-        self.state = np.zeros(1, STRATEGY_STATE)
-        self.pricing = np.zeros(1, PRICING)
-        self.instrument = np.zeros(1, INSTRUMENT)
-        self.params = np.zeros(1, STRATEGY_PARAMS)  # set with the instrument's lot
-        self.levels = np.zeros(2 * MAX_LEVELS, LEVEL)
-        self.out = MessageBuffer(Template.QUOTES, (MAX_LEVELS, MAX_LEVELS))
-        self.position_lots = 0
-        self.position_seq = 0
-        self.position_known = False
-        self.published_ns = 0
-        first = QUOTES.fields["frame_ns"][1] // 8  # type: ignore[index]
-        self.stamps_ns = self.out.block.view(np.int64)[first:]  # the six of a quote's way
+_GATE_INTERVAL_NS = 20 * _MS  # gates of time are looked at this often without a message
+_UPSTREAM = (Role.MM_COLLECTOR, Role.MM_PRICING, Role.MM_SIMULATOR)
+_KILLED, _NEW, _OLD = b"killed", b"1", b"0"  # of what was seen outside
+_ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
 
 
 class Strategy(Service):
-    """Agent of mm_strategy."""
+    """Agent of mm_strategy.
+
+    Parameters
+    ----------
+    settings, config, clock
+        runtime.toml, strategy.toml, and the time.
+    read_config
+        Reads strategy.toml anew; raises ConfigError.
+    config_dir
+        Where a model of one's own may lie.
+    """
 
     role = Role.MM_STRATEGY
     needs_peers = (Role.MM_PRICING,)
     needs_streams = (Stream.PRICING,)
+    is_journalled = True
 
-    def __init__(self, settings: RuntimeSettings, config: StrategySettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        config: StrategySettings,
+        clock: Clock,
+        read_config: Callable[[], StrategySettings],
+        config_dir: Path,
+    ) -> None:
         super().__init__(settings, clock)
         self.config = config
-        self._desks: dict[int, _Desk] = {}
-        self._pricing_ok = False
-        self._simulator_ok = False
+        self.kill_asked = False  # by SIGUSR1
+        self.reload_asked = False  # by SIGHUP
+        self._read_config = read_config
+        self.config_dir = config_dir
+        self._model = load_model(config.model, config.model_parameters, config_dir)
+        self._lag_matters = settings.aeron.when_blocked != "wait"
+        directory = Path(settings.state_directory)
+        self._latch = Latch(directory)
+        self._requests = ReloadRequests(directory)
+        self._desks: dict[int, Desk] = {}
+        self._silent: tuple[Role, ...] = _UPSTREAM
         self._latency = QuoteLatency()
 
     def start(self) -> None:
-        """Open the streams; positions and instruments are handled before prices."""
-        warm_up()
+        """Open the streams; whatever a decision rests on is handled before prices."""
+        warm_up(self._model)
         self._out = self.publish_on(Stream.QUOTES, queue_limit=1, conflate=True)
         self.subscribe(Stream.STATE, {Template.INSTRUMENT: self._on_instrument})
         self.subscribe(Stream.POSITIONS, {Template.POSITION: self._on_position})
+        on_order = {Template.FILL: self._on_fill, Template.ORDER_UPDATE: self._on_order}
+        self.subscribe(Stream.FILLS, on_order)
+        self.subscribe(Stream.TRADES, {Template.TRADE: self._on_trade})
         self.subscribe(Stream.PRICING, {Template.PRICING: self._on_pricing}, paced=True)
 
     def duty(self, now_ns: int) -> int:
-        """Handle what came; pull the quotes where a peer fell silent; repeat them when due."""
+        """Handle what came; stop where asked to or where a peer fell silent; repeat the quotes."""
+        halt_changed = self._look_at_halt(now_ns)
         work = self.poll(blocked=self._out.blocked)
-        pricing_ok = self.is_alive(Role.MM_PRICING, now_ns)
-        simulator_ok = self.is_alive(Role.MM_SIMULATOR, now_ns)
-        changed = (pricing_ok, simulator_ok) != (self._pricing_ok, self._simulator_ok)
-        self._pricing_ok, self._simulator_ok = pricing_ok, simulator_ok
+        silent = tuple(role for role in _UPSTREAM if not self.is_alive(role, now_ns))
+        changed = halt_changed or silent != self._silent
+        self._silent = silent
         interval_ns = self.config.republish_interval_ms * _MS
         for desk in self._desks.values():
-            if not simulator_ok:
-                desk.position_known = False
+            desk.inputs[0]["upstream_ok"] = not silent
+            if Role.MM_SIMULATOR in silent:
+                desk.inputs[0]["position_known"] = 0
+                desk.forget_orders()
             due = now_ns - desk.published_ns >= interval_ns
-            if changed or due:
+            if changed or due or now_ns - desk.decided_ns >= _GATE_INTERVAL_NS:
                 self._decide(desk, now_ns, from_frame=False, publish=due)
                 self._latency.fold()
+        if self.outside(lambda: self._see_request(now_ns)) == _NEW:
+            self.reload()
         if not self._desks:
-            self.set_state(ServiceState.DEGRADED, self._why_no_desk(), "no prices yet")
+            self._tell_no_desk()
         return work
 
     def stop(self) -> None:
@@ -104,55 +113,167 @@ class Strategy(Service):
         for desk in self._desks.values():
             self._pull(desk, Reason.STOPPING)
 
+    def reload(self) -> None:
+        """Take strategy.toml as it is now; where it is wrong, say why and go on as before."""
+        seen = self.outside(self._see_config)
+        try:
+            if seen[:1] != _NEW:
+                raise ConfigError(seen[1:].decode())
+            config = msgspec.json.decode(seen[1:], type=StrategySettings)
+            model = load_model(config.model, config.model_parameters, self.config_dir)
+            params = {
+                desk.instrument_id: desk_params(config, desk.instrument, self._lag_matters)
+                for desk in self._desks.values()
+                if desk.instrument[0]["instrument_id"]
+            }
+        except ConfigError as error:
+            self.counters["settings_refused"] += 1
+            self.say(logging.ERROR, f"settings refused, the old ones stay: {error}")
+            self._requests.answer(False, str(error))
+            return
+        self.config, self._model = config, model
+        for instrument_id, record in params.items():
+            self._desks[instrument_id].params = record
+        self.counters["settings_taken"] += 1
+        self.say(logging.INFO, f"settings taken anew, model {model.name}")
+        self._requests.answer(True, f"model {model.name}")
+
     def samples(self) -> Iterator[Sample]:
         """Give the quotes that are wanted, what they were made of, and how long they took."""
         for hop, buckets in self._latency.buckets().items():
             yield Sample("quote_latency_seconds", buckets, (hop,))
         for desk in list(self._desks.values()):
-            yield from _desk_samples(desk)
+            yield from desk_samples(desk)
 
-    # inner works
+    # messages in
 
     def _on_instrument(self) -> None:
         desk = self._desk(int(self.inbox.block(Template.INSTRUMENT)[0]["instrument_id"]))
         known = desk.instrument[0]["instrument_id"] != 0
-        desk.instrument[0] = self.inbox.block(Template.INSTRUMENT)[0]
+        instrument = self.inbox.block(Template.INSTRUMENT)
         if not known:
-            self._set_params(desk)
+            desk.params = desk_params(self.config, instrument, self._lag_matters)
+        desk.instrument[0] = instrument[0]
 
     def _on_position(self) -> None:
-        position = self.inbox.block(Template.POSITION)[0]
-        desk = self._desk(int(position["instrument_id"]))
-        moved = not desk.position_known or desk.position_lots != position["position_lots"]
-        desk.position_known = True
-        desk.position_lots = int(position["position_lots"])
-        desk.position_seq = int(position["seq"])
-        if moved:
+        message = self.inbox.block(Template.POSITION)[0]
+        desk = self._desk(int(message["instrument_id"]))
+        desk.position[0] = message
+        row, position_lots = desk.inputs[0], int(message["position_lots"])
+        moved = not row["position_known"] or row["position_lots"] != position_lots
+        row["position_known"], row["position_lots"] = 1, position_lots
+        desk.position_seq = int(message["seq"])
+        if not desk.params[0]["order_lots"]:  # its instrument is not known yet
+            return
+        strategy_on_position(desk.state, desk.params, desk.position)
+        if moved or desk.state[0]["halt_reason"]:
             self._decide(desk, self.clock.now_ns(), from_frame=False, publish=False)
 
+    def _on_fill(self) -> None:
+        message = self.inbox.block(Template.FILL)[0]
+        desk = self._desk(int(message["instrument_id"]))
+        if desk.params[0]["order_lots"]:
+            desk.fill[0] = message
+            strategy_on_fill(desk.state, desk.params, desk.fill)
+
+    def _on_order(self) -> None:
+        message = self.inbox.block(Template.ORDER_UPDATE)[0]
+        left = int(message["qty_lots"]) - int(message["filled_lots"])
+        tick_lots = int(message["price_ticks"]) * left if message["status"] in _ALIVE else 0
+        self._desk(int(message["instrument_id"])).note_order(int(message["order_id"]), tick_lots)
+
+    def _on_trade(self) -> None:
+        message = self.inbox.block(Template.TRADE)[0]
+        desk = self._desk(int(message["instrument_id"]))
+        desk.inputs[0]["trade_ticks"] = message["price_ticks"]
+
     def _on_pricing(self) -> None:
-        received_ns = time.time_ns()
+        received_ns = self.clock.now_ns()
         block = self.inbox.block(Template.PRICING)
         desk = self._desk(int(block[0]["instrument_id"]))
         desk.pricing[0] = block[0]
+        desk.now_words[1] = received_ns
         self._decide(desk, received_ns, from_frame=block[0]["frame_ns"] != 0, publish=False)
 
-    def _decide(self, desk: _Desk, received_ns: int, from_frame: bool, publish: bool) -> None:
-        changed = strategy_step(
-            desk.state,
-            desk.params,
-            desk.pricing,
-            desk.instrument,
-            desk.position_lots,
-            int(desk.position_known),
-            int(self._pricing_ok and self._simulator_ok),
-            desk.out.block,
-            desk.levels,
-        )
-        if changed or publish:
-            self._publish(desk, received_ns, from_frame)
+    # inner works
 
-    def _publish(self, desk: _Desk, received_ns: int, from_frame: bool) -> None:
+    def _look_at_halt(self, now_ns: int) -> bool:
+        """Follow the file that halts; return whether anything changed."""
+        seen = self.outside(lambda: self._see_halt(now_ns))
+        if seen == _KILLED:
+            self._halt(Reason.KILLED, "SIGUSR1", now_ns)
+            return True
+        self._latch.reason = Reason(int(seen[1:]))
+        if seen[:1] != _NEW:
+            return False
+        for desk in self._desks.values():
+            desk.inputs[0]["halt_reason"] = self._latch.reason
+            if self._latch.reason is Reason.NONE:
+                strategy_arm(desk.state)
+        if self._latch.reason is Reason.NONE:
+            self.log.warning("armed: the session begins anew")
+        return True
+
+    def _see_halt(self, now_ns: int) -> bytes:
+        """Return what a signal or the file says; a recorded session keeps it."""
+        if self.kill_asked:
+            self.kill_asked = False
+            return _KILLED
+        return (_NEW if self._latch.look(now_ns) else _OLD) + b"%d" % self._latch.reason
+
+    def _see_request(self, now_ns: int) -> bytes:
+        """Return whether strategy.toml is to be read anew; a recorded session keeps it."""
+        asked = self.reload_asked or self._requests.is_there(now_ns)
+        self.reload_asked = False
+        return _NEW if asked else _OLD
+
+    def _see_config(self) -> bytes:
+        """Return strategy.toml as it is now, or what is wrong with it."""
+        try:
+            return _NEW + msgspec.json.encode(self._read_config())
+        except ConfigError as error:
+            return _OLD + str(error).encode()
+
+    def _halt(self, reason: Reason, text: str, now_ns: int) -> None:
+        """Quote nothing until `mm arm`, whatever happens to this process."""
+        for desk in self._desks.values():
+            desk.inputs[0]["halt_reason"] = reason
+        try:
+            self._latch.close(reason, text, now_ns)
+        except OSError as error:
+            self.log.error("the halt cannot be kept in %s: %s", self._latch.path, error)
+
+    def _decide(self, desk: Desk, now_ns: int, from_frame: bool, publish: bool) -> None:
+        desk.now_words[0] = desk.decided_ns = now_ns
+        self.matters()  # also where nothing is sent: gates and limits have seen this time
+        try:
+            changed = strategy_step(
+                desk.state,
+                desk.params,
+                self._model.handle,
+                self._model.params,
+                desk.inputs,
+                desk.pricing,
+                desk.instrument,
+                desk.model_inputs,
+                desk.model_quotes,
+                desk.out.block,
+                desk.levels,
+            )
+        except Exception:  # of the model: whatever it is, nothing may stay quoted
+            self.log.exception("no decision")
+            self._halt(Reason.INTERNAL_ERROR, "the model failed, see mm_strategy's log", now_ns)
+            desk.out.block[0]["risk_state"] = RiskState.HALTED
+            desk.out.block[0]["risk_reason"] = Reason.INTERNAL_ERROR
+            self._pull(desk, Reason.INTERNAL_ERROR)
+            return
+        if changed or publish:
+            self._publish(desk, now_ns, from_frame)
+        if changed and desk.state[0]["halt_reason"] and self._latch.reason is Reason.NONE:
+            reason = Reason(int(desk.state[0]["halt_reason"]))
+            self._halt(reason, explain(reason), now_ns)
+
+    def _publish(self, desk: Desk, received_ns: int, from_frame: bool) -> None:
         block = desk.out.block[0]
         block["instrument_id"] = desk.instrument_id
         for side in (0, 1):
@@ -161,89 +282,107 @@ class Strategy(Service):
         if not from_frame:
             block["frame_ns"] = 0  # not the answer to a frame: no latency to measure
         block["seq"], block["position_seq"] = self._out.next_seq(), desk.position_seq
-        block["received_ns"], block["sent_ns"] = received_ns, time.time_ns()
+        block["received_ns"], block["sent_ns"] = received_ns, self.clock.now_ns()
         desk.published_ns = received_ns
         self._out.offer(desk.out)
         if from_frame:
             self._latency.note(desk.stamps_ns)
         self.counters["quotes"] += 1
-        reason = Reason(int(block["reason"]))
-        if reason is Reason.NONE:
+        self._tell_state(desk)
+
+    def _tell_state(self, desk: Desk) -> None:
+        """Say on stream 11 and in the log how far quotes are allowed, and why no further."""
+        block = desk.out.block[0]
+        reason, why = _reason(block["reason"]), _reason(block["risk_reason"])
+        if reason is not Reason.NONE:
+            self.counters[f"not_quoting.{reason.name.lower()}"] += 1
+        if block["risk_state"] == RiskState.HALTED:
+            self.set_state(ServiceState.HALTED, why, f"halted: {_words(why)}")
+        elif block["risk_state"] == RiskState.REDUCING:
+            text = f"only what shrinks the position: {_words(why)}"
+            self.set_state(ServiceState.REDUCING, why, text)
+        elif reason is Reason.NONE:
             self.set_state(ServiceState.READY, Reason.NONE, "quoting")
         else:
-            self.counters[f"not_quoting.{reason.name.lower()}"] += 1
-            self.set_state(
-                ServiceState.DEGRADED, reason, f"not quoting: {explain(reason).partition(': ')[2]}"
-            )
+            text = f"not quoting: {_words(reason)}"
+            if reason is Reason.UPSTREAM_SILENT:
+                text += f" ({', '.join(role.name.lower() for role in self._silent)})"
+            self.set_state(ServiceState.DEGRADED, reason, text)
 
-    def _pull(self, desk: _Desk, reason: Reason) -> None:
+    def _tell_no_desk(self) -> None:
+        if self._latch.reason is not Reason.NONE:
+            text = f"halted: {_words(self._latch.reason)}"
+            self.set_state(ServiceState.HALTED, self._latch.reason, text)
+            return
+        pricing_ok = Role.MM_PRICING not in self._silent
+        reason = Reason.NO_MARKET_DATA if pricing_ok else Reason.UPSTREAM_SILENT
+        self.set_state(ServiceState.DEGRADED, reason, "no prices yet")
+
+    def _pull(self, desk: Desk, reason: Reason) -> None:
         desk.levels["qty_lots"] = 0
+        desk.state["started"] = 0  # what comes next is published in any case
         desk.out.block[0]["reason"] = reason
         desk.out.block[0]["now_ns"] = desk.pricing[0]["now_ns"]
         self._publish(desk, self.clock.now_ns(), from_frame=False)
 
-    def _desk(self, instrument_id: int) -> _Desk:
+    def _desk(self, instrument_id: int) -> Desk:
         desk = self._desks.get(instrument_id)
         if desk is None:
-            desk = self._desks[instrument_id] = _Desk(instrument_id)
+            desk = self._desks[instrument_id] = Desk(instrument_id)
+            desk.inputs[0]["halt_reason"] = self._latch.reason
+            desk.inputs[0]["upstream_ok"] = not self._silent
         return desk
 
-    def _set_params(self, desk: _Desk) -> None:
-        config, lot_e8 = self.config, int(desk.instrument[0]["lot_size_e8"])
-        desk.params = strategy_params(
-            min_half_spread_ticks=config.min_half_spread_ticks,
-            volatility_multiple=config.volatility_multiple,
-            horizon_s=config.horizon_s,
-            drift_weight=config.drift_weight,
-            inventory_skew=config.inventory_skew,
-            order_lots=lots(config.order_qty, lot_e8, "order_qty"),
-            position_limit_lots=lots(config.position_limit_qty, lot_e8, "position_limit_qty"),
-            levels=config.levels,
-            level_spacing_ticks=config.level_spacing_ticks,
-            requote_ticks=config.requote_ticks,
-            max_spread_ticks=config.max_spread_ticks,
-        )
 
-    def _why_no_desk(self) -> Reason:
-        return Reason.NO_MARKET_DATA if self._pricing_ok else Reason.UPSTREAM_SILENT
+def _reason(number: int) -> Reason:
+    """Return a reason as the kernels give it; a model may answer any number."""
+    try:
+        return Reason(int(number))
+    except ValueError:
+        return Reason.INTERNAL_ERROR
 
 
-def _desk_samples(desk: _Desk) -> Iterator[Sample]:
-    instrument, quotes = desk.instrument[0], desk.out.block[0]
-    symbol = instrument["symbol"].decode()
-    if not symbol:  # not announced yet
-        return
-    tick = float(instrument["tick_size_e8"]) / _E8
-    yield Sample("quoting", bool((desk.levels["qty_lots"] > 0).any()), (symbol,))
-    for side, start in (("bid", 0), ("ask", MAX_LEVELS)):
-        rows = desk.levels[start : start + MAX_LEVELS]
-        wanted = rows[rows["qty_lots"] > 0]
-        yield Sample("quoted_levels", len(wanted), (symbol, side))
-        if len(wanted):
-            yield Sample("quote_price", float(wanted[0]["price_ticks"]) * tick, (symbol, side))
-    if quotes["fair_value_ticks"]:
-        yield Sample("fair_value", float(quotes["fair_value_ticks"]) * tick, (symbol,))
-        yield Sample("reservation_price", float(quotes["reservation_ticks"]) * tick, (symbol,))
-        volatility = float(quotes["volatility_ticks_per_sqrt_s"]) * tick
-        yield Sample("volatility_per_sqrt_second", volatility, (symbol,))
+def _words(reason: Reason) -> str:
+    return explain(reason).partition(": ")[2]
 
 
-def warm_up() -> None:
+def warm_up(model: Model | None = None) -> None:
     """Load (or compile) the service's kernels as they are called, before the first message."""
-    desk = _Desk(0)
+    chosen = model or load_model("skewed", StrategySettings().model_parameters, Path())
+    desk = Desk(0)
+    strategy_on_position(desk.state, desk.params, desk.position)
+    strategy_on_fill(desk.state, desk.params, desk.fill)
+    strategy_arm(desk.state)
     strategy_step(
         desk.state,
         desk.params,
+        chosen.handle,
+        chosen.params,
+        desk.inputs,
         desk.pricing,
         desk.instrument,
-        0,
-        0,
-        0,
+        desk.model_inputs,
+        desk.model_quotes,
         desk.out.block,
         desk.levels,
     )
 
 
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Strategy:
-    """Return the service that strategy.toml describes."""
-    return Strategy(settings, load("strategy", StrategySettings, config_dir), clock)
+    """Return the service that strategy.toml describes; SIGUSR1 kills, SIGHUP reads it anew."""
+
+    def read_config() -> StrategySettings:
+        return load("strategy", StrategySettings, config_dir)
+
+    service = Strategy(settings, read_config(), clock, read_config, config_dir)
+    if threading.current_thread() is threading.main_thread():
+
+        def note(number: int, _frame: object) -> None:
+            if number == signal.SIGUSR1:
+                service.kill_asked = True
+            else:
+                service.reload_asked = True
+
+        signal.signal(signal.SIGUSR1, note)
+        signal.signal(signal.SIGHUP, note)
+    return service

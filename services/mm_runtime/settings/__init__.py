@@ -14,6 +14,7 @@ from mm_runtime.settings.collector import (
     SyncSettings,
 )
 from mm_runtime.settings.pricing import PricingSettings
+from mm_runtime.settings.recorder import RecorderSettings
 from mm_runtime.settings.runtime import (
     AeronmdSettings,
     AeronSettings,
@@ -23,29 +24,46 @@ from mm_runtime.settings.runtime import (
     LogSettings,
     MetricsSettings,
     RuntimeSettings,
+    SessionSettings,
     TermSettings,
 )
-from mm_runtime.settings.simulator import FeeSettings, LedgerSettings, SimulatorSettings
-from mm_runtime.settings.strategy import StrategySettings
+from mm_runtime.settings.simulator import (
+    BracketSettings,
+    FeeSettings,
+    LedgerSettings,
+    SimulatorSettings,
+)
+from mm_runtime.settings.strategy import (
+    GateSettings,
+    LadderSettings,
+    RateSettings,
+    StrategySettings,
+)
 
 __all__ = [
     "AeronSettings",
     "AeronmdSettings",
+    "BracketSettings",
     "CollectorSettings",
     "ConnectionSettings",
     "DepthSettings",
     "EndpointSettings",
     "FeeSettings",
+    "GateSettings",
     "HealthSettings",
     "HeartbeatSettings",
     "IdleSettings",
+    "LadderSettings",
     "LedgerSettings",
     "LogSettings",
     "MetricsSettings",
     "PricingSettings",
     "PublishSettings",
+    "RateSettings",
     "RecordSettings",
+    "RecorderSettings",
     "RuntimeSettings",
+    "SessionSettings",
     "Settings",
     "SimulatorSettings",
     "StrategySettings",

@@ -18,6 +18,7 @@ __all__ = [
     "LogSettings",
     "MetricsSettings",
     "RuntimeSettings",
+    "SessionSettings",
     "TermSettings",
 ]
 
@@ -140,6 +141,14 @@ class HealthSettings(Settings, frozen=True):
     grace_ms: TimeoutMs = 30_000
 
 
+class SessionSettings(Settings, frozen=True):
+    """Recorded sessions (runtime.toml, [session])."""
+
+    directory: str = ""
+    max_queue_megabytes: Annotated[int, Meta(ge=1, le=4_096)] = 64
+    min_free_megabytes: Annotated[int, Meta(ge=0, le=1_000_000)] = 512
+
+
 class RuntimeSettings(Settings, frozen=True):
     """What all services share: config/runtime.toml."""
 
@@ -150,6 +159,7 @@ class RuntimeSettings(Settings, frozen=True):
     idle: IdleSettings = IdleSettings()
     metrics: MetricsSettings = MetricsSettings()
     health: HealthSettings = HealthSettings()
+    session: SessionSettings = SessionSettings()
 
     def aeron_directory(self) -> Path:
         """Return the media driver's directory; by default one a user, in shared memory."""

@@ -1,0 +1,232 @@
+"""Ladder kernels: a side's best price -> its levels, through sizes, limits and filters."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mmquant._jit import njit
+from mmquant.codes import QuoteClamp, Reason, RiskState
+from mmquant.kernels.limits import faded_permille, inside_collar, side_room
+from mmquant.kernels.risk import scaled, venue_reason
+from mmquant.state import MAX_LEVELS
+
+__all__ = ["clear_levels", "fill_ladder", "keep_held"]
+
+_NONE = int(Reason.NONE)
+_INVENTORY_LIMIT = int(Reason.INVENTORY_LIMIT)
+_INVENTORY_SOFT_LIMIT = int(Reason.INVENTORY_SOFT_LIMIT)
+_REDUCE_ONLY = int(Reason.REDUCE_ONLY)
+_PRICE_COLLAR = int(Reason.PRICE_COLLAR)
+_OPEN_ORDERS = int(Reason.OPEN_ORDERS)
+_OPEN_NOTIONAL = int(Reason.OPEN_NOTIONAL)
+_REDUCING = int(RiskState.REDUCING)
+_FADED = int(QuoteClamp.FADED)
+_LIMITED = int(QuoteClamp.LIMITED)
+_FILTERED = int(QuoteClamp.FILTERED)
+_COLLARED = int(QuoteClamp.COLLARED)
+_CAPPED = int(QuoteClamp.CAPPED)
+_REDUCED = int(QuoteClamp.REDUCED)
+_MOST_GAP_TICKS = 2**40
+_MOST_LOTS = 2**48
+_MILLION = 1_000_000
+_WHOLE = 1_000
+
+
+@njit
+def clear_levels(levels: NDArray[Any], start: int, stop: int) -> None:
+    """Empty the levels from `start` to `stop`."""
+    for i in range(start, stop):
+        levels[i]["price_ticks"] = 0
+        levels[i]["qty_lots"] = 0
+
+
+@njit
+def _level_reason(
+    state: NDArray[Any],
+    params: NDArray[Any],
+    instrument: NDArray[Any],
+    side: int,
+    price_ticks: int,
+    qty_lots: int,
+    mid_half_ticks: int,
+    trade_ticks: int,
+) -> int:
+    """Return NONE, or what speaks against an order of this price and size by itself."""
+    s = state[0]
+    reason = venue_reason(
+        instrument,
+        s["min_tick_lots"],
+        s["max_tick_lots"],
+        side,
+        price_ticks,
+        qty_lots,
+        mid_half_ticks,
+    )
+    if reason == _NONE and not inside_collar(params, price_ticks, mid_half_ticks, trade_ticks):
+        return _PRICE_COLLAR
+    return reason
+
+
+@njit
+def _shrunk_reason(full_lots: int, faded_lots: int, lots: int, limit_reason: int) -> int:
+    """Return the limit that made an order smaller than it may be."""
+    if lots < faded_lots:
+        return limit_reason
+    return _INVENTORY_SOFT_LIMIT if faded_lots < full_lots else _NONE
+
+
+@njit
+def _clamp_of(reason: int, limit_clamp: int) -> int:
+    """Return the codes.QuoteClamp of a level that was dropped for `reason`."""
+    if reason in (_INVENTORY_LIMIT, _REDUCE_ONLY):
+        return limit_clamp
+    if reason == _INVENTORY_SOFT_LIMIT:
+        return _FADED
+    if reason == _PRICE_COLLAR:
+        return _COLLARED
+    return _CAPPED if reason in (_OPEN_ORDERS, _OPEN_NOTIONAL) else _FILTERED
+
+
+@njit
+def fill_ladder(
+    state: NDArray[Any],
+    params: NDArray[Any],
+    instrument: NDArray[Any],
+    side: int,
+    best_ticks: int,
+    position_lots: int,
+    risk_state: int,
+    mid_half_ticks: int,
+    trade_ticks: int,
+    levels: NDArray[Any],
+) -> tuple[int, int]:
+    """Write one side's levels; return (NONE or why none is quoted, codes.QuoteClamp bits).
+
+    Level k lies the sum of k distances behind the best price, and each distance and size follows
+    from the one before. A level that something speaks against is left out, the others stay.
+
+    Parameters
+    ----------
+    state : ndarray of state.STRATEGY_STATE, shape (1,)
+        The notional limits are read.
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    side : int
+        codes.Side.
+    best_ticks : int
+    position_lots : int
+    risk_state : int
+        codes.RiskState, ACTIVE or REDUCING.
+    mid_half_ticks : int
+        Twice the market's mid.
+    trade_ticks : int
+        Price of the last trade, 0 where none is known.
+    levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
+        The side's half is written: best first, zeros behind the last.
+    """
+    q = params[0]
+    first = 0 if side > 0 else MAX_LEVELS
+    reducing = risk_state == _REDUCING
+    limit_reason = _REDUCE_ONLY if reducing else _INVENTORY_LIMIT
+    limit_clamp = _REDUCED if reducing else _LIMITED
+    room = side_room(params, side, position_lots, risk_state)
+    share = faded_permille(params, side, position_lots)
+    most_orders = q["max_open_orders"] // 2
+    if instrument[0]["max_orders"] > 0:
+        most_orders = min(most_orders, instrument[0]["max_orders"] // 2)
+    left_tick_lots = q["max_open_tick_lots"] // 2
+    gap = max(q["spacing_ticks"], scaled(mid_half_ticks, q["spacing_ppm"], 2 * _MILLION))
+    step = q["order_lots"] * q["size_step_permille"] // _WHOLE
+    price = best_ticks
+    size = q["order_lots"]
+    reason = _NONE
+    clamps = _FADED if share < _WHOLE else 0
+    quoted = 0
+    for _ in range(q["levels"]):
+        full = min(size, _MOST_LOTS)
+        faded = full * share // _WHOLE
+        lots = min(faded, room)
+        shrunk = _shrunk_reason(full, faded, lots, limit_reason)
+        why = shrunk
+        if lots > 0 or shrunk == _NONE:
+            why = _level_reason(
+                state, params, instrument, side, price, lots, mid_half_ticks, trade_ticks
+            )
+            if why != _NONE and shrunk != _NONE:
+                whole = _level_reason(
+                    state, params, instrument, side, price, full, mid_half_ticks, trade_ticks
+                )
+                why = shrunk if whole == _NONE else whole
+        if why == _NONE and quoted >= most_orders:
+            why = _OPEN_ORDERS
+        elif why == _NONE and lots > left_tick_lots // price:
+            why = _OPEN_NOTIONAL
+        if why == _NONE:
+            levels[first + quoted]["price_ticks"] = price
+            levels[first + quoted]["qty_lots"] = lots
+            quoted += 1
+            room -= lots
+            left_tick_lots -= lots * price
+            if lots < faded:
+                clamps |= limit_clamp
+        else:
+            clamps |= _clamp_of(why, limit_clamp)
+            reason = why if reason == _NONE else reason
+        price -= side * gap
+        gap = min(_MOST_GAP_TICKS, gap * q["spacing_permille"] // _WHOLE)
+        size = min(_MOST_LOTS, size * q["size_permille"] // _WHOLE + step)
+    clear_levels(levels, first + quoted, first + MAX_LEVELS)
+    return (_NONE if quoted > 0 else reason), clamps
+
+
+@njit
+def keep_held(
+    state: NDArray[Any],
+    params: NDArray[Any],
+    instrument: NDArray[Any],
+    side: int,
+    room_lots: int,
+    touch_ticks: int,
+    mid_half_ticks: int,
+    trade_ticks: int,
+    levels: NDArray[Any],
+) -> int:
+    """Write a side's orders as they were, but those that may stay no longer; return how many stay.
+
+    Parameters
+    ----------
+    state, params, instrument : ndarray
+        As for fill_ladder.
+    side : int
+        codes.Side.
+    room_lots : int
+        What the limits leave to the side: the total never exceeds it.
+    touch_ticks : int
+        The other side's best price: the order would trade there.
+    mid_half_ticks, trade_ticks : int
+        For the filters and the collar.
+    levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
+        The side's half is written.
+    """
+    s = state[0]
+    first = 0 if side > 0 else MAX_LEVELS
+    kept = first
+    for i in range(first, first + MAX_LEVELS):
+        price = s["price_ticks"][i]
+        lots = s["qty_lots"][i]
+        if lots == 0:
+            break
+        if lots > room_lots or side * (price - touch_ticks) >= 0:
+            continue
+        if (
+            _level_reason(state, params, instrument, side, price, lots, mid_half_ticks, trade_ticks)
+            == _NONE
+        ):
+            levels[kept]["price_ticks"] = price
+            levels[kept]["qty_lots"] = lots
+            room_lots -= lots
+            kept += 1
+    for i in range(kept, first + MAX_LEVELS):
+        levels[i]["price_ticks"] = 0
+        levels[i]["qty_lots"] = 0
+    return kept - first

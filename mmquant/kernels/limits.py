@@ -1,0 +1,140 @@
+"""Limit kernels: how much a side may quote, the collar round the market, and tokens for orders."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mmquant._jit import njit
+from mmquant.codes import Reason, RiskState
+from mmquant.kernels.risk import scaled
+from mmquant.state import MAX_LEVELS
+
+__all__ = ["faded_permille", "inside_collar", "side_room", "spend_tokens"]
+
+_NONE = int(Reason.NONE)
+_ORDER_RATE = int(Reason.ORDER_RATE)
+_CANCEL_RATE = int(Reason.CANCEL_RATE)
+_REDUCING = int(RiskState.REDUCING)
+_MILLION = 1_000_000
+_WHOLE = 1_000
+
+
+@njit
+def side_room(params: NDArray[Any], side: int, position_lots: int, risk_state: int) -> int:
+    """Return the lots that a side may quote in total: what the position limit leaves.
+
+    Parameters
+    ----------
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    side : int
+        codes.Side.
+    position_lots : int
+    risk_state : int
+        codes.RiskState; REDUCING leaves what closes the position.
+    """
+    if risk_state == _REDUCING:
+        return max(0, -side * position_lots)
+    limit: int = params[0]["position_limit_lots"]
+    return max(0, limit - side * position_lots)
+
+
+@njit
+def faded_permille(params: NDArray[Any], side: int, position_lots: int) -> int:
+    """Return the share of its size that a side quotes: beyond the soft limit it fades linearly."""
+    q = params[0]
+    beyond = side * position_lots - q["soft_limit_lots"]
+    width = q["position_limit_lots"] - q["soft_limit_lots"]
+    if beyond <= 0 or width <= 0:
+        return _WHOLE
+    share: int = (width - beyond) * _WHOLE // width
+    return max(0, share)
+
+
+@njit
+def inside_collar(
+    params: NDArray[Any], price_ticks: int, mid_half_ticks: int, trade_ticks: int
+) -> int:
+    """Return 1 where a price is within the collar of the mid and of the last trade (0: none)."""
+    ppm = params[0]["collar_ppm"]
+    if abs(2 * price_ticks - mid_half_ticks) > scaled(mid_half_ticks, ppm, _MILLION):
+        return 0
+    if trade_ticks > 0 and abs(price_ticks - trade_ticks) > scaled(trade_ticks, ppm, _MILLION):
+        return 0
+    return 1
+
+
+@njit
+def _count_changes(state: NDArray[Any], levels: NDArray[Any]) -> tuple[int, int]:
+    """Return (orders to enter, orders to cancel) from what was wanted last to `levels`.
+
+    An order that only shrinks is neither; one that grows is both.
+    """
+    held_price = state[0]["price_ticks"]
+    held_lots = state[0]["qty_lots"]
+    entered = 0
+    held = 0
+    stayed = 0
+    for first in (0, MAX_LEVELS):
+        for i in range(first, first + MAX_LEVELS):
+            if held_lots[i] == 0:
+                break
+            held += 1
+        for i in range(first, first + MAX_LEVELS):
+            if levels[i]["qty_lots"] == 0:
+                break
+            found = 0
+            for k in range(first, first + MAX_LEVELS):
+                if held_lots[k] == 0:
+                    break
+                if held_price[k] == levels[i]["price_ticks"]:
+                    found = held_lots[k]
+                    break
+            if found >= levels[i]["qty_lots"]:
+                stayed += 1
+            else:
+                entered += 1
+    return entered, held - stayed
+
+
+@njit
+def spend_tokens(state: NDArray[Any], params: NDArray[Any], levels: NDArray[Any], must: int) -> int:
+    """Pay for the change from what was wanted last to `levels`, or say what is lacking.
+
+    Two buckets of integers: a token comes each `order_ns` (`cancel_ns`) of the market's clock, up
+    to the burst. Cancelling everything is always allowed (`must` 1), and what it lacks is owed.
+
+    Parameters
+    ----------
+    state : ndarray of state.STRATEGY_STATE, shape (1,)
+        Updated in place.
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
+    must : int
+        1: pay in any case.
+
+    Returns
+    -------
+    int
+        NONE where it was paid, else ORDER_RATE or CANCEL_RATE, and nothing was paid.
+    """
+    s = state[0]
+    q = params[0]
+    passed_ns = s["now_ns"] - s["tokens_at_ns"]
+    if s["started"] == 0:
+        s["order_tokens_ns"] = q["order_burst_ns"]
+        s["cancel_tokens_ns"] = q["cancel_burst_ns"]
+    elif passed_ns > 0:
+        s["order_tokens_ns"] = min(q["order_burst_ns"], s["order_tokens_ns"] + passed_ns)
+        s["cancel_tokens_ns"] = min(q["cancel_burst_ns"], s["cancel_tokens_ns"] + passed_ns)
+    s["tokens_at_ns"] = s["now_ns"]
+    entered, cancelled = _count_changes(state, levels)
+    orders_ns = entered * q["order_ns"]
+    cancels_ns = cancelled * q["cancel_ns"]
+    if not must:
+        if entered > 0 and orders_ns > s["order_tokens_ns"]:
+            return _ORDER_RATE
+        if cancelled > 0 and cancels_ns > s["cancel_tokens_ns"]:
+            return _CANCEL_RATE
+    s["order_tokens_ns"] -= orders_ns
+    s["cancel_tokens_ns"] = max(-q["cancel_burst_ns"], s["cancel_tokens_ns"] - cancels_ns)
+    return _NONE

@@ -1,0 +1,197 @@
+"""Watch kernels: fills, profit and volatility as they come -> halts and pauses of the strategy.
+
+A loss of the session and a drawdown halt until they are taken back by hand. The others pause: for
+`pause_ns` after they were last true, only orders that shrink the position are quoted. Money is
+in half tick-lots after fees, rounded against us.
+"""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mmquant._jit import njit
+from mmquant.codes import Reason
+from mmquant.state import FILLS_KEPT, MINUTE_SLOTS
+
+__all__ = ["strategy_arm", "strategy_on_fill", "strategy_on_position", "watch_market"]
+
+_NONE = int(Reason.NONE)
+_SESSION_LOSS = int(Reason.SESSION_LOSS)
+_DRAWDOWN = int(Reason.DRAWDOWN)
+_MINUTE_LOSS = int(Reason.MINUTE_LOSS)
+_FILL_BURST = int(Reason.FILL_BURST)
+_ADVERSE_MARKOUT = int(Reason.ADVERSE_MARKOUT)
+_VOLATILITY_JUMP = int(Reason.VOLATILITY_JUMP)
+_SECOND_NS = 1_000_000_000
+_MINUTE_S = 60
+_MICRO = 1_000_000
+_BASELINE_SHARE = 10  # of its time must have passed before the baseline counts
+
+
+@njit
+def _pause(state: NDArray[Any], params: NDArray[Any], reason: int, now_ns: int) -> None:
+    state[0]["pause_reason"] = reason
+    state[0]["pause_until_ns"] = now_ns + params[0]["pause_ns"]
+
+
+@njit
+def strategy_arm(state: NDArray[Any]) -> None:
+    """Take back every halt and pause: the session's profit and loss begin anew.
+
+    Parameters
+    ----------
+    state : ndarray of state.STRATEGY_STATE, shape (1,)
+    """
+    s = state[0]
+    s["halt_reason"] = _NONE
+    s["pause_reason"] = _NONE
+    s["session_started"] = 0
+    s["markout_from"] = s["matured"]
+
+
+@njit
+def _minute_loss(state: NDArray[Any], profit: int, second: int) -> int:
+    """Note the profit of a second; return what was lost since the best of the last minute."""
+    s = state[0]
+    kept = s["minute_profit"]
+    missed = second - s["minute_second"]
+    if missed > 0:
+        for k in range(max(1, missed - MINUTE_SLOTS + 1), missed + 1):
+            # Nothing was heard in between: what was known last went on.
+            kept[(s["minute_second"] + k) % MINUTE_SLOTS] = profit if k == missed else s["profit"]
+        s["minute_second"] = second
+    slot = s["minute_second"] % MINUTE_SLOTS
+    kept[slot] = max(kept[slot], profit)
+    best = profit
+    for k in range(_MINUTE_S + 1):
+        best = max(best, kept[(s["minute_second"] - k) % MINUTE_SLOTS])
+    return best - profit
+
+
+@njit
+def strategy_on_position(state: NDArray[Any], params: NDArray[Any], position: NDArray[Any]) -> None:
+    """Take the profit of a position message; the first one begins the session.
+
+    Parameters
+    ----------
+    state : ndarray of state.STRATEGY_STATE, shape (1,)
+        Updated in place.
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    position : ndarray of records.POSITION, shape (1,)
+    """
+    s = state[0]
+    q = params[0]
+    p = position[0]
+    now_ns = max(s["now_ns"], p["now_ns"])
+    fees = -(-2 * p["fees_micro_tick_lots"] // _MICRO)
+    profit = p["total_half_tick_lots"] - fees
+    second = now_ns // _SECOND_NS
+    if s["session_started"] == 0:
+        s["session_started"] = 1
+        s["session_start_profit"] = profit
+        s["peak_profit"] = profit
+        s["minute_second"] = second
+        for k in range(MINUTE_SLOTS):
+            s["minute_profit"][k] = profit
+    s["peak_profit"] = max(s["peak_profit"], profit)
+    lost_in_minute = _minute_loss(state, profit, second)
+    s["profit"] = profit
+    if s["halt_reason"] == _NONE:
+        if s["session_start_profit"] - profit > q["max_session_loss_half_tick_lots"]:
+            s["halt_reason"] = _SESSION_LOSS
+        elif s["peak_profit"] - profit > q["max_drawdown_half_tick_lots"]:
+            s["halt_reason"] = _DRAWDOWN
+    if lost_in_minute > q["max_minute_loss_half_tick_lots"]:
+        _pause(state, params, _MINUTE_LOSS, now_ns)
+
+
+@njit
+def strategy_on_fill(state: NDArray[Any], params: NDArray[Any], fill: NDArray[Any]) -> None:
+    """Take a fill of ours: for bursts, for what the price does after it, and its replacement.
+
+    Parameters
+    ----------
+    state : ndarray of state.STRATEGY_STATE, shape (1,)
+        Updated in place.
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    fill : ndarray of records.FILL, shape (1,)
+    """
+    s = state[0]
+    q = params[0]
+    f = fill[0]
+    now_ns = max(s["now_ns"], f["now_ns"])
+    slot = s["fills"] % FILLS_KEPT
+    s["fill_ns"][slot] = now_ns
+    s["fill_signed_lots"][slot] = f["side"] * f["qty_lots"]
+    s["fill_half_ticks"][slot] = f["mark_half_ticks"]
+    s["fills"] += 1
+    s["matured"] = max(s["matured"], s["fills"] - FILLS_KEPT)
+    s["order_tokens_ns"] -= q["order_ns"]  # the same quote sent again enters what was filled
+    if s["fills"] >= q["max_fills"]:
+        first_ns = s["fill_ns"][(s["fills"] - q["max_fills"]) % FILLS_KEPT]
+        if now_ns - first_ns <= q["fill_window_ns"]:
+            _pause(state, params, _FILL_BURST, now_ns)
+
+
+@njit
+def _mature_fills(state: NDArray[Any], params: NDArray[Any], mid_half_ticks: int) -> None:
+    """Turn the mark of each fill that is old enough into the move since, in our favour."""
+    s = state[0]
+    q = params[0]
+    while s["matured"] < s["fills"]:
+        slot = s["matured"] % FILLS_KEPT
+        if s["fill_ns"][slot] + q["markout_ns"] > s["now_ns"]:
+            return
+        moved = mid_half_ticks - s["fill_half_ticks"][slot]
+        s["fill_half_ticks"][slot] = moved if s["fill_signed_lots"][slot] > 0 else -moved
+        s["matured"] += 1
+        first = s["matured"] - q["markout_fills"]
+        if first < s["markout_from"]:
+            continue
+        gained = 0
+        lots = 0
+        for k in range(first, s["matured"]):
+            size = abs(s["fill_signed_lots"][k % FILLS_KEPT])
+            gained += size * s["fill_half_ticks"][k % FILLS_KEPT]
+            lots += size
+        if gained < -q["max_adverse_half_ticks"] * lots:
+            s["markout_from"] = s["matured"]
+            _pause(state, params, _ADVERSE_MARKOUT, s["now_ns"])
+
+
+@njit
+def _watch_volatility(state: NDArray[Any], params: NDArray[Any], volatility: float) -> None:
+    """Compare the volatility with its average over the time of the baseline."""
+    s = state[0]
+    now_ns = s["now_ns"]
+    span_ns = params[0]["volatility_baseline_ns"]
+    if s["baseline_from_ns"] == 0:
+        s["baseline"] = volatility
+        s["baseline_from_ns"] = now_ns
+        s["baseline_at_ns"] = now_ns
+        return
+    age_ns = now_ns - s["baseline_from_ns"]
+    if age_ns * _BASELINE_SHARE >= span_ns and s["baseline"] > 0.0:
+        if volatility > params[0]["max_volatility_ratio"] * s["baseline"]:
+            _pause(state, params, _VOLATILITY_JUMP, now_ns)
+    passed_ns = now_ns - s["baseline_at_ns"]
+    if passed_ns > 0:
+        share = min(1.0, passed_ns / min(age_ns, span_ns))
+        s["baseline"] += share * (volatility - s["baseline"])
+        s["baseline_at_ns"] = now_ns
+
+
+@njit
+def watch_market(state: NDArray[Any], params: NDArray[Any], pricing: NDArray[Any]) -> None:
+    """Judge fills and volatility by a pricing message that passed the market's gate.
+
+    Parameters
+    ----------
+    state : ndarray of state.STRATEGY_STATE, shape (1,)
+        Updated in place; `now_ns` is that of the message already.
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    pricing : ndarray of records.PRICING, shape (1,)
+    """
+    p = pricing[0]
+    _mature_fills(state, params, p["bid_ticks"] + p["ask_ticks"])
+    _watch_volatility(state, params, p["volatility_ticks_per_sqrt_s"])

@@ -1,0 +1,1 @@
+"""Recorder of sessions: every message of every stream, as it was received."""
