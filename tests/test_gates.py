@@ -175,7 +175,7 @@ def test_a_loss_within_a_minute_pauses_while_it_is_within_the_minute():
     assert verdict(bench) == flat
     assert bench.step({"position_lots": 7})[8:] == ([], [(1001, 7)])  # no more than closes it
     assert bench.step({"position_lots": -7})[2:4] == (0, Reason.REDUCE_ONLY)
-    for _ in range(61):  # nothing more is lost; the second before the loss leaves the minute
+    for _ in range(60):  # nothing more is lost; the second before the loss leaves the minute
         assert verdict(bench)[1] == RiskState.REDUCING
         bench.pass_time(S)
         bench.position(-101, 0, bench.now_ns)
