@@ -118,7 +118,9 @@ def test_the_stamps_of_the_hops_lie_together_in_the_message():
     names = QUOTES.names
     assert names is not None
     first = names.index("frame_ns")
-    assert names[first : first + 6] == tuple(dict.fromkeys(stamp for hop in HOPS.values() for stamp in hop))
+    assert names[first : first + 6] == tuple(
+        dict.fromkeys(stamp for hop in HOPS.values() for stamp in hop)
+    )
 
 
 def test_the_page_lists_every_metric_as_it_is():
