@@ -18,7 +18,8 @@ LIBRARY_MAY = {"mmquant", "numba", "llvmlite", "numpy", "pandas", "msgspec"} | {
     name
     for name in (
         "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
-        "itertools json math os pathlib shutil sqlite3 sys tempfile types typing warnings zlib"
+        "inspect itertools json math os pathlib shutil sqlite3 sys tempfile types typing warnings "
+        "zlib"
     ).split()
 }
 KERNELS_MAY = (

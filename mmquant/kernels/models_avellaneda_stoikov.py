@@ -48,6 +48,7 @@ _NOT_FINITE = int(Reason.NOT_FINITE)
 _MODEL_HORIZON = int(Reason.MODEL_HORIZON)
 _MODEL_INVENTORY = int(Reason.MODEL_INVENTORY)
 _MODEL_PARAMETERS = int(Reason.MODEL_PARAMETERS)
+_MOST_ORDERS = 1e6  # its square still tells orders apart
 
 
 @njit
@@ -154,7 +155,7 @@ def avellaneda_stoikov_perpetual(
         return refuse(out, reason)
     if not (math.isfinite(gamma) and math.isfinite(most)):
         return refuse(out, _NOT_FINITE)
-    if not (gamma > 0.0 and most >= 1.0):
+    if not (gamma > 0.0 and 1.0 <= most <= _MOST_ORDERS):
         return refuse(out, _MODEL_PARAMETERS)
     if abs(q) > most:
         return refuse(out, _MODEL_INVENTORY)

@@ -58,6 +58,7 @@ _MODEL_ARRIVALS = int(Reason.MODEL_ARRIVALS)
 _MODEL_INVENTORY = int(Reason.MODEL_INVENTORY)
 _MODEL_PARAMETERS = int(Reason.MODEL_PARAMETERS)
 _MODEL_TABLE = int(Reason.MODEL_TABLE)
+_MOST = 1e300  # leaves room for a product
 _MOST_LOG = 700.0  # exp of it is finite
 
 
@@ -120,7 +121,7 @@ def glft(inputs: NDArray[Any], params: NDArray[Any], out: NDArray[Any]) -> int:
     size = float(params[ORDER_SIZE])
     x = float(params[FILL_RISK_AVERSION]) * size / k
     speed = 2.0 * float(i["arrival_rate_per_s"]) * size * k
-    if not (math.isfinite(x) and speed > 0.0):
+    if not (x < _MOST and speed > 0.0):
         return refuse(out, _MODEL_ARRIVALS)
     share = log_ratio(x)
     c2 = math.sqrt(gamma / speed * math.exp(share * (1.0 + x)))
@@ -239,7 +240,11 @@ def _table_reason(params: NDArray[Any]) -> int:
     most = params[TABLE_MAX_INVENTORY]
     risks = params[TABLE_RISKS]
     targets = params[TABLE_TARGETS]
-    if not (1.0 <= most <= 1e6 and 4.0 <= risks <= 1e6 and params[TABLE_RISK_STEP_LOG] > 0.0):
+    first = params[TABLE_RISK_FIRST_LOG]
+    step = params[TABLE_RISK_STEP_LOG]
+    if not (1.0 <= most <= 1e6 and 4.0 <= risks <= 1e6):
+        return _MODEL_PARAMETERS
+    if not (abs(first) <= _MOST_LOG and step > 1e-6 and first + risks * step <= _MOST_LOG):
         return _MODEL_PARAMETERS
     if not (targets == 1.0 or targets == most + 4.0):
         return _MODEL_PARAMETERS
@@ -326,16 +331,16 @@ def glft_table(inputs: NDArray[Any], params: NDArray[Any], out: NDArray[Any]) ->
         return refuse(out, _MODEL_INVENTORY)
     x = float(params[FILL_RISK_AVERSION]) * size / k
     held = gamma * sigma * sigma * size
-    speed = 2.0 * float(i["arrival_rate_per_s"])
+    rate = float(i["arrival_rate_per_s"])
     risk = 0.5 * k * held
-    if not (math.isfinite(x) and speed > 0.0):
+    if not (x < _MOST and rate > 1.0 / _MOST):
         return refuse(out, _MODEL_ARRIVALS)
     if not (math.isfinite(risk) and math.isfinite(held)):
         return refuse(out, _NOT_FINITE)
     share = log_ratio(x)
     log_risk = -_MOST_LOG
     if risk > 0.0:
-        log_risk = math.log(risk) - math.log(0.5 * speed) + share * (1.0 + x)
+        log_risk = math.log(risk) - math.log(rate) + share * (1.0 + x)
     drift = float(params[DRIFT_WEIGHT]) * float(i["drift_ticks_per_s"])
     target = 0.0
     if drift != 0.0 and params[TABLE_TARGETS] > 1.0:

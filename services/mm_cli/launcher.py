@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mm_runtime.clock import SystemClock
@@ -31,6 +32,8 @@ from mm_runtime.transport import DriverLost, shared_memory_bytes
 
 from mm_cli.monitor import Monitor
 from mm_cli.processes import CannotContinue, Child, Processes
+from mm_cli.restarts import Restarts
+from mm_cli.runs import announce_run, forget_run
 from mm_cli.warm import warm_all
 
 __all__ = ["SERVICES", "SYNTHETIC", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
@@ -107,6 +110,13 @@ class Launcher:
         self.state_directory = Path(self.settings.state_directory) / plan.name
         self.monitor = Monitor(self.settings, SystemClock())
         self.processes = Processes(self.state_directory / "stderr")
+        # mm_strategy takes an edited file while it runs, without a break in its quotes.
+        checks = {
+            f"mm_{name}": partial(load, name, settings, plan.config_dir, environ)
+            for name, settings in _SETTINGS.items()
+            if name not in ("aeronmd", "strategy")
+        }
+        self._restarts = Restarts(self.state_directory, checks)
         warm_all()  # so that its copies, the services, need not
         gc.freeze()
         self.started_s = time.monotonic()
@@ -158,6 +168,7 @@ class Launcher:
         if now_s >= self._next_status_s:
             self._next_status_s = now_s + _STATUS_INTERVAL_S
             self.shm_bytes = max(self.shm_bytes, shared_memory_bytes(self.directory))
+            self._restart_on_request()
             if self.plan.venue is not None and self.plan.venue.replay:
                 self._ask_venue()
         return count
@@ -190,6 +201,7 @@ class Launcher:
         for name in (RECORDER, "mm_venue", "aeronmd"):  # the recorder hears the goodbyes
             self.processes.stop([name] if name in names else [], 1.0)
         shutil.rmtree(self.directory, ignore_errors=True)
+        forget_run(self.settings)
 
     @property
     def venue_address(self) -> str:
@@ -209,6 +221,7 @@ class Launcher:
         if self.plan.fresh:
             shutil.rmtree(self.state_directory, ignore_errors=True)
         (self.state_directory / "stderr").mkdir(parents=True, exist_ok=True)
+        announce_run(self.settings, self.state_directory)
         environment = {
             **self.plan.environment,
             "MM_RUNTIME__STATE_DIRECTORY": str(self.state_directory),
@@ -225,6 +238,13 @@ class Launcher:
         for name in (*recorders, *SERVICES):
             child = self.processes.add(name, (name, *config), environment)
             self.processes.fork(child)
+
+    def _restart_on_request(self) -> None:
+        for name in self._restarts.due():
+            log.info("%s is started anew, as asked", name)
+            self.processes.stop([name], _STOP_TIMEOUT_S)
+            self.processes.start(self.processes.children[name])
+            self._restarts.answer(name, True, "started anew")
 
     def _start_venue(self, plan: VenuePlan) -> dict[str, str]:
         """Start the offline venue; return what makes the collector go there."""

@@ -1,4 +1,4 @@
-"""The `mm` command: demo, run, record, soak, chaos, health, warm."""
+"""The `mm` command: demo, run, record, soak, chaos, health, warm, why, kill, arm, restart."""
 
 import json
 import signal
@@ -12,6 +12,7 @@ from mm_runtime.config import ConfigError
 
 from mm_cli.processes import CannotContinue
 from mm_cli.research import add_research_commands
+from mm_cli.strategy_commands import register
 
 if TYPE_CHECKING:
     from mm_cli.launcher import Plan
@@ -201,6 +202,9 @@ def _config(config_dir: Path | None) -> Path:
         return config_dir
     here = Path("config")
     return here if here.is_dir() else Path(__file__).parents[2] / "config"
+
+
+register(app, _config)
 
 
 def _replay_plan(

@@ -12,7 +12,16 @@ from rich.text import Text
 from mm_cli.launcher import Launcher
 from mm_cli.monitor import Desk
 from mm_cli.report import Money, money
-from mmquant.codes import BookState, PricingFlag, Reason, Role, ServiceState, Side
+from mm_cli.why import clamp_words, reason_of
+from mmquant.codes import (
+    BookState,
+    PricingFlag,
+    Reason,
+    RiskState,
+    Role,
+    ServiceState,
+    Side,
+)
 from mmquant.risk import explain
 
 __all__ = ["LiveView"]
@@ -25,6 +34,7 @@ _COLOURS = {
     ServiceState.READY: "green",
     ServiceState.STARTING: "cyan",
     ServiceState.DEGRADED: "yellow",
+    ServiceState.REDUCING: "yellow",
     ServiceState.HALTED: "red",
     ServiceState.STOPPED: "red",
 }
@@ -180,9 +190,13 @@ def _quotes(desk: Desk, tick: float) -> RenderableType:
     if desk.quotes is None:
         return Text("no quotes yet", style="yellow")
     row = desk.quotes[0]
-    if row["reason"]:
-        return Text(f"not quoting: {explain(Reason(int(row['reason'])))}", style="bold yellow")
+    state, why = RiskState(int(row["risk_state"])), reason_of(row["risk_reason"])
     lines = []
+    if state is not RiskState.ACTIVE:
+        lines.append(Text(f"{state.name} {explain(why)}", style="bold red"))
+    if row["reason"]:
+        lines.append(Text(f"not quoting: {explain(reason_of(row['reason']))}", style="bold yellow"))
+        return Group(*lines)
     for side, levels, reason in (
         ("ask", reversed(desk.asks), row["ask_reason"]),
         ("bid", desk.bids, row["bid_reason"]),
@@ -193,7 +207,9 @@ def _quotes(desk: Desk, tick: float) -> RenderableType:
             for price, lots in levels
         ]
         if reason:
-            lines.append(Text(f"no {side}: {explain(Reason(int(reason)))}", style="yellow"))
+            lines.append(Text(f"no {side}: {explain(reason_of(reason))}", style="yellow"))
+        for words in clamp_words(int(row[f"{side}_clamps"])):
+            lines.append(Text(f"{side} {words}", style="dim"))
     skew = (row["reservation_ticks"] - row["fair_value_ticks"]) * tick
     lines.append(Text(f"half spread {row['half_spread_ticks'] * tick:.4g}", style="dim"))
     lines.append(Text(f"reservation {skew:+.4g} from fair value", style="dim"))
@@ -260,7 +276,7 @@ def _messages(launcher: Launcher) -> Text:
 def _quotes_text(desk: Desk, tick: float) -> str:
     if desk.quotes is None:
         return "none yet"
-    reason = Reason(int(desk.quotes[0]["reason"]))
+    reason = reason_of(desk.quotes[0]["reason"])
     if reason is not Reason.NONE:
         return f"none ({explain(reason)})"
     bid = f"{desk.bids[0][0] * tick:.10g}" if desk.bids else "-"
