@@ -65,10 +65,24 @@ def test_answers_do_not_overtake_each_other():
     params = simulator_params(**(PARAMS | {"response_latency_ns": 100, "response_jitter": 2.0}))
     sim, events = simulator_state(5), np.zeros(200, EVENT)
     events["now_ns"] = np.arange(200)
+    events["status"] = OrderStatus.OPEN
     simulator_respond(sim, params, recorded_latencies(()), events, 200)
     assert (np.diff(events["known_ns"]) >= 0).all()
     assert (events["known_ns"] >= events["now_ns"]).all()
     assert len(set(events["known_ns"].tolist())) > 3
+
+
+def test_quotes_count_on_an_order_until_its_end_is_heard_of():
+    simulator = venue(response_latency_ns=50)
+    simulator.quotes([(101, 5)], [], 0)
+    simulator.advance(10)
+    assert fills(simulator.trade(101, 5, Side.SELL, 1, 100)) == [("TOUCH", 101, 5)]
+    assert not simulator.quotes([(101, 5)], [], 149).size
+    assert statuses(simulator.quotes([(101, 5)], [], 150)) == [("NEW", "NONE")]
+    simulator.depth([], [(101, 9)], 155)
+    assert statuses(simulator.advance(160)) == [("REJECTED", "WOULD_CROSS")]
+    assert not simulator.quotes([(101, 5)], [], 209).size
+    assert statuses(simulator.quotes([(101, 5)], [], 210)) == [("NEW", "NONE")]
 
 
 def test_a_market_seen_late_delays_what_is_sent_and_its_news_is_the_answer():
