@@ -51,9 +51,9 @@ def fills(events):
 
 
 def bare(simulator):
-    """Return the bytes of everything that a refused request must not change."""
+    """Return the bytes of everything but the clocks: a refused request must not change it."""
     s = simulator.state[0]
     orders = np.array(s["orders"][: int(s["count"])])
-    names = [n for n in s.dtype.names if n not in ("orders", "now_ns")]
+    names = [n for n in s.dtype.names if n not in ("orders", "now_ns", "known_ns")]
     parts = [np.array(s[name]).tobytes() for name in names]
     return b"".join([orders.tobytes(), simulator.account.state.tobytes(), *parts])

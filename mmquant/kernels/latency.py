@@ -12,9 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import njit
+from mmquant.codes import OrderStatus, Template
+from mmquant.state import MAX_ORDERS
 
 __all__ = ["cancel_delay_ns", "entry_delay_ns", "simulator_respond", "uniform"]
 
+_NEW = int(OrderStatus.NEW)
+_FILLED = int(OrderStatus.FILLED)
+_REJECTED = int(OrderStatus.REJECTED)
+_ORDER_UPDATE = int(Template.ORDER_UPDATE)
 _UNIT = 2.0**-53
 _TWO_PI = 2.0 * math.pi
 _MOST_NS = 3600 * 10**9  # a jittered latency is cut there
@@ -115,6 +121,18 @@ def cancel_delay_ns(
 
 
 @njit
+def _note_unheard(sim: NDArray[Any], side: int, price_ticks: int) -> None:
+    """Remember that the trader still counts on an order at this side and price."""
+    s = sim[0]
+    at = s["unheard"]
+    if at < MAX_ORDERS:
+        s["unheard_known_ns"][at] = s["known_ns"]
+        s["unheard_side"][at] = side
+        s["unheard_ticks"][at] = price_ticks
+        s["unheard"] = at + 1
+
+
+@njit
 def simulator_respond(
     sim: NDArray[Any], params: NDArray[Any], recorded: NDArray[Any], events: NDArray[Any], n: int
 ) -> None:
@@ -122,7 +140,8 @@ def simulator_respond(
 
     The answers come in the order they were sent: none overtakes another. What happened on a
     market seen late (`feed_latency_ns`) happened that much earlier, so its answer may be known
-    at once when the market's own news of it arrives.
+    at once when the market's own news of it arrives. Until the trader hears that an order was
+    filled or rejected, his quotes count on it (`reconcile_orders`).
 
     Parameters
     ----------
@@ -137,6 +156,9 @@ def simulator_respond(
     p = params[0]
     for i in range(n):
         e = events[i]
+        if e["status"] == _NEW and e["template_id"] == _ORDER_UPDATE:
+            e["known_ns"] = e["now_ns"]  # the trader's own doing
+            continue
         venue_ns = e["now_ns"] - s["feed_latency_ns"]
         if recorded.size > 0:
             delay = _interpolated(recorded, False, venue_ns)
@@ -145,3 +167,6 @@ def simulator_respond(
         known = max(e["now_ns"], venue_ns + delay)
         s["known_ns"] = max(s["known_ns"], known)
         e["known_ns"] = s["known_ns"]
+        if e["template_id"] == _ORDER_UPDATE and e["known_ns"] > e["now_ns"]:
+            if e["status"] == _FILLED or e["status"] == _REJECTED:
+                _note_unheard(sim, e["side"], e["price_ticks"])

@@ -193,6 +193,28 @@ def _find_level(levels: NDArray[Any], side: int, price_ticks: int, claimed: int)
 
 
 @njit
+def _claim_unheard(sim: NDArray[Any], levels: NDArray[Any], now_ns: int) -> int:
+    """Return the bits of the levels that orders stand for whose end is not known yet."""
+    s = sim[0]
+    claimed = 0
+    kept = 0
+    for i in range(s["unheard"]):
+        if s["unheard_known_ns"][i] <= now_ns:
+            continue
+        side = s["unheard_side"][i]
+        price = s["unheard_ticks"][i]
+        s["unheard_known_ns"][kept] = s["unheard_known_ns"][i]
+        s["unheard_side"][kept] = side
+        s["unheard_ticks"][kept] = price
+        kept += 1
+        level = _find_level(levels, side, price, claimed)
+        if level >= 0:
+            claimed |= 1 << level
+    s["unheard"] = kept
+    return claimed
+
+
+@njit
 def reconcile_orders(
     sim: NDArray[Any],
     params: NDArray[Any],
@@ -203,7 +225,7 @@ def reconcile_orders(
 ) -> int:
     """Keep or shrink the orders still wanted, cancel the others; return the claimed bits."""
     s = sim[0]
-    claimed = 0
+    claimed = _claim_unheard(sim, levels, now_ns)
     for index in range(s["count"]):
         order = s["orders"][index]
         if order["cancel_ns"] != NEVER_NS:

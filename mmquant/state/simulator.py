@@ -103,13 +103,17 @@ SIMULATOR_STATE = record(
         ("taken", "<i8", (2,)),  # levels of asks and of bids that own orders took from
         ("taken_ticks", "<i8", (2, MAX_TAKEN)),
         ("taken_lots", "<i8", (2, MAX_TAKEN)),
+        ("unheard", "<i8"),  # orders that ended without the trader's knowing it yet
+        ("unheard_known_ns", "<i8", (MAX_ORDERS,)),
+        ("unheard_side", "<i8", (MAX_ORDERS,)),
+        ("unheard_ticks", "<i8", (MAX_ORDERS,)),
         ("clients", "<i8"),  # client ids ever
         ("client_ids", "<i8", (MAX_CLIENTS,)),
         ("client_orders", "<i8", (MAX_CLIENTS,)),
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
         ("orders", ORDER, (MAX_ORDERS + 1,)),  # one more to report a rejected order from
     ],
-    8 * 19 + 32 * MAX_TAKEN + 16 * MAX_CLIENTS + 192 * (MAX_ORDERS + 1),
+    8 * 20 + 24 * MAX_ORDERS + 32 * MAX_TAKEN + 16 * MAX_CLIENTS + 192 * (MAX_ORDERS + 1),
 )
 # What a simulator kernel reports: fields named as in ORDER_UPDATE and FILL, 0 where unused.
 EVENT = record(
