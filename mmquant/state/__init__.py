@@ -7,6 +7,13 @@ snapshot. A file for each stage; kernels import the names from here.
 from mmquant.state.account import ACCOUNT
 from mmquant.state.book import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS, BOOK_TOUCH
 from mmquant.state.estimators import BAR, EWMA, EWMA_MOMENTS, TRADE_FLOW, VOLATILITY
+from mmquant.state.exchange import (
+    EXCHANGE_EVENT,
+    EXCHANGE_ORDER,
+    EXCHANGE_ORDERS,
+    EXCHANGE_QUEUES,
+    OWN_FILL,
+)
 from mmquant.state.frames import FRAME, SYMBOL
 from mmquant.state.market import MARKET_EVENT, MARKET_PARAMETERS, MARKET_STATE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
@@ -26,6 +33,10 @@ __all__ = [
     "EVENT",
     "EWMA",
     "EWMA_MOMENTS",
+    "EXCHANGE_EVENT",
+    "EXCHANGE_ORDER",
+    "EXCHANGE_ORDERS",
+    "EXCHANGE_QUEUES",
     "FRAME",
     "MARKET_EVENT",
     "MARKET_PARAMETERS",
@@ -38,6 +49,7 @@ __all__ = [
     "MODEL_QUOTES",
     "NEVER_NS",
     "ORDER",
+    "OWN_FILL",
     "PRICING_PARAMS",
     "PRICING_STATE",
     "SIMULATOR_PARAMS",

@@ -180,7 +180,7 @@ class Ledger:
         ).fetchone()
         if row is None and not is_known:
             return None
-        layout, state = row or (None, None)
+        layout, state = row or ("none", b"")
         if layout == _LAYOUT:
             account = np.frombuffer(bytearray(state), ACCOUNT)
         else:
