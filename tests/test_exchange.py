@@ -66,7 +66,7 @@ def act(exchange, twin, actions):
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from([SMALL, WILD]), ACTIONS)
-@settings(max_examples=6 if INTERPRETED else 30, deadline=None)
+@settings(max_examples=4 if INTERPRETED else 20, deadline=None)
 def test_every_event_is_that_of_the_twin(seed, parameters, actions):
     exchange, twin = Exchange(seed, parameters), ReferenceExchange(seed, parameters)
     for here, there in act(exchange, twin, actions):
@@ -118,7 +118,7 @@ def queues_of(exchange):
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from([SMALL, WILD]), ACTIONS)
-@settings(max_examples=6 if INTERPRETED else 30, deadline=None)
+@settings(max_examples=4 if INTERPRETED else 20, deadline=None)
 def test_the_feed_rebuilds_the_queues_first_in_first_out_and_no_lot_is_lost(
     seed, parameters, actions
 ):
