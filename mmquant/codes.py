@@ -9,10 +9,14 @@ __all__ = [
     "BookState",
     "FeeAsset",
     "FillKind",
+    "FillModel",
     "FrameKind",
     "Liquidity",
     "Market",
     "MarketEventKind",
+    "OrderAction",
+    "OrderEventKind",
+    "OrderKind",
     "OrderStatus",
     "PricingFlag",
     "Reason",
@@ -138,6 +142,17 @@ class Reason(IntEnum):
     SNAPSHOT_FAILED = 28
     OVERFLOW = 29
     PRICE_OUT_OF_RANGE = 30
+    UNKNOWN_ORDER = 61
+    ORDER_ENDED = 62
+    CANCEL_IN_FLIGHT = 63
+    AMENDMENT_IN_FLIGHT = 64
+    DUPLICATE_CLIENT_ID = 65
+    NOT_FILLABLE = 66
+    REST_EXPIRED = 67
+    OFF_LOT = 68
+    BELOW_FILLED = 69
+    INVALID_ORDER = 70
+    CANCEL_REQUESTED = 71
 
 
 class RequestKind(IntEnum):
@@ -203,11 +218,50 @@ class OrderStatus(IntEnum):
     REJECTED = 5
 
 
-class FillKind(IntEnum):
-    """How a fill came about: the touch crossed the order, or a trade printed through it."""
+class OrderAction(IntEnum):
+    """What a request asks of the venue."""
+
+    NEW = 1
+    AMEND = 2
+    CANCEL = 3
+
+
+class OrderKind(IntEnum):
+    """How an order may trade: LIMIT and POST_ONLY rest until cancelled, the others never rest."""
+
+    POST_ONLY = 1  # rejected where it would take
+    LIMIT = 2
+    IOC = 3  # what cannot be taken at once expires
+    FOK = 4  # all at once or rejected
+    MARKET = 5  # an IOC at any price
+
+
+class FillModel(IntEnum):
+    """Where in the queue an own order is thought to stand, see kernels/queue_models.py."""
 
     CROSS = 1
-    THROUGH = 2
+    RISK_AVERSE = 2
+    PROB_POWER = 3
+    PROB_LOG = 4
+    FIFO_L3 = 5
+    CANCEL_AHEAD = 6  # the optimistic bound
+
+
+class FillKind(IntEnum):
+    """How a fill came about."""
+
+    CROSS = 1  # the opposite touch reached the order
+    THROUGH = 2  # a trade printed beyond it
+    TOUCH = 3  # a trade printed at its price and used up the queue ahead
+    TAKE = 4  # it took what the other side displayed
+
+
+class OrderEventKind(IntEnum):
+    """What happened to one order of the market (feeds with order ids)."""
+
+    ADD = 1
+    CANCEL = 2
+    TRADE = 3
 
 
 class Liquidity(IntEnum):

@@ -214,8 +214,10 @@ ORDER_UPDATE = record(
         ("status", "<u2"),
         ("reason", "<u2"),
         ("reserved", "<u2"),
+        ("client_id", "<i8"),  # 0 without one
+        ("known_ns", "<i8"),  # when the trader learns of it
     ],
-    72,
+    88,
 )
 FILL = record(
     [
@@ -232,8 +234,13 @@ FILL = record(
         ("kind", "<u2"),
         ("liquidity", "<u2"),
         ("reserved", "<u2"),
+        ("client_id", "<i8"),
+        ("queue_entry_lots", "<i8"),  # market lots ahead as the order took its place, -1: not known
+        ("queue_ahead_lots", "<i8"),  # and just before the fill; both 0 for a taker
+        ("queue_ns", "<i8"),  # time between the two
+        ("known_ns", "<i8"),  # when the trader learns of it
     ],
-    96,
+    136,
 )
 POSITION = record(
     [

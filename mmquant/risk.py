@@ -39,6 +39,17 @@ _TEXTS = {
     Reason.SNAPSHOT_FAILED: "the venue's book snapshot could not be fetched",
     Reason.OVERFLOW: "a bounded buffer ran over",
     Reason.PRICE_OUT_OF_RANGE: "the price is outside the venue's range",
+    Reason.UNKNOWN_ORDER: "there never was an order of this id",
+    Reason.ORDER_ENDED: "the order was filled, cancelled or rejected before",
+    Reason.CANCEL_IN_FLIGHT: "the order's cancellation is on its way already",
+    Reason.AMENDMENT_IN_FLIGHT: "an amendment of the order is on its way already",
+    Reason.DUPLICATE_CLIENT_ID: "the client id belongs to another order",
+    Reason.NOT_FILLABLE: "the book does not hold all of a fill-or-kill order",
+    Reason.REST_EXPIRED: "the rest of an order that takes at once found nothing to take",
+    Reason.OFF_LOT: "the quantity is not a whole number of lots",
+    Reason.BELOW_FILLED: "the amended quantity is not above what was filled",
+    Reason.INVALID_ORDER: "side, kind or action of the request is not one there is",
+    Reason.CANCEL_REQUESTED: "its cancellation was asked for",
 }
 
 

@@ -2,19 +2,33 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from reference_trading import ReferenceSimulator, times_never_go_backwards
+from reference_simulator import ReferenceSimulator, times_never_go_backwards
 
-from mmquant.codes import FillKind, Liquidity, OrderStatus, Reason, Side, Template
-from mmquant.kernels.simulator import simulator_on_quotes
-from mmquant.records import INSTRUMENT, LEVEL, QUOTES
+from mmquant.codes import (
+    FillKind,
+    FillModel,
+    Liquidity,
+    OrderEventKind,
+    OrderKind,
+    OrderStatus,
+    Reason,
+    Side,
+    Template,
+)
+from mmquant.kernels.matching import match_print
+from mmquant.kernels.requests import advance_orders
+from mmquant.kernels.simulator import simulator_on_quotes, simulator_submit
+from mmquant.records import INSTRUMENT
 from mmquant.simulator import Simulator, simulator_params, simulator_state
-from mmquant.state import EVENT, MAX_EVENTS, MAX_LEVELS, MAX_ORDERS
+from mmquant.state import MAX_EVENTS, MAX_LEVELS, MAX_ORDERS
 
 pytestmark = pytest.mark.kernels
 
 PARAMS = {
+    "fill_model": FillModel.CROSS,
+    "queue_power": 1.0,
     "entry_latency_ns": 10,
     "cancel_latency_ns": 5,
     "fill_probability_factor": 1.0,
@@ -26,7 +40,7 @@ FILTERS = [name for name in INSTRUMENT.names if name.endswith(("_ticks", "_lots"
 UPDATE_FIELDS = "now_ns order_id side price_ticks qty_lots filled_lots status reason".split()
 FILL_FIELDS = (
     "now_ns order_id side price_ticks qty_lots fill_id fee_micro_tick_lots mark_half_ticks "
-    "trade_id position_lots kind"
+    "trade_id position_lots kind queue_entry_lots queue_ahead_lots queue_ns"
 ).split()
 
 
@@ -73,12 +87,42 @@ TOUCHED = st.tuples(
     st.just("touch"), st.integers(-4, 4), st.integers(0, 9), st.integers(1, 3), st.integers(0, 9)
 )
 EMPTY = st.tuples(st.just("empty"), st.sampled_from([(96, 5, 0, 0), (0, 0, 104, 5), (0, 0, 0, 0)]))
+CHANGES = st.lists(
+    st.tuples(st.integers(-3, 3), st.integers(0, 30)), max_size=4, unique_by=lambda x: x[0]
+)
+DEEP = st.tuples(st.just("depth"), CHANGES, CHANGES, st.integers(0, 20))
 TRADED = st.tuples(
-    st.just("trade"), st.integers(-5, 5), st.integers(1, 12), st.sampled_from([1, -1])
+    st.just("trade"),
+    st.integers(-5, 5),
+    st.integers(1, 30),
+    st.sampled_from([1, -1]),
+    st.integers(0, 20),
+)
+ORDERED = st.tuples(
+    st.just("order"),
+    st.sampled_from([1, -1]),
+    st.integers(-5, 5),
+    st.integers(1, 12),
+    st.sampled_from(list(OrderKind)),
+    st.sampled_from([0, 0, 1, 2]),
+)
+AMENDED = st.tuples(st.just("amend"), st.integers(-4, 4), st.integers(1, 12), st.integers(0, 12))
+CANCELLED = st.tuples(st.just("cancel"), st.integers(0, 12))
+RESTED = st.tuples(
+    st.just("order_event"),
+    st.sampled_from(list(OrderEventKind)),
+    st.sampled_from([1, -1]),
+    st.integers(0, 3),
+    st.integers(1, 9),
+    st.integers(1, 40),
 )
 OTHER = st.sampled_from([("advance",), ("cancel_all",)])
-STEP = st.tuples(
+TOUCH_STEP = st.tuples(
     st.one_of(QUOTED, QUOTED, TOUCHED, TOUCHED, TRADED, TRADED, EMPTY, OTHER), st.integers(-3, 25)
+)
+STEP = st.tuples(
+    st.one_of(QUOTED, DEEP, DEEP, TRADED, TRADED, ORDERED, ORDERED, AMENDED, CANCELLED, RESTED),
+    st.integers(-3, 25),
 )
 
 
@@ -95,38 +139,75 @@ def act(simulator, event, now):
         return simulator.touch(100 + mid - wide, bid_lots, 100 + mid + wide, ask_lots, now)
     if kind == "empty":
         return simulator.touch(*what[0], now)
+    if kind == "depth":
+        bids, asks, late = what
+        levels = [[(middle + k, q) for k, q in side] for middle, side in ((98, bids), (102, asks))]
+        return simulator.depth(*levels, now, venue_ns=now - late)
     if kind == "trade":
-        return simulator.trade(100 + what[0], what[1], what[2], 77, now)
+        return simulator.trade(100 + what[0], what[1], what[2], 77, now, now - what[3])
+    if kind == "order":
+        side, offset, qty, order_kind, client = what
+        price = 100 + offset
+        return simulator.order(side, price, qty, now, kind=order_kind, client_id=client)
+    if kind == "amend":
+        return simulator.amend(100 + what[0], what[1], now, order_id=what[2])
+    if kind == "cancel":
+        return simulator.cancel(now, order_id=what[0])
+    if kind == "order_event":
+        event_kind, side, offset, qty, arrival = what
+        price = 100 - side * (1 + offset)
+        return simulator.order_event(event_kind, side, price, qty, arrival, now, trade_id=5)
     if kind == "cancel_all":
         return simulator.cancel_all(now, Reason.STRATEGY_SILENT)
     return simulator.advance(now)
 
 
-@settings(deadline=None, max_examples=150)  # the first call compiles
-@given(
-    st.lists(STEP, max_size=40),
-    st.sampled_from([0, 3, 10]),
-    st.sampled_from([0, 3, 10]),
-    st.sampled_from([0.0, 0.5, 1.0]),
-    st.integers(1, 8),
-    st.integers(0, 2**40),
-)
-def test_a_random_session_is_that_of_the_twin(steps, entry, cancel, chance, max_orders, seed):
-    values = PARAMS | {"max_orders": max_orders, "fill_probability_factor": chance}
-    values |= {"entry_latency_ns": entry, "cancel_latency_ns": cancel}
+def compare(first, steps, values, seed):
+    """Hold a session against the twin's, event by event; return all events."""
     instrument = instrument_with(min_qty_lots=2, max_price_ticks=104)
     ours = Simulator(simulator_params(**values), instrument, seed)
     exact = {name: int(instrument[0][name]) for name in FILTERS}
     twin = ReferenceSimulator(values, exact, int(simulator_state(seed)[0]["random"]))
     now, everything = 1000, []
-    for event, elapsed in [(("touch", 0, 5, 2, 5), 0), *steps]:
+    for event, elapsed in [(first, 0), *steps]:
         now += elapsed
         events = rows(act(ours, event, now))
         assert events == act(twin, event, now), event
         everything += events
         check_account(ours, twin, max(now, twin.now))
     assert times_never_go_backwards(everything)
-    check_orders(everything, entry)
+    check_orders(everything, values["entry_latency_ns"])
+
+
+@given(
+    st.lists(TOUCH_STEP, max_size=40),
+    st.sampled_from([0, 3, 10]),
+    st.sampled_from([0, 3, 10]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.integers(1, 8),
+    st.integers(0, 2**40),
+    st.sampled_from([FillModel.CROSS, FillModel.RISK_AVERSE]),
+)
+def test_a_session_of_quotes_and_touches_is_that_of_the_twin(
+    steps, entry, cancel, chance, max_orders, seed, model
+):
+    values = PARAMS | {"max_orders": max_orders, "fill_probability_factor": chance}
+    values |= {"entry_latency_ns": entry, "cancel_latency_ns": cancel, "fill_model": model}
+    compare(("touch", 0, 5, 2, 5), steps, values, seed)
+
+
+@given(
+    st.lists(STEP, max_size=40),
+    st.sampled_from([0, 3, 10]),
+    st.sampled_from([0, 10]),
+    st.sampled_from(list(FillModel)),
+    st.sampled_from([1.0, 2.0]),
+)
+def test_a_session_with_all_levels_is_that_of_the_twin(steps, entry, cancel, model, power):
+    values = PARAMS | {"max_orders": 12, "fill_model": model, "queue_power": power}
+    values |= {"entry_latency_ns": entry, "cancel_latency_ns": cancel}
+    start = ("depth", [(0, 9), (-1, 20), (1, 5)], [(0, 9), (-1, 4), (1, 20)], 0)
+    compare(start, steps, values, 1)
 
 
 def check_account(ours, twin, now):
@@ -144,6 +225,9 @@ def check_orders(events, entry_latency_ns):
     """No fill before the entry latency, none after the end, positions that add up."""
     entered, ended, filled, position = {}, set(), {}, 0
     for template, now, order_id, side, _, qty, *rest in events:
+        refused = template == Template.ORDER_UPDATE and rest[1] == OrderStatus.REJECTED
+        if refused and (order_id == 0 or side == 0):
+            continue  # a request, not an order
         assert order_id not in ended
         if template == Template.FILL:
             assert now >= entered[order_id] + entry_latency_ns
@@ -248,8 +332,9 @@ def test_a_cancelled_order_can_be_filled_until_the_cancellation_arrives():
 def test_the_same_level_keeps_its_order_and_less_shrinks_in_place():
     simulator = resting([(99, 4)])
     assert not simulator.quotes([(99, 4)], [], 120).size
-    assert rows(simulator.quotes([(99, 3)], [], 121)) == [(11, 121, 1, 1, 99, 3, 0, 2, 0)]
-    assert statuses(simulator.quotes([(99, 5)], [], 122)) == [("NEW", "NONE")]
+    assert not simulator.quotes([(99, 3)], [], 121).size
+    assert rows(simulator.advance(131)) == [(11, 131, 1, 1, 99, 3, 0, 2, 0)]
+    assert statuses(simulator.quotes([(99, 5)], [], 132)) == [("NEW", "NONE")]
     assert simulator.orders["order_id"].tolist() == [1, 2]
 
 
@@ -334,10 +419,9 @@ def test_order_ids_go_on_after_a_restart():
 def test_a_kernel_has_one_signature_whatever_integers_come():
     simulator = resting([(99, 4)])
     simulator.quotes([(98, 4)], [], np.int64(500))
-    arrays = (simulator.state, simulator.params, simulator.instrument, np.zeros(1, QUOTES))
-    buffers = np.zeros(2 * MAX_LEVELS, LEVEL), np.zeros(MAX_EVENTS, EVENT)
-    simulator_on_quotes(*arrays, buffers[0], np.int64(600), buffers[1])
-    assert len(simulator_on_quotes.signatures) == 1
+    simulator.order(np.int64(1), 98.0, np.int64(4), 600)
+    for kernel in (simulator_on_quotes, simulator_submit, advance_orders, match_print):
+        assert len(kernel.signatures) == 1
 
 
 @pytest.mark.parametrize(

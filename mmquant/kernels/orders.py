@@ -1,8 +1,9 @@
-"""Order kernels: the simulator's table of own orders, their way to the venue and their end.
+"""Order kernels: the simulator's table of own orders and what is on its way to the venue.
 
 The first `count` slots of `orders` are the orders alive, the oldest first. An order is NEW until
 it reaches the venue at `active_ns`, then OPEN until it is filled or its cancellation arrives at
-`cancel_ns`. At one time entries arrive before cancellations, and the oldest order first.
+`cancel_ns`; an amendment arrives at `amend_ns`. At one time entries arrive first, then
+amendments, then cancellations, and the oldest order first among them.
 
 Every function that takes `events` (shape (MAX_EVENTS,)) writes from index `n` and returns the
 number of events written in total.
@@ -10,34 +11,39 @@ number of events written in total.
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import njit
-from mmquant.codes import OrderStatus, Reason, Side, Template
+from mmquant.codes import OrderKind, OrderStatus, Reason, Side, Template
+from mmquant.kernels.latency import cancel_delay_ns, entry_delay_ns
 from mmquant.kernels.risk import minimum_tick_lots, order_reason
-from mmquant.state import MAX_LEVELS, NEVER_NS
+from mmquant.state import MAX_CLIENTS, MAX_LEVELS, NEVER_NS
 
 __all__ = [
-    "advance_orders",
+    "amend_order",
     "cancel_order",
+    "client_order",
+    "earliest_due",
     "enter_orders",
+    "find_order",
     "reconcile_orders",
     "remove_order",
     "report_order",
+    "send_order",
 ]
 
-_BUY = int(Side.BUY)
-_SELL = int(Side.SELL)
-_NEW = int(OrderStatus.NEW)
-_OPEN = int(OrderStatus.OPEN)
-_CANCELLED = int(OrderStatus.CANCELLED)
-_REJECTED = int(OrderStatus.REJECTED)
-_NONE = int(Reason.NONE)
-_NO_MARKET_DATA = int(Reason.NO_MARKET_DATA)
-_WOULD_CROSS = int(Reason.WOULD_CROSS)
-_TOO_MANY_ORDERS = int(Reason.TOO_MANY_ORDERS)
-_REPLACED = int(Reason.REPLACED)
-_ORDER_UPDATE = int(Template.ORDER_UPDATE)
+# numpy integers, because numba compiles a function anew for each plain constant passed to it.
+_ZERO: Any = np.int64(0)
+_BUY: Any = np.int64(Side.BUY)
+_SELL: Any = np.int64(Side.SELL)
+_NEW: Any = np.int64(OrderStatus.NEW)
+_REJECTED: Any = np.int64(OrderStatus.REJECTED)
+_NONE: Any = np.int64(Reason.NONE)
+_TOO_MANY_ORDERS: Any = np.int64(Reason.TOO_MANY_ORDERS)
+_REPLACED: Any = np.int64(Reason.REPLACED)
+_ORDER_UPDATE: Any = np.int64(Template.ORDER_UPDATE)
+_POST_ONLY: Any = np.int64(OrderKind.POST_ONLY)
 
 
 @njit
@@ -73,6 +79,11 @@ def report_order(
     e["reason"] = reason
     e["kind"] = 0
     e["liquidity"] = 0
+    e["client_id"] = order["client_id"]
+    e["queue_entry_lots"] = 0
+    e["queue_ahead_lots"] = 0
+    e["queue_ns"] = 0
+    e["known_ns"] = now_ns
     return n + 1
 
 
@@ -88,74 +99,86 @@ def remove_order(sim: NDArray[Any], index: int) -> None:
 
 
 @njit
-def _earliest_due(sim: NDArray[Any]) -> int:
+def earliest_due(sim: NDArray[Any]) -> int:
     """Return the slot of the next arrival, -1 without one; keep its time in `next_due_ns`."""
     s = sim[0]
     found = -1
     found_ns = NEVER_NS
-    found_new = False
+    found_rank = 3
     for i in range(s["count"]):
         order = s["orders"][i]
-        is_new = order["status"] == _NEW
-        due_ns = order["active_ns"] if is_new else order["cancel_ns"]
-        # At one time an entry arrives before a cancellation, and the oldest order first.
-        if due_ns < found_ns or (due_ns == found_ns and is_new and not found_new):
-            found = i
+        rank = 2
+        due_ns = order["cancel_ns"]
+        if order["status"] == _NEW:
+            rank = 0
+            due_ns = order["active_ns"]
+        elif order["amend_ns"] <= due_ns and order["amend_ns"] != NEVER_NS:
+            rank = 1
+            due_ns = order["amend_ns"]
+        if due_ns < found_ns or (due_ns == found_ns and rank < found_rank):
+            found = i if due_ns != NEVER_NS else found
             found_ns = due_ns
-            found_new = is_new
+            found_rank = rank
     s["next_due_ns"] = found_ns
     return found
 
 
 @njit
-def _arrive(sim: NDArray[Any], index: int, events: NDArray[Any], n: int) -> int:
-    """Open an order that reaches the venue, unless it would take: it is post-only."""
+def find_order(sim: NDArray[Any], order_id: int) -> int:
+    """Return the slot of an order alive, -1 where it is not."""
     s = sim[0]
-    order = s["orders"][index]
-    side = order["side"]
-    touch = s["ask_ticks"] if side > 0 else s["bid_ticks"]
-    reason = _NONE
-    if s["mark_half_ticks"] == 0:
-        reason = _NO_MARKET_DATA
-    elif touch > 0 and side * (order["price_ticks"] - touch) >= 0:
-        reason = _WOULD_CROSS
-    if reason == _NONE:
-        order["status"] = _OPEN
-        return report_order(sim, index, _OPEN, _NONE, order["active_ns"], events, n)
-    n = report_order(sim, index, _REJECTED, reason, order["active_ns"], events, n)
-    remove_order(sim, index)
-    return n
+    for i in range(s["count"]):
+        if s["orders"][i]["order_id"] == order_id:
+            return i
+    return -1
 
 
 @njit
-def advance_orders(sim: NDArray[Any], until_ns: int, events: NDArray[Any], n: int) -> int:
-    """Let every entry and cancellation due up to `until_ns` arrive, in order of time."""
+def client_order(sim: NDArray[Any], client_id: int) -> int:
+    """Return the order id that a client id stands for, 0 where it is new (or long forgotten)."""
     s = sim[0]
-    while s["next_due_ns"] <= until_ns:
-        index = _earliest_due(sim)
-        if s["next_due_ns"] > until_ns:
-            break
-        order = s["orders"][index]
-        if order["status"] == _NEW:
-            n = _arrive(sim, index, events, n)
-        else:
-            n = report_order(sim, index, _CANCELLED, order["reason"], order["cancel_ns"], events, n)
-            remove_order(sim, index)
-    s["now_ns"] = max(s["now_ns"], until_ns)
-    return n
+    for i in range(min(s["clients"], MAX_CLIENTS)):
+        if s["client_ids"][i] == client_id:
+            return int(s["client_orders"][i])
+    return 0
 
 
 @njit
 def cancel_order(
-    sim: NDArray[Any], params: NDArray[Any], index: int, reason: int, now_ns: int
+    sim: NDArray[Any],
+    params: NDArray[Any],
+    recorded: NDArray[Any],
+    index: int,
+    reason: int,
+    now_ns: int,
 ) -> None:
     """Send the cancellation of one order; it never arrives before the order itself."""
     s = sim[0]
     order = s["orders"][index]
-    order["cancel_ns"] = max(now_ns + params[0]["cancel_latency_ns"], order["active_ns"])
+    due_ns = now_ns + s["feed_latency_ns"] + cancel_delay_ns(sim, params, recorded, now_ns)
+    order["cancel_ns"] = max(due_ns, order["active_ns"])
     order["reason"] = reason
-    if order["status"] == _OPEN:
-        s["next_due_ns"] = min(s["next_due_ns"], order["cancel_ns"])
+    s["next_due_ns"] = min(s["next_due_ns"], order["cancel_ns"])
+
+
+@njit
+def amend_order(
+    sim: NDArray[Any],
+    params: NDArray[Any],
+    recorded: NDArray[Any],
+    index: int,
+    price_ticks: int,
+    qty_lots: int,
+    now_ns: int,
+) -> None:
+    """Send another price and quantity for one order; never there before the order itself."""
+    s = sim[0]
+    order = s["orders"][index]
+    due_ns = now_ns + s["feed_latency_ns"] + entry_delay_ns(sim, params, recorded, now_ns)
+    order["amend_ns"] = max(due_ns, order["active_ns"])
+    order["amend_price_ticks"] = price_ticks
+    order["amend_qty_lots"] = qty_lots
+    s["next_due_ns"] = min(s["next_due_ns"], order["amend_ns"])
 
 
 @njit
@@ -173,68 +196,80 @@ def _find_level(levels: NDArray[Any], side: int, price_ticks: int, claimed: int)
 def reconcile_orders(
     sim: NDArray[Any],
     params: NDArray[Any],
+    recorded: NDArray[Any],
     levels: NDArray[Any],
     quotes_seq: int,
     now_ns: int,
-    events: NDArray[Any],
-    n: int,
-) -> tuple[int, int]:
-    """Keep or shrink the orders still wanted, cancel the others; return (claimed bits, n)."""
+) -> int:
+    """Keep or shrink the orders still wanted, cancel the others; return the claimed bits."""
     s = sim[0]
     claimed = 0
     for index in range(s["count"]):
         order = s["orders"][index]
         if order["cancel_ns"] != NEVER_NS:
             continue
-        level = _find_level(levels, order["side"], order["price_ticks"], claimed)
-        excess = order["qty_lots"] - order["filled_lots"]
+        is_amended = order["amend_ns"] != NEVER_NS
+        price = order["amend_price_ticks"] if is_amended else order["price_ticks"]
+        qty = order["amend_qty_lots"] if is_amended else order["qty_lots"]
+        level = _find_level(levels, order["side"], price, claimed)
+        excess = qty - order["filled_lots"]
         if level >= 0:
             excess -= levels[level]["qty_lots"]
-        if level < 0 or excess < 0:
-            cancel_order(sim, params, index, _REPLACED, now_ns)
+        if level < 0 or excess < 0 or (excess > 0 and is_amended):
+            cancel_order(sim, params, recorded, index, _REPLACED, now_ns)
             continue
         claimed |= 1 << level
         if excess > 0:  # less at the same price keeps its place in the queue
-            order["qty_lots"] -= excess
             order["quotes_seq"] = quotes_seq
-            n = report_order(sim, index, order["status"], _NONE, now_ns, events, n)
-    return claimed, n
+            amend_order(sim, params, recorded, index, price, qty - excess, now_ns)
+    return claimed
 
 
 @njit
-def _enter(
+def send_order(
     sim: NDArray[Any],
     params: NDArray[Any],
-    instrument: NDArray[Any],
-    min_tick_lots: int,
+    recorded: NDArray[Any],
+    kind: int,
     side: int,
     price_ticks: int,
     qty_lots: int,
+    client_id: int,
     quotes_seq: int,
+    reason: int,
     now_ns: int,
     events: NDArray[Any],
     n: int,
 ) -> int:
-    """Send one order: NEW, or REJECTED at once where the table is full or a filter breaks it."""
+    """Send one order: NEW, or REJECTED at once with `reason` or where the table is full."""
     s = sim[0]
     slot = s["count"]  # there is always one more than max_orders
     order = s["orders"][slot]
     order["order_id"] = s["next_order_id"]
+    order["client_id"] = client_id
     order["quotes_seq"] = quotes_seq
     order["price_ticks"] = price_ticks
     order["qty_lots"] = qty_lots
     order["filled_lots"] = 0
-    order["active_ns"] = now_ns + params[0]["entry_latency_ns"]
+    order["active_ns"] = now_ns
+    order["amend_ns"] = NEVER_NS
     order["cancel_ns"] = NEVER_NS
     order["side"] = side
+    order["kind"] = kind
     order["status"] = _NEW
     order["reason"] = _NONE
     s["next_order_id"] += 1
     if slot >= params[0]["max_orders"]:
-        return report_order(sim, slot, _REJECTED, _TOO_MANY_ORDERS, now_ns, events, n)
-    reason = order_reason(instrument, min_tick_lots, price_ticks, qty_lots)
+        reason = _TOO_MANY_ORDERS
     if reason != _NONE:
         return report_order(sim, slot, _REJECTED, reason, now_ns, events, n)
+    delay = entry_delay_ns(sim, params, recorded, now_ns)
+    order["active_ns"] = now_ns + s["feed_latency_ns"] + delay
+    if client_id != 0:
+        at = s["clients"] % MAX_CLIENTS
+        s["client_ids"][at] = client_id
+        s["client_orders"][at] = order["order_id"]
+        s["clients"] += 1
     s["count"] = slot + 1
     s["next_due_ns"] = min(s["next_due_ns"], order["active_ns"])
     return report_order(sim, slot, _NEW, _NONE, now_ns, events, n)
@@ -245,6 +280,7 @@ def enter_orders(
     sim: NDArray[Any],
     params: NDArray[Any],
     instrument: NDArray[Any],
+    recorded: NDArray[Any],
     levels: NDArray[Any],
     claimed: int,
     quotes_seq: int,
@@ -252,7 +288,7 @@ def enter_orders(
     events: NDArray[Any],
     n: int,
 ) -> int:
-    """Send an order for every wanted level that none stands for."""
+    """Send a post-only order for every wanted level that none stands for."""
     i = instrument[0]
     least = minimum_tick_lots(i["min_notional_e8"], i["tick_size_e8"], i["lot_size_e8"])
     for k in range(2 * MAX_LEVELS):
@@ -262,5 +298,20 @@ def enter_orders(
         side = _BUY if k < MAX_LEVELS else _SELL
         price = level["price_ticks"]
         qty = level["qty_lots"]
-        n = _enter(sim, params, instrument, least, side, price, qty, quotes_seq, now_ns, events, n)
+        reason = order_reason(instrument, least, price, qty)
+        n = send_order(
+            sim,
+            params,
+            recorded,
+            _POST_ONLY,
+            side,
+            price,
+            qty,
+            _ZERO,
+            quotes_seq,
+            reason,
+            now_ns,
+            events,
+            n,
+        )
     return n

@@ -1,23 +1,19 @@
-"""Simulator kernels: quotes and market -> fills, with every order's latency and end.
+"""Simulator kernels: what is wanted and what the market does -> fills, one call a message.
 
-How an own order is filled, always at its own price and always as maker:
+The venue's side of paper trading: its book as the caller keeps it, the own orders that rest
+there or are on their way. Queue, fills and latencies are in `queue_models`, `matching` and
+`latency`, arrivals in `requests`.
 
-- CROSS: the venue's opposite touch reaches or passes it. At most the lots displayed there, each
-  displayed lot once for as long as the touch keeps its price.
-- THROUGH: a trade prints strictly beyond it. At most the printed lots over all own orders, and
-  each order only with the chance `fill_probability_factor`. A print at its own price never
-  fills it: our place in the queue is unknown, so we take it to be the last one.
+Order of things at one time: the market's event first, then entries that arrive, then amendments,
+then cancellations, then by order id. What is due strictly before an event comes before it, and
+meets the book as it was before: change the book only after `simulator_advance` up to the
+nanosecond before. A level change comes after the trades that caused it where the feed tells
+them in that order. An order being cancelled can still be filled, and its replacement already
+rests meanwhile: both may fill, as at a real venue, so the position can pass the strategy's
+limit by that much.
 
-Best price first, then the oldest order. The mark of a fill is the mid before the event that
-filled it; the mark moves after the fills.
-
-Order of things at one time: the market's event first, then entries that arrive, then
-cancellations that arrive, then by order id. What is due strictly before an event comes before
-it. An order being cancelled can still be filled, and its replacement already rests meanwhile:
-both may fill, as at a real venue, so the position can pass the strategy's limit by that much.
-
-Every function that takes `events` (shape (MAX_EVENTS,)) writes what happened from index `n` or 0
-in order of time and returns the number of events written in total.
+Every function that takes `events` (shape (MAX_EVENTS,)) writes what happened from index `n`, or
+0, in order of time and returns the number of events written in total.
 """
 
 from typing import Any
@@ -26,64 +22,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import njit
-from mmquant.codes import FillKind, Liquidity, OrderStatus, Reason, Side, Template
-from mmquant.kernels.accounting import account_fill, account_mark, account_to_position
-from mmquant.kernels.orders import (
-    advance_orders,
-    cancel_order,
-    enter_orders,
-    reconcile_orders,
-    remove_order,
-    report_order,
-)
+from mmquant.codes import BookCode, BookState, FillModel, OrderEventKind, OrderStatus, Reason, Side
+from mmquant.kernels import wire
+from mmquant.kernels.accounting import account_mark, account_to_position
+from mmquant.kernels.book import book_bbo, book_follow
+from mmquant.kernels.book_read import book_touch
+from mmquant.kernels.matching import forget_taken, match_print, match_touch
+from mmquant.kernels.orders import cancel_order, enter_orders, reconcile_orders, report_order
+from mmquant.kernels.queue_models import displayed_lots, queue_level
+from mmquant.kernels.requests import advance_orders, send_request
 from mmquant.state import NEVER_NS
 
 __all__ = [
     "simulator_advance",
     "simulator_cancel_all",
+    "simulator_on_book",
+    "simulator_on_market",
+    "simulator_on_order_event",
     "simulator_on_quotes",
-    "simulator_on_touch",
     "simulator_on_trade",
     "simulator_position",
+    "simulator_submit",
 ]
 
-_BUY = int(Side.BUY)
-_SELL = int(Side.SELL)
-_OPEN = int(OrderStatus.OPEN)
-_FILLED = int(OrderStatus.FILLED)
-_CANCELLED = int(OrderStatus.CANCELLED)
-_NONE = int(Reason.NONE)
-_PULLED = int(Reason.PULLED)
-_CROSS = int(FillKind.CROSS)
-_THROUGH = int(FillKind.THROUGH)
-_MAKER = int(Liquidity.MAKER)
-_FILL = int(Template.FILL)
-_UNIT = 2.0**-53
+# numpy integers, because numba compiles a function anew for each plain constant passed to it.
+_ZERO: Any = np.int64(0)
+_BUY: Any = np.int64(Side.BUY)
+_SELL: Any = np.int64(Side.SELL)
+_OPEN: Any = np.int64(OrderStatus.OPEN)
+_CANCELLED: Any = np.int64(OrderStatus.CANCELLED)
+_NONE: Any = np.int64(Reason.NONE)
+_PULLED: Any = np.int64(Reason.PULLED)
+_BOOK_OK: Any = np.int64(BookCode.OK)
+_IGNORED: Any = np.int64(BookCode.IGNORED)
+_LIVE: Any = np.int64(BookState.LIVE)
+_MODEL_L3: Any = np.int64(FillModel.FIFO_L3)
+_ADD: Any = np.int64(OrderEventKind.ADD)
+_TRADE: Any = np.int64(OrderEventKind.TRADE)
+_ONE_CLOCK_NS = 10 * 10**9  # times farther apart are not of one clock
 
 
 @njit
-def _uniform(sim: NDArray[Any]) -> float:
-    """Return the next random number in [0, 1): xorshift64 (Marsaglia 2003, shifts 13, 7, 17)."""
-    s = sim[0]
-    x = s["random"]
-    x = x ^ (x << np.uint64(13))
-    x = x ^ (x >> np.uint64(7))
-    x = x ^ (x << np.uint64(17))
-    s["random"] = x
-    return float(x >> np.uint64(11)) * _UNIT
-
-
-@njit
-def simulator_advance(sim: NDArray[Any], now_ns: int, events: NDArray[Any]) -> int:
-    """Let time pass without a message: entries and cancellations due arrive."""
-    return advance_orders(sim, max(now_ns, sim[0]["now_ns"]), events, 0)
+def simulator_advance(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    book: NDArray[Any],
+    now_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Let time pass without a message: what is on its way up to `now_ns` arrives."""
+    return advance_orders(sim, account, params, book, max(now_ns, sim[0]["now_ns"]), events, n)
 
 
 @njit
 def simulator_on_quotes(
     sim: NDArray[Any],
+    account: NDArray[Any],
     params: NDArray[Any],
     instrument: NDArray[Any],
+    book: NDArray[Any],
+    recorded: NDArray[Any],
     quotes: NDArray[Any],
     levels: NDArray[Any],
     now_ns: int,
@@ -91,17 +91,23 @@ def simulator_on_quotes(
 ) -> int:
     """Make the own orders those that the strategy wants.
 
-    An order at a wanted side and price is kept, and shrinks in place where less is wanted.
-    Every other is cancelled and every other level entered, each after its latency. Quotes with
-    a reason cancel everything.
+    An order at a wanted side and price is kept, and amended to less where less is wanted. Every
+    other is cancelled and every other level entered, each after its latency. Quotes with a
+    reason cancel everything.
 
     Parameters
     ----------
     sim : ndarray of state.SIMULATOR_STATE, shape (1,)
         Updated in place.
+    account : ndarray of state.ACCOUNT, shape (1,)
+        Updated in place.
     params : ndarray of state.SIMULATOR_PARAMS, shape (1,)
     instrument : ndarray of records.INSTRUMENT, shape (1,)
         Its filters reject what breaks them; tick and lot size positive.
+    book : ndarray of state.BOOK, shape (1,)
+        The venue's, as it stands.
+    recorded : ndarray of state.RECORDED_LATENCY, shape (n,)
+        Empty where the parameters tell the latencies.
     quotes : ndarray of records.QUOTES, shape (1,)
         `seq`, `instrument_id`, `epoch` and `reason` are read.
     levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
@@ -118,26 +124,59 @@ def simulator_on_quotes(
     s = sim[0]
     q = quotes[0]
     now = max(now_ns, s["now_ns"])
-    n = advance_orders(sim, now, events, 0)
+    n = advance_orders(sim, account, params, book, now, events, _ZERO)
     s["instrument_id"] = q["instrument_id"]
     s["epoch"] = q["epoch"]
     if q["reason"] != _NONE:
         for index in range(s["count"]):
             if s["orders"][index]["cancel_ns"] == NEVER_NS:
-                cancel_order(sim, params, index, _PULLED, now)
-        return advance_orders(sim, now, events, n)
-    claimed, n = reconcile_orders(sim, params, levels, q["seq"], now, events, n)
-    n = advance_orders(sim, now, events, n)  # what is cancelled at once makes room
-    n = enter_orders(sim, params, instrument, levels, claimed, q["seq"], now, events, n)
-    return advance_orders(sim, now, events, n)
+                cancel_order(sim, params, recorded, index, _PULLED, now)
+        return advance_orders(sim, account, params, book, now, events, n)
+    seq = q["seq"]
+    claimed = reconcile_orders(sim, params, recorded, levels, seq, now)
+    # What is cancelled at once makes room.
+    n = advance_orders(sim, account, params, book, now, events, n)
+    n = enter_orders(sim, params, instrument, recorded, levels, claimed, seq, now, events, n)
+    return advance_orders(sim, account, params, book, now, events, n)
 
 
 @njit
-def simulator_cancel_all(sim: NDArray[Any], now_ns: int, reason: int, events: NDArray[Any]) -> int:
+def simulator_submit(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    instrument: NDArray[Any],
+    book: NDArray[Any],
+    recorded: NDArray[Any],
+    request: NDArray[Any],
+    now_ns: int,
+    events: NDArray[Any],
+) -> int:
+    """Send one order, amendment or cancellation: `request` is a state.ORDER_REQUEST, shape (1,).
+
+    What is wrong with it is answered at once by a rejection, and nothing changes. Everything
+    else as in simulator_on_quotes.
+    """
+    now = max(now_ns, sim[0]["now_ns"])
+    n = advance_orders(sim, account, params, book, now, events, _ZERO)
+    n = send_request(sim, params, instrument, recorded, request, now, events, n)
+    return advance_orders(sim, account, params, book, now, events, n)
+
+
+@njit
+def simulator_cancel_all(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    book: NDArray[Any],
+    now_ns: int,
+    reason: int,
+    events: NDArray[Any],
+) -> int:
     """End every order at once with `reason` (an int): a dead man's switch, or a restart."""
     s = sim[0]
     now = max(now_ns, s["now_ns"])
-    n = advance_orders(sim, now, events, 0)
+    n = advance_orders(sim, account, params, book, now, events, _ZERO)
     for index in range(s["count"]):
         n = report_order(sim, index, _CANCELLED, reason, now, events, n)
     s["count"] = 0
@@ -146,109 +185,17 @@ def simulator_cancel_all(sim: NDArray[Any], now_ns: int, reason: int, events: ND
 
 
 @njit
-def _next_order(sim: NDArray[Any], side: int, least_key: int, after_key: int, after_id: int) -> int:
-    """Return the slot of the next open order to fill, -1 without one.
-
-    The key is side times price, larger is better: an order comes up where its key is at least
-    `least_key`, best key first, then the oldest, and behind (`after_key`, `after_id`).
-    """
-    s = sim[0]
-    found = -1
-    found_key = least_key - 1
-    for i in range(s["count"]):
-        order = s["orders"][i]
-        if order["side"] != side or order["status"] != _OPEN:
-            continue
-        key = side * order["price_ticks"]
-        if key > after_key or (key == after_key and order["order_id"] <= after_id):
-            continue
-        if key > found_key:
-            found = i
-            found_key = key
-    return found
-
-
-@njit
-def _fill_order(
+def simulator_on_book(
     sim: NDArray[Any],
     account: NDArray[Any],
     params: NDArray[Any],
-    index: int,
-    qty_lots: int,
-    kind: int,
-    trade_id: int,
+    book: NDArray[Any],
     now_ns: int,
+    venue_ns: int,
     events: NDArray[Any],
     n: int,
 ) -> int:
-    """Fill the order in slot `index` at its own price: a fill, then the order's update."""
-    s = sim[0]
-    p = params[0]
-    order = s["orders"][index]
-    side = order["side"]
-    price = order["price_ticks"]
-    mark = s["mark_half_ticks"]
-    fee = account_fill(
-        account, side, price, qty_lots, p["maker_fee_ppm"], mark, now_ns, p["markout_horizon_ns"]
-    )
-    order["filled_lots"] += qty_lots
-    done = order["filled_lots"] >= order["qty_lots"]
-    report_order(sim, index, _OPEN, _NONE, now_ns, events, n)
-    e = events[n]
-    e["qty_lots"] = qty_lots
-    e["fill_id"] = account[0]["last_fill_id"]
-    e["fee_micro_tick_lots"] = fee
-    e["mark_half_ticks"] = mark
-    e["trade_id"] = trade_id
-    e["position_lots"] = account[0]["position_lots"]
-    e["template_id"] = _FILL
-    e["kind"] = kind
-    e["liquidity"] = _MAKER
-    n = report_order(sim, index, _FILLED if done else _OPEN, _NONE, now_ns, events, n + 1)
-    if done:
-        remove_order(sim, index)
-    return n
-
-
-@njit
-def _match_touch(
-    sim: NDArray[Any],
-    account: NDArray[Any],
-    params: NDArray[Any],
-    side: int,
-    touch_ticks: int,
-    touch_lots: int,
-    now_ns: int,
-    events: NDArray[Any],
-    n: int,
-) -> int:
-    """Fill the orders of `side` that the venue's opposite touch reaches or passes."""
-    used = sim[0]["used_lots"]
-    slot = 0 if side > 0 else 1
-    while touch_ticks > 0 and used[slot] < touch_lots:
-        index = _next_order(sim, side, side * touch_ticks, NEVER_NS, 0)
-        if index < 0:
-            break
-        order = sim[0]["orders"][index]
-        qty = min(touch_lots - used[slot], order["qty_lots"] - order["filled_lots"])
-        used[slot] += qty
-        n = _fill_order(sim, account, params, index, qty, _CROSS, 0, now_ns, events, n)
-    return n
-
-
-@njit
-def simulator_on_touch(
-    sim: NDArray[Any],
-    account: NDArray[Any],
-    params: NDArray[Any],
-    bid_ticks: int,
-    bid_lots: int,
-    ask_ticks: int,
-    ask_lots: int,
-    now_ns: int,
-    events: NDArray[Any],
-) -> int:
-    """Take over the venue's best bid and ask: fill what they reach, then move the mark.
+    """Take in the venue's changed book: fill what its touch reaches, move queues and mark.
 
     Parameters
     ----------
@@ -257,37 +204,111 @@ def simulator_on_touch(
     account : ndarray of state.ACCOUNT, shape (1,)
         Updated in place.
     params : ndarray of state.SIMULATOR_PARAMS, shape (1,)
-    bid_ticks, bid_lots, ask_ticks, ask_lots : int
-        A price of 0 is an empty side: nothing is filled against it and the mark stays. A
-        crossed touch (bid at or above ask) is no market at all and is left out.
+    book : ndarray of state.BOOK, shape (1,)
+        After the change; simulator_advance to `now_ns` - 1 came before it. A crossed book is no
+        market at all and is left out; an empty side fills nothing and leaves the mark.
     now_ns : int
         An earlier time than the latest seen counts as that one.
+    venue_ns : int
+        When the venue made the change: tells which trades it already shows.
     events : ndarray of state.EVENT, shape (MAX_EVENTS,)
+    n : int
+        Events written before.
 
     Returns
     -------
     int
-        Number of events.
+        Number of events in total.
     """
     s = sim[0]
     now = max(now_ns, s["now_ns"])
-    n = advance_orders(sim, now - 1, events, 0)
-    if 0 < ask_ticks <= bid_ticks:
-        return advance_orders(sim, now, events, n)
-    if ask_ticks != s["ask_ticks"]:
-        s["used_lots"][0] = 0
-    if bid_ticks != s["bid_ticks"]:
-        s["used_lots"][1] = 0
-    s["bid_ticks"] = bid_ticks
+    n = advance_orders(sim, account, params, book, now - 1, events, n)
+    bid, bid_lots, ask, ask_lots = book_touch(book)
+    if bid_lots > 0 and ask_lots > 0 and bid >= ask:
+        return advance_orders(sim, account, params, book, now, events, n)
+    s["bid_ticks"] = bid if bid_lots > 0 else 0
     s["bid_lots"] = bid_lots
-    s["ask_ticks"] = ask_ticks
+    s["ask_ticks"] = ask if ask_lots > 0 else 0
     s["ask_lots"] = ask_lots
-    n = _match_touch(sim, account, params, _BUY, ask_ticks, ask_lots, now, events, n)
-    n = _match_touch(sim, account, params, _SELL, bid_ticks, bid_lots, now, events, n)
-    if bid_ticks > 0 and ask_ticks > 0:
-        s["mark_half_ticks"] = bid_ticks + ask_ticks
-        account_mark(account, bid_ticks + ask_ticks, now)
-    return advance_orders(sim, now, events, n)
+    if s["taken"][0] + s["taken"][1] > 0:
+        forget_taken(sim, book)
+    if s["count"] > 0:
+        n = match_touch(sim, account, params, _BUY, now, events, n)
+        n = match_touch(sim, account, params, _SELL, now, events, n)
+        for index in range(s["count"]):
+            order = s["orders"][index]
+            if order["status"] == _OPEN:
+                lots = displayed_lots(book, order["side"], order["price_ticks"])
+                queue_level(sim, params, index, lots, venue_ns)
+    if bid_lots > 0 and ask_lots > 0:
+        s["mark_half_ticks"] = bid + ask
+        account_mark(account, bid + ask, now)
+    return advance_orders(sim, account, params, book, now, events, n)
+
+
+@njit
+def _note_feed_latency(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
+    """Measure how late the market is seen; return the venue's time of the event."""
+    late = now_ns - venue_ns
+    if venue_ns > 0 and late < _ONE_CLOCK_NS:
+        sim[0]["feed_latency_ns"] = max(late, 0)
+        return venue_ns
+    at: int = now_ns - sim[0]["feed_latency_ns"]
+    return at
+
+
+@njit
+def simulator_on_market(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    book: NDArray[Any],
+    words: NDArray[Any],
+    events: NDArray[Any],
+) -> tuple[int, int]:
+    """Take in one message of the market data stream: the book's, or a best bid and offer.
+
+    Parameters
+    ----------
+    sim : ndarray of state.SIMULATOR_STATE, shape (1,)
+        Updated in place. `feed_latency_ns` becomes the message's, and delays what is sent next.
+    account : ndarray of state.ACCOUNT, shape (1,)
+        Updated in place.
+    params : ndarray of state.SIMULATOR_PARAMS, shape (1,)
+    book : ndarray of state.BOOK, shape (1,)
+        Follows the message. Nothing is filled while it is not synchronised and LIVE.
+    words : ndarray of int64
+        The message from its header on.
+    events : ndarray of state.EVENT, shape (MAX_EVENTS,)
+
+    Returns
+    -------
+    tuple of int
+        The BookCode of `book_follow` or `book_bbo`, and the number of events.
+    """
+    b = book[0]
+    now = words[wire.NOW_NS]
+    n = simulator_advance(sim, account, params, book, now - 1, events, _ZERO)
+    epoch = (words[wire.INSTRUMENT_EPOCH] >> wire.EPOCH_SHIFT) & wire.MASK_32
+    if (words[0] >> wire.TEMPLATE_SHIFT) & wire.MASK_16 == wire.TEMPLATE_BEST_BID_OFFER:
+        if epoch != b["epoch"] or b["synced"] == 0:
+            return _IGNORED, n
+        venue_ns = words[wire.BBO_VENUE_NS]
+        code = book_bbo(
+            book,
+            words[wire.BBO_UPDATE_ID],
+            words[wire.BBO_BID_TICKS],
+            words[wire.BBO_BID_LOTS],
+            words[wire.BBO_ASK_TICKS],
+            words[wire.BBO_ASK_LOTS],
+        )
+    else:
+        venue_ns = words[wire.DELTA_VENUE_NS]  # in a snapshot at the same place
+        code = book_follow(book, words)
+    if code != _BOOK_OK or b["synced"] == 0 or b["book_state"] != _LIVE:
+        return code, simulator_advance(sim, account, params, book, now, events, n)
+    venue_ns = _note_feed_latency(sim, now, venue_ns)
+    return code, simulator_on_book(sim, account, params, book, now, venue_ns, events, n)
 
 
 @njit
@@ -295,14 +316,16 @@ def simulator_on_trade(
     sim: NDArray[Any],
     account: NDArray[Any],
     params: NDArray[Any],
+    book: NDArray[Any],
     price_ticks: int,
     qty_lots: int,
     aggressor: int,
     trade_id: int,
     now_ns: int,
+    venue_ns: int,
     events: NDArray[Any],
 ) -> int:
-    """Fill the own orders that a trade printed through.
+    """Fill the own orders that a trade reaches or prints through.
 
     Parameters
     ----------
@@ -311,12 +334,16 @@ def simulator_on_trade(
     account : ndarray of state.ACCOUNT, shape (1,)
         Updated in place.
     params : ndarray of state.SIMULATOR_PARAMS, shape (1,)
+        In model FIFO_L3 nothing is filled here: simulator_on_order_event tells of the trades.
+    book : ndarray of state.BOOK, shape (1,)
     price_ticks, qty_lots : int
     aggressor : int
         codes.Side of the taker: a sale may fill our bids, a purchase our asks.
     trade_id : int
     now_ns : int
         An earlier time than the latest seen counts as that one.
+    venue_ns : int
+        When the venue matched it; 0 where the feed does not tell.
     events : ndarray of state.EVENT, shape (MAX_EVENTS,)
 
     Returns
@@ -326,24 +353,95 @@ def simulator_on_trade(
     """
     s = sim[0]
     now = max(now_ns, s["now_ns"])
-    n = advance_orders(sim, now - 1, events, 0)
-    side = -aggressor
-    left = qty_lots
-    key = NEVER_NS
-    order_id = 0
-    while left > 0:
-        index = _next_order(sim, side, side * price_ticks + 1, key, order_id)
-        if index < 0:
-            break
-        order = s["orders"][index]
-        key = side * order["price_ticks"]
-        order_id = order["order_id"]
-        if _uniform(sim) >= params[0]["fill_probability_factor"]:
-            continue
-        qty = min(left, order["qty_lots"] - order["filled_lots"])
-        left -= qty
-        n = _fill_order(sim, account, params, index, qty, _THROUGH, trade_id, now, events, n)
-    return advance_orders(sim, now, events, n)
+    n = advance_orders(sim, account, params, book, now - 1, events, _ZERO)
+    if s["count"] > 0 and params[0]["fill_model"] != _MODEL_L3:
+        at = venue_ns if venue_ns > 0 else now - s["feed_latency_ns"]
+        n = match_print(
+            sim,
+            account,
+            params,
+            -aggressor,
+            price_ticks,
+            qty_lots,
+            _ZERO,
+            trade_id,
+            now,
+            at,
+            events,
+            n,
+        )
+    return advance_orders(sim, account, params, book, now, events, n)
+
+
+@njit
+def simulator_on_order_event(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    book: NDArray[Any],
+    kind: int,
+    side: int,
+    price_ticks: int,
+    qty_lots: int,
+    arrival_id: int,
+    trade_id: int,
+    now_ns: int,
+    events: NDArray[Any],
+) -> int:
+    """Take in what happened to one resting order of the market, in model FIFO_L3.
+
+    Parameters
+    ----------
+    sim : ndarray of state.SIMULATOR_STATE, shape (1,)
+        Updated in place.
+    account : ndarray of state.ACCOUNT, shape (1,)
+        Updated in place.
+    params : ndarray of state.SIMULATOR_PARAMS, shape (1,)
+    book : ndarray of state.BOOK, shape (1,)
+        Levels and touch still come by simulator_on_book.
+    kind : int
+        codes.OrderEventKind: it rests now, is gone without a trade, or was filled.
+    side, price_ticks : int
+        Of the resting order.
+    qty_lots : int
+        What came, went, or was filled.
+    arrival_id : int
+        Grows with the time at which orders took their place in the queue.
+    trade_id, now_ns : int
+    events : ndarray of state.EVENT, shape (MAX_EVENTS,)
+
+    Returns
+    -------
+    int
+        Number of events.
+    """
+    s = sim[0]
+    now = max(now_ns, s["now_ns"])
+    n = advance_orders(sim, account, params, book, now - 1, events, _ZERO)
+    if kind == _ADD:
+        s["arrival_id"] = max(s["arrival_id"], arrival_id)
+    elif kind == _TRADE:
+        n = match_print(
+            sim,
+            account,
+            params,
+            side,
+            price_ticks,
+            qty_lots,
+            arrival_id,
+            trade_id,
+            now,
+            now,
+            events,
+            n,
+        )
+    else:
+        for index in range(s["count"]):
+            order = s["orders"][index]
+            is_there = order["status"] == _OPEN and order["price_ticks"] == price_ticks
+            if is_there and order["side"] == side and arrival_id <= order["arrival_id"]:
+                order["ahead_lots"] = max(0.0, order["ahead_lots"] - qty_lots)
+    return advance_orders(sim, account, params, book, now, events, n)
 
 
 @njit

@@ -18,7 +18,16 @@ from mmquant.state.frames import FRAME, SYMBOL
 from mmquant.state.market import MARKET_EVENT, MARKET_PARAMETERS, MARKET_STATE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
 from mmquant.state.pricing import PRICING_PARAMS, PRICING_STATE
-from mmquant.state.simulator import EVENT, ORDER, SIMULATOR_PARAMS, SIMULATOR_STATE
+from mmquant.state.simulator import (
+    EVENT,
+    MAX_CLIENTS,
+    MAX_TAKEN,
+    ORDER,
+    ORDER_REQUEST,
+    RECORDED_LATENCY,
+    SIMULATOR_PARAMS,
+    SIMULATOR_STATE,
+)
 from mmquant.state.strategy import STRATEGY_PARAMS, STRATEGY_STATE
 from mmquant.state.trading import MAX_EVENTS, MAX_LEVELS, MAX_MARKOUTS, MAX_ORDERS, NEVER_NS
 
@@ -41,17 +50,21 @@ __all__ = [
     "MARKET_EVENT",
     "MARKET_PARAMETERS",
     "MARKET_STATE",
+    "MAX_CLIENTS",
     "MAX_EVENTS",
     "MAX_LEVELS",
     "MAX_MARKOUTS",
     "MAX_ORDERS",
+    "MAX_TAKEN",
     "MODEL_INPUTS",
     "MODEL_QUOTES",
     "NEVER_NS",
     "ORDER",
+    "ORDER_REQUEST",
     "OWN_FILL",
     "PRICING_PARAMS",
     "PRICING_STATE",
+    "RECORDED_LATENCY",
     "SIMULATOR_PARAMS",
     "SIMULATOR_STATE",
     "STRATEGY_PARAMS",

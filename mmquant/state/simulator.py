@@ -1,60 +1,120 @@
-"""Parameters and state of the simulator, and what its kernels report."""
+"""Parameters and state of the simulator, what it is asked for, and what its kernels report."""
 
 from mmquant.records import record
 from mmquant.state.trading import MAX_ORDERS
 
-__all__ = ["EVENT", "ORDER", "SIMULATOR_PARAMS", "SIMULATOR_STATE"]
+__all__ = [
+    "EVENT",
+    "MAX_CLIENTS",
+    "MAX_TAKEN",
+    "ORDER",
+    "ORDER_REQUEST",
+    "RECORDED_LATENCY",
+    "SIMULATOR_PARAMS",
+    "SIMULATOR_STATE",
+]
 
+MAX_TAKEN = 16  # levels a side of which we took something, at once
+MAX_CLIENTS = 256  # the newest client ids, to know a repeated one
 ORDER = record(
     [
         ("order_id", "<i8"),
-        ("quotes_seq", "<i8"),
+        ("client_id", "<i8"),  # 0 without one
+        ("quotes_seq", "<i8"),  # of the quotes that wanted it, 0 without them
         ("price_ticks", "<i8"),
         ("qty_lots", "<i8"),
         ("filled_lots", "<i8"),
         ("active_ns", "<i8"),  # when it reaches the venue
+        ("amend_ns", "<i8"),  # when its amendment does, NEVER_NS without one
+        ("amend_price_ticks", "<i8"),
+        ("amend_qty_lots", "<i8"),
         ("cancel_ns", "<i8"),  # when its cancellation does, NEVER_NS without one
+        ("queued_ns", "<i8"),  # when it took its place in the queue
+        ("ahead_lots", "<f8"),  # market lots in front of it, as the model estimates
+        ("entry_ahead_lots", "<i8"),  # as it took its place; -1 where the book did not tell
+        ("displayed_lots", "<i8"),  # last seen at its price; -1 where the book does not tell
+        ("traded_lots", "<i8"),  # printed at its price since then
+        ("unexplained_lots", "<i8"),  # gone from its price without a print so far
+        ("cut_lots", "<f8"),  # what `unexplained_lots` took off `ahead_lots`
+        ("decrease_ns", "<i8"),  # the venue's time of the last of them
+        ("arrival_id", "<i8"),  # newest market order when it took its place (fifo_l3)
         ("side", "<i8"),
+        ("kind", "<i8"),  # codes.OrderKind
         ("status", "<i8"),
         ("reason", "<i8"),  # of the cancellation
     ],
-    80,
+    192,
+)
+# What the order-level calls take. A `reason` other than NONE is a fault found on the way in: it
+# is answered as a rejection.
+ORDER_REQUEST = record(
+    [
+        ("action", "<i8"),  # codes.OrderAction
+        ("order_id", "<i8"),  # of an amendment or a cancellation; 0 names by client_id
+        ("client_id", "<i8"),
+        ("side", "<i8"),
+        ("kind", "<i8"),
+        ("price_ticks", "<i8"),
+        ("qty_lots", "<i8"),
+        ("reason", "<i8"),
+    ],
+    64,
+)
+# One order's way, recorded at a venue: sent, at the venue, answer received. All positive.
+RECORDED_LATENCY = record(
+    [("request_ns", "<i8"), ("venue_ns", "<i8"), ("response_ns", "<i8")],
+    24,
 )
 SIMULATOR_PARAMS = record(
     [
-        ("entry_latency_ns", "<i8"),
+        ("entry_latency_ns", "<i8"),  # median, where it is jittered
         ("cancel_latency_ns", "<i8"),
         ("markout_horizon_ns", "<i8"),
         ("max_orders", "<i8"),
         ("maker_fee_ppm", "<i8"),  # millionths of the notional, negative = rebate
-        ("taker_fee_ppm", "<i8"),  # of an order that takes; post-only orders never do
-        ("fill_probability_factor", "<f8"),
+        ("taker_fee_ppm", "<i8"),
+        ("fill_probability_factor", "<f8"),  # of model CROSS
+        ("response_latency_ns", "<i8"),
+        ("entry_jitter", "<f8"),  # standard deviation of the latency's logarithm
+        ("cancel_jitter", "<f8"),
+        ("response_jitter", "<f8"),
+        ("fill_model", "<i8"),  # codes.FillModel
+        ("queue_power", "<f8"),  # of model PROB_POWER
     ],
-    56,
+    104,
 )
 SIMULATOR_STATE = record(
     [
         ("now_ns", "<i8"),
-        ("next_due_ns", "<i8"),  # no entry or cancellation arrives before this
+        ("next_due_ns", "<i8"),  # no entry, amendment or cancellation arrives before this
         ("next_order_id", "<i8"),
-        ("random", "<u8"),  # never 0
+        ("random", "<u8"),  # of fills; never 0
+        ("latency_random", "<u8"),  # of latencies; never 0
+        ("known_ns", "<i8"),  # when the trader gets the newest report
+        ("feed_latency_ns", "<i8"),  # how late the market below is seen
         ("bid_ticks", "<i8"),
         ("bid_lots", "<i8"),
         ("ask_ticks", "<i8"),
         ("ask_lots", "<i8"),
-        ("used_lots", "<i8", (2,)),  # of the ask and of the bid, at their present price
         ("mark_half_ticks", "<i8"),
+        ("arrival_id", "<i8"),  # newest market order seen (fifo_l3)
         ("instrument_id", "<i8"),
         ("epoch", "<i8"),
+        ("taken", "<i8", (2,)),  # levels of asks and of bids that own orders took from
+        ("taken_ticks", "<i8", (2, MAX_TAKEN)),
+        ("taken_lots", "<i8", (2, MAX_TAKEN)),
+        ("clients", "<i8"),  # client ids ever
+        ("client_ids", "<i8", (MAX_CLIENTS,)),
+        ("client_orders", "<i8", (MAX_CLIENTS,)),
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
         ("orders", ORDER, (MAX_ORDERS + 1,)),  # one more to report a rejected order from
     ],
-    5312,
+    8 * 19 + 32 * MAX_TAKEN + 16 * MAX_CLIENTS + 192 * (MAX_ORDERS + 1),
 )
 # What a simulator kernel reports: fields named as in ORDER_UPDATE and FILL, 0 where unused.
 EVENT = record(
     [
-        ("now_ns", "<i8"),  # when it happened
+        ("now_ns", "<i8"),  # when it happened at the venue
         ("instrument_id", "<u4"),
         ("epoch", "<u4"),
         ("order_id", "<i8"),
@@ -74,6 +134,11 @@ EVENT = record(
         ("kind", "<u2"),
         ("liquidity", "<u2"),
         ("reserved", "<u2", (2,)),
+        ("client_id", "<i8"),
+        ("queue_entry_lots", "<i8"),
+        ("queue_ahead_lots", "<i8"),
+        ("queue_ns", "<i8"),
+        ("known_ns", "<i8"),  # when the trader learns of it: simulator_respond
     ],
-    112,
+    152,
 )

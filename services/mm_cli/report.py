@@ -72,6 +72,11 @@ def summarise(launcher: Launcher) -> dict[str, Any]:
         "position": round(sum(m.position for m in accounts), _DECIMALS),
         "positions": {m.symbol: m.position for m in accounts},
         "profit": {part: sum(getattr(m, part) for m in accounts) for part in parts},
+        "bracket": {
+            name.partition(".")[2]: count / _MICRO
+            for name, count in counters.items()
+            if name.startswith("bracket_profit.")
+        },
         "frames": counters["frames"],
         "trading_s": (monitor.last_quote_ns - monitor.first_quote_ns) / 1e9,
         "gaps": counters["gaps"],
@@ -113,6 +118,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         f"profit           {profit['total']:+.4f} = spread {profit['spread']:+.4f}, adverse "
         f"selection {profit['adverse_selection']:+.4f}, inventory {profit['inventory']:+.4f}, "
         f"fees {0 - profit['fees']:+.4f}",
+        "bracket          "
+        + (", ".join(f"{name} {p:+.4f}" for name, p in summary["bracket"].items()) or "off"),
         f"messages         {messages}",
         f"lost messages    {_by_name(summary['lost'])}",
         f"venue frames     {summary['frames']}, dropped: {_by_name(summary['dropped'])}",

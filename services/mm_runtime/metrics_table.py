@@ -124,6 +124,13 @@ _METRICS_OF = {
         _counter("orders_placed", "orders placed, over the ledger's life", "symbol"),
         _counter("fills", "fills, over the ledger's life", "symbol"),
         _counter("order_updates", "order updates published", "status"),
+        _gauge(
+            "bracket_profit",
+            "profit after fees under each model of the bracket, since the service's start",
+            "symbol",
+            "model",
+        ),
+        _counter("bracket_fills", "fills under each model of the bracket", "symbol", "model"),
     ),
 }
 
@@ -136,6 +143,7 @@ METRICS = {
 # A service's counters by their name in the heartbeats: `name`, or `name.value` for the one label.
 # None: what it counts is shown in another way.
 COUNTERS: dict[str, str | None] = {
+    "bracket_profit": None,
     "book_checks": "book_checks_total",
     "book_mismatches": "book_mismatches_total",
     "connection_failures": "connection_failures_total",

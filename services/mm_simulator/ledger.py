@@ -38,6 +38,8 @@ _ORDER_FIELDS = (
     "price_ticks",
     "qty_lots",
     "filled_lots",
+    "client_id",
+    "known_ns",
 )
 _FILL_FIELDS = (
     "fill_id",
@@ -52,6 +54,11 @@ _FILL_FIELDS = (
     "position_lots",
     "kind",
     "liquidity",
+    "client_id",
+    "queue_entry_lots",
+    "queue_ahead_lots",
+    "queue_ns",
+    "known_ns",
 )
 _POSITION_FIELDS = (
     "position_lots",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mm_runtime.clock import Clock
@@ -10,12 +9,11 @@ from mm_runtime.config import load
 from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, SimulatorSettings
-from numpy.typing import NDArray
 
+from mm_simulator.desk import Book, Desk
 from mm_simulator.ledger import Ledger, Restored
 from mmquant.codes import (
     BookCode,
-    BookState,
     Market,
     OrderStatus,
     Reason,
@@ -25,22 +23,14 @@ from mmquant.codes import (
     Stream,
     Template,
 )
-from mmquant.kernels.book import book_follow
-from mmquant.kernels.simulator import (
-    simulator_cancel_all,
-    simulator_on_quotes,
-    simulator_on_touch,
-    simulator_on_trade,
-    simulator_position,
-)
-from mmquant.records import INSTRUMENT, LEVEL, POSITION
-from mmquant.simulator import simulator_params, simulator_state
-from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
+from mmquant.records import INSTRUMENT, POSITION
+from mmquant.state import MAX_LEVELS
 from mmquant.wire import Inbox, MessageBuffer
 
 __all__ = ["Simulator", "build", "warm_up"]
 
 _MS = 1_000_000
+_BRACKET_MODELS = 3
 _E8 = 1e8
 _MICRO = 1e6
 _QUEUED_FILLS = 65_536
@@ -58,6 +48,8 @@ _ORDER_FIELDS = (
     "side",
     "status",
     "reason",
+    "client_id",
+    "known_ns",
 )
 _FILL_FIELDS = (
     "now_ns",
@@ -74,47 +66,12 @@ _FILL_FIELDS = (
     "side",
     "kind",
     "liquidity",
+    "client_id",
+    "queue_entry_lots",
+    "queue_ahead_lots",
+    "queue_ns",
+    "known_ns",
 )
-
-
-class _Desk:
-    """Orders and account of one instrument, and the venue's touch as its book and BBO give it."""
-
-    def __init__(self, instrument: NDArray[Any], config: SimulatorSettings) -> None:
-        self.instrument = instrument
-        row = instrument[0]
-        self.instrument_id = int(row["instrument_id"])
-        market = Market(int(row["market"]))
-        self.key = f"{market.name.lower()}:{row['symbol'].decode()}"
-        fees = config.fees
-        maker, taker = (
-            (fees.spot_maker_ppm, fees.spot_taker_ppm)
-            if market is Market.SPOT
-            else (fees.usdm_maker_ppm, fees.usdm_taker_ppm)
-        )
-        self.params = simulator_params(
-            entry_latency_ns=round(config.entry_latency_ms * _MS),
-            cancel_latency_ns=round(config.cancel_latency_ms * _MS),
-            markout_horizon_ns=round(config.markout_horizon_ms * _MS),
-            maker_fee_ppm=maker,
-            taker_fee_ppm=taker,
-            fill_probability_factor=config.fill_probability_factor,
-        )
-        self.sim = simulator_state(seed=config.seed)
-        self.sim[0]["instrument_id"] = self.instrument_id
-        self.account = np.zeros(1, ACCOUNT)
-        self.book = np.zeros(1, BOOK)
-        self.bbo_update_id = 0
-        self.levels = np.zeros(2 * MAX_LEVELS, LEVEL)
-        self.pending: list[np.void] = []
-        self.has_fills = False
-        self.position_ns = 0
-        self.next_request_ns = 0
-
-    @property
-    def now_ns(self) -> int:
-        """The market's clock."""
-        return int(self.sim[0]["now_ns"])
 
 
 class Simulator(Service):
@@ -127,8 +84,7 @@ class Simulator(Service):
     def __init__(self, settings: RuntimeSettings, config: SimulatorSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self.config = config
-        self._desks: dict[int, _Desk] = {}
-        self._events = np.zeros(MAX_EVENTS, EVENT)
+        self._desks: dict[int, Desk] = {}
         self._order = MessageBuffer(Template.ORDER_UPDATE)
         self._fill = MessageBuffer(Template.FILL)
         self._position = MessageBuffer(Template.POSITION)
@@ -147,7 +103,7 @@ class Simulator(Service):
         on_market = {
             Template.BOOK_DELTA: self._on_book,
             Template.BOOK_SNAPSHOT: self._on_book,
-            Template.BEST_BID_OFFER: self._on_best_bid_offer,
+            Template.BEST_BID_OFFER: self._on_book,
         }
         self.subscribe(Stream.MARKET_DATA, on_market, paced=True)
         self.request(RequestKind.BOOK_SNAPSHOT)
@@ -162,6 +118,8 @@ class Simulator(Service):
         for desk in self._desks.values():
             if desk.pending or now_ns - desk.position_ns >= _POSITION_INTERVAL_NS:
                 self._settle(desk, now_ns)
+            while desk.is_due(now_ns):
+                self._tell(desk)
         self._tell_state(now_ns)
         return work
 
@@ -171,6 +129,8 @@ class Simulator(Service):
             self._cancel_everything(Reason.STOPPING)
             for desk in self._desks.values():
                 self._settle(desk, self.clock.now_ns())
+                while desk.outbox:
+                    self._tell(desk)
         finally:
             self._ledger.close(self.clock.now_ns())
 
@@ -189,7 +149,7 @@ class Simulator(Service):
             return
         instrument = np.zeros(1, INSTRUMENT)
         instrument[0] = self.inbox.block(Template.INSTRUMENT)[0]
-        desk = _Desk(instrument, self.config)
+        desk = Desk(instrument, self.config)
         self._ledger.keep_instrument(desk.key, instrument, self.clock.now_ns())
         restored = self._ledger.restore(desk.key)
         if restored is not None:
@@ -207,113 +167,49 @@ class Simulator(Service):
         for side in (0, 1):
             rows = self.inbox.group(Template.QUOTES, side)[:MAX_LEVELS]
             desk.levels[side * MAX_LEVELS : side * MAX_LEVELS + len(rows)] = rows
-        now_ns = int(block[0]["now_ns"])
-        n = simulator_on_quotes(
-            desk.sim, desk.params, desk.instrument, block, desk.levels, now_ns, self._events
-        )
-        self._keep(desk, n)
+        desk.on_quotes(block)
 
     def _on_trade(self) -> None:
         trade = self.inbox.block(Template.TRADE)[0]
         desk = self._desks.get(int(trade["instrument_id"]))
-        if desk is None:
-            return
-        n = simulator_on_trade(
-            desk.sim,
-            desk.account,
-            desk.params,
-            int(trade["price_ticks"]),
-            int(trade["qty_lots"]),
-            int(trade["aggressor"]),
-            int(trade["trade_id"]),
-            int(trade["now_ns"]),
-            self._events,
-        )
-        self._keep(desk, n)
-
-    def _on_best_bid_offer(self) -> None:
-        bbo = self.inbox.block(Template.BEST_BID_OFFER)[0]
-        desk = self._desks.get(int(bbo["instrument_id"]))
-        if desk is None or bbo["epoch"] != desk.book[0]["epoch"]:
-            return
-        desk.bbo_update_id = int(bbo["update_id"])
-        if desk.bbo_update_id >= desk.book[0]["last_update_id"]:
-            self._move_touch(
-                desk,
-                int(bbo["bid_ticks"]),
-                int(bbo["bid_lots"]),
-                int(bbo["ask_ticks"]),
-                int(bbo["ask_lots"]),
-                int(bbo["now_ns"]),
-            )
+        if desk is not None:
+            desk.on_trade(trade)
 
     def _on_book(self) -> None:
         words = self.inbox.words
         desk = self._desks.get(int(words[3]) & 0xFFFFFFFF)
         if desk is None:
             return
-        epoch = int(desk.book[0]["epoch"])
-        code = book_follow(desk.book, words)
-        if code in (BookCode.GAP, BookCode.NOT_SYNCED):
+        if desk.on_market(words) in (BookCode.GAP, BookCode.NOT_SYNCED):
             now_ns = self.clock.now_ns()
             if now_ns >= desk.next_request_ns:
                 desk.next_request_ns = now_ns + _REQUEST_INTERVAL_NS
                 self.request(RequestKind.BOOK_SNAPSHOT, desk.instrument_id)
-            return
-        book = desk.book[0]
-        if book["epoch"] != epoch:
-            desk.bbo_update_id = 0
-        is_live = book["synced"] and book["book_state"] == BookState.LIVE
-        if code == BookCode.OK and is_live and book["last_update_id"] > desk.bbo_update_id:
-            self._move_touch(
-                desk,
-                int(book["best_bid_ticks"]),
-                int(book["best_bid_lots"]),
-                int(book["best_ask_ticks"]),
-                int(book["best_ask_lots"]),
-                int(words[2]),
-            )
 
     # inner works
 
-    def _move_touch(
-        self,
-        desk: _Desk,
-        bid_ticks: int,
-        bid_lots: int,
-        ask_ticks: int,
-        ask_lots: int,
-        now_ns: int,
-    ) -> None:
-        n = simulator_on_touch(
-            desk.sim,
-            desk.account,
-            desk.params,
-            bid_ticks if bid_lots else 0,
-            bid_lots,
-            ask_ticks if ask_lots else 0,
-            ask_lots,
-            now_ns,
-            self._events,
-        )
-        self._keep(desk, n)
-
-    def _keep(self, desk: _Desk, n_events: int) -> None:
-        for i in range(n_events):
-            event = self._events[i].copy()
-            desk.pending.append(event)
-            desk.has_fills |= event["template_id"] == Template.FILL
-
-    def _settle(self, desk: _Desk, now_ns: int) -> None:
-        """Write what happened to the ledger, then publish it."""
+    def _settle(self, desk: Desk, now_ns: int) -> None:
+        """Write what happened to the ledger, then put it on its way to the trader."""
         events, desk.pending = desk.pending, []
         tells_position = desk.has_fills or now_ns - desk.position_ns >= _POSITION_INTERVAL_NS
-        account = desk.account if tells_position else None
+        account = desk.main.account if tells_position else None
         self._ledger.write(desk.key, events, account, desk.now_ns)
         for event in events:
-            self._publish_event(event)
+            desk.tell_later(event, now_ns)
         if tells_position:
-            self._publish_position(desk, now_ns)
+            desk.has_fills, desk.position_ns = False, now_ns
+            desk.tell_position_later(now_ns)
+            self._count_bracket()
+
+    def _tell(self, desk: Desk) -> None:
+        """Publish what has reached the trader."""
+        told = desk.outbox.popleft()
+        if told.is_position:
+            self._position.block[0] = told.record
+            self._position.block[0]["seq"] = self._positions.next_seq()
+            self._positions.offer(self._position)
+        else:
+            self._publish_event(told.record)
 
     def _publish_event(self, event: np.void) -> None:
         is_fill = event["template_id"] == Template.FILL
@@ -328,20 +224,22 @@ class Simulator(Service):
         else:
             self.counters[f"orders.{OrderStatus(int(event['status'])).name.lower()}"] += 1
 
-    def _publish_position(self, desk: _Desk, now_ns: int) -> None:
-        desk.has_fills, desk.position_ns = False, now_ns
-        simulator_position(desk.sim, desk.account, desk.now_ns, self._position.block)
-        self._position.block[0]["seq"] = self._positions.next_seq()
-        self._positions.offer(self._position)
+    def _count_bracket(self) -> None:
+        """Let the heartbeat carry the profit under each model, in millionths of the quote asset."""
+        for k in range(_BRACKET_MODELS):
+            books = [(d, d.bracket[k]) for d in self._desks.values() if d.bracket]
+            if books:
+                total = sum(_net_profit(desk, book) for desk, book in books)
+                self.counters[f"bracket_profit.{books[0][1].name}"] = round(total * _MICRO)
 
     def _cancel_everything(self, reason: Reason) -> None:
         for desk in self._desks.values():
-            self._keep(desk, simulator_cancel_all(desk.sim, desk.now_ns, int(reason), self._events))
+            desk.cancel_all(reason)
 
-    def _resume(self, desk: _Desk, restored: Restored) -> None:
-        desk.account = restored.account
-        desk.sim[0]["next_order_id"] = restored.next_order_id
-        desk.sim[0]["now_ns"] = desk.account[0]["now_ns"]
+    def _resume(self, desk: Desk, restored: Restored) -> None:
+        desk.main.account = restored.account
+        desk.main.sim[0]["next_order_id"] = restored.next_order_id
+        desk.main.sim[0]["now_ns"] = restored.account[0]["now_ns"]
         self._ledger.cancel_open_orders(desk.key, self.clock.now_ns())
         for order_id, side, price_ticks, qty_lots, filled_lots in restored.open_orders:
             block = self._order.block[0]
@@ -349,14 +247,15 @@ class Simulator(Service):
             block["order_id"], block["side"] = order_id, side
             block["price_ticks"], block["qty_lots"] = price_ticks, qty_lots
             block["filled_lots"] = filled_lots
+            block["client_id"], block["known_ns"] = 0, desk.now_ns
             block["status"], block["reason"] = OrderStatus.CANCELLED, Reason.RESTARTED
             block["seq"] = self._fills.next_seq()
             self._fills.offer(self._order)
         self.log.info(
             "%s resumes with %d lots after %d fills; %d open orders cancelled",
             desk.key,
-            desk.account[0]["position_lots"],
-            desk.account[0]["fills"],
+            restored.account[0]["position_lots"],
+            restored.account[0]["fills"],
             len(restored.open_orders),
         )
 
@@ -371,12 +270,26 @@ class Simulator(Service):
             self.set_state(ServiceState.READY, Reason.NONE, "matching")
 
 
-def _desk_samples(desk: _Desk) -> Iterator[Sample]:
+def _units(desk: Desk) -> tuple[float, float]:
+    instrument = desk.instrument[0]
+    return float(instrument["tick_size_e8"]) / _E8, float(instrument["lot_size_e8"]) / _E8
+
+
+def _net_profit(desk: Desk, book: Book) -> float:
+    """Return what a book has made after fees, in the quote asset."""
     told = np.zeros(1, POSITION)
-    simulator_position(desk.sim, desk.account, desk.now_ns, told)
-    instrument, position = desk.instrument[0], told[0]
-    tick, lot = (float(instrument[name]) / _E8 for name in ("tick_size_e8", "lot_size_e8"))
-    labels = (instrument["symbol"].decode(),)
+    desk.position(book, told)
+    tick, lot = _units(desk)
+    fees = int(told[0]["fees_micro_tick_lots"]) / _MICRO
+    return (int(told[0]["total_half_tick_lots"]) / 2 - fees) * tick * lot
+
+
+def _desk_samples(desk: Desk) -> Iterator[Sample]:
+    told = np.zeros(1, POSITION)
+    desk.position(desk.main, told)
+    position = told[0]
+    tick, lot = _units(desk)
+    labels = (desk.instrument[0]["symbol"].decode(),)
     yield Sample("position", int(position["position_lots"]) * lot, labels)
     yield Sample("position_price", float(position["average_price_ticks"]) * tick, labels)
     yield Sample("mark_price", int(position["mark_half_ticks"]) / 2 * tick, labels)
@@ -388,6 +301,9 @@ def _desk_samples(desk: _Desk) -> Iterator[Sample]:
     yield Sample("open_orders", int(position["open_orders"]), labels)
     yield Sample("orders_placed_total", int(position["orders"]), labels)
     yield Sample("fills_total", int(position["fills"]), labels)
+    for book in desk.bracket:
+        yield Sample("bracket_profit", _net_profit(desk, book), (*labels, book.name))
+        yield Sample("bracket_fills_total", int(book.account[0]["fills"]), (*labels, book.name))
 
 
 def warm_up() -> None:
@@ -395,18 +311,15 @@ def warm_up() -> None:
     instrument = np.zeros(1, INSTRUMENT)
     instrument[0]["market"] = Market.USDM
     instrument[0]["tick_size_e8"] = instrument[0]["lot_size_e8"] = 1
-    desk, inbox, events = (
-        _Desk(instrument, SimulatorSettings()),
-        Inbox(),
-        np.zeros(MAX_EVENTS, EVENT),
-    )
-    book_follow(desk.book, inbox.words)
-    quotes = inbox.block(Template.QUOTES)
-    simulator_on_quotes(desk.sim, desk.params, instrument, quotes, desk.levels, 0, events)
-    simulator_on_touch(desk.sim, desk.account, desk.params, 0, 0, 0, 0, 0, events)
-    simulator_on_trade(desk.sim, desk.account, desk.params, 1, 0, 1, 0, 0, events)
-    simulator_cancel_all(desk.sim, 0, int(Reason.STOPPING), events)
-    simulator_position(desk.sim, desk.account, 0, MessageBuffer(Template.POSITION).block)
+    desk, inbox = Desk(instrument, SimulatorSettings()), Inbox()
+    desk.on_market(inbox.words)
+    desk.on_quotes(inbox.block(Template.QUOTES))
+    trade = inbox.block(Template.TRADE)
+    trade[0]["price_ticks"] = trade[0]["aggressor"] = 1
+    desk.on_trade(trade[0])
+    desk.warm_up()
+    desk.cancel_all(Reason.STOPPING)
+    desk.position(desk.main, np.zeros(1, POSITION))
 
 
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Simulator:

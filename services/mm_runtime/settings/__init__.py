@@ -25,12 +25,18 @@ from mm_runtime.settings.runtime import (
     RuntimeSettings,
     TermSettings,
 )
-from mm_runtime.settings.simulator import FeeSettings, LedgerSettings, SimulatorSettings
+from mm_runtime.settings.simulator import (
+    BracketSettings,
+    FeeSettings,
+    LedgerSettings,
+    SimulatorSettings,
+)
 from mm_runtime.settings.strategy import StrategySettings
 
 __all__ = [
     "AeronSettings",
     "AeronmdSettings",
+    "BracketSettings",
     "CollectorSettings",
     "ConnectionSettings",
     "DepthSettings",

@@ -6,9 +6,11 @@ from msgspec import Meta
 
 from mm_runtime.settings.base import LatencyMs, Settings, Text
 
-__all__ = ["FeeSettings", "LedgerSettings", "SimulatorSettings"]
+__all__ = ["BracketSettings", "FeeSettings", "LedgerSettings", "SimulatorSettings"]
 
 FeePpm = Annotated[int, Meta(ge=-10_000, le=100_000)]
+Jitter = Annotated[float, Meta(ge=0, le=3)]
+Model = Literal["cross", "risk_averse", "prob_power", "prob_log", "cancel_ahead"]
 
 
 class FeeSettings(Settings, frozen=True):
@@ -18,6 +20,15 @@ class FeeSettings(Settings, frozen=True):
     spot_taker_ppm: FeePpm = 1_000
     usdm_maker_ppm: FeePpm = 200
     usdm_taker_ppm: FeePpm = 500
+
+
+class BracketSettings(Settings, frozen=True):
+    """Models that run beside the chosen one on the same quotes (simulator.toml, [bracket])."""
+
+    enabled: bool = True
+    optimistic: Model = "cancel_ahead"
+    central: Model = "prob_power"
+    pessimistic: Model = "risk_averse"
 
 
 class LedgerSettings(Settings, frozen=True):
@@ -32,8 +43,15 @@ class SimulatorSettings(Settings, frozen=True):
 
     entry_latency_ms: LatencyMs = 5.0
     cancel_latency_ms: LatencyMs = 5.0
+    response_latency_ms: LatencyMs = 5.0
+    entry_jitter: Jitter = 0.0
+    cancel_jitter: Jitter = 0.0
+    response_jitter: Jitter = 0.0
+    fill_model: Model = "risk_averse"
+    queue_power: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
     fill_probability_factor: Annotated[float, Meta(ge=0, le=1)] = 0.5
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
     markout_horizon_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
     fees: FeeSettings = FeeSettings()
+    bracket: BracketSettings = BracketSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -1,0 +1,322 @@
+"""Matching kernels: the market's events against the own orders.
+
+How an own order is filled, at its own price as maker unless it takes:
+
+- CROSS: the venue's opposite touch reaches or passes it. At most the lots displayed there.
+- THROUGH: a trade prints strictly beyond it. At most the printed lots over all own orders; in
+  model CROSS each order only with the chance `fill_probability_factor`.
+- TOUCH: a trade prints at its price and more than the queue ahead. Never in model CROSS.
+- TAKE: on arrival, from what the other side displays, at those prices, as taker.
+
+Best price first, then the oldest order. A print's lots fill one own order each, and a displayed
+lot that an own order took or was crossed by is taken for as long as the level stands.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant._jit import njit
+from mmquant.codes import FillKind, FillModel, Liquidity, OrderStatus, Reason, Template
+from mmquant.kernels.accounting import account_fill
+from mmquant.kernels.book_read import book_depth_at
+from mmquant.kernels.book_ring import next_level
+from mmquant.kernels.book_tail import NO_ASK, NO_BID
+from mmquant.kernels.latency import uniform
+from mmquant.kernels.orders import remove_order, report_order
+from mmquant.kernels.queue_models import UNKNOWN_AHEAD, displayed_lots, queue_print
+from mmquant.state import MAX_TAKEN, NEVER_NS
+
+__all__ = [
+    "fill_order",
+    "forget_taken",
+    "match_arrival",
+    "match_print",
+    "match_touch",
+    "takeable_lots",
+]
+
+# numpy integers, because numba compiles a function anew for each plain constant passed to it.
+_ZERO: Any = np.int64(0)
+_NEVER: Any = np.int64(NEVER_NS)
+_OPEN: Any = np.int64(OrderStatus.OPEN)
+_FILLED: Any = np.int64(OrderStatus.FILLED)
+_NONE: Any = np.int64(Reason.NONE)
+_CROSS: Any = np.int64(FillKind.CROSS)
+_THROUGH: Any = np.int64(FillKind.THROUGH)
+_TOUCH: Any = np.int64(FillKind.TOUCH)
+_TAKE: Any = np.int64(FillKind.TAKE)
+_MODEL_CROSS: Any = np.int64(FillModel.CROSS)
+_MODEL_L3: Any = np.int64(FillModel.FIFO_L3)
+_MAKER: Any = np.int64(Liquidity.MAKER)
+_TAKER: Any = np.int64(Liquidity.TAKER)
+_FILL: Any = np.int64(Template.FILL)
+
+
+@njit
+def _next_order(sim: NDArray[Any], side: int, least_key: int, after_key: int, after_id: int) -> int:
+    """Return the slot of the next open order to fill, -1 without one.
+
+    The key is side times price, larger is better: an order comes up where its key is at least
+    `least_key`, best key first, then the oldest, and behind (`after_key`, `after_id`).
+    """
+    s = sim[0]
+    found = -1
+    found_key = least_key - 1
+    for i in range(s["count"]):
+        order = s["orders"][i]
+        if order["side"] != side or order["status"] != _OPEN:
+            continue
+        key = side * order["price_ticks"]
+        if key > after_key or (key == after_key and order["order_id"] <= after_id):
+            continue
+        if key > found_key:
+            found = i
+            found_key = key
+    return found
+
+
+@njit
+def fill_order(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    index: int,
+    price_ticks: int,
+    qty_lots: int,
+    kind: int,
+    ahead_lots: float,
+    trade_id: int,
+    now_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Fill the order in slot `index`: a fill, then the order's update."""
+    s = sim[0]
+    p = params[0]
+    order = s["orders"][index]
+    side = order["side"]
+    mark = s["mark_half_ticks"]
+    takes = kind == _TAKE
+    ppm = p["taker_fee_ppm"] if takes else p["maker_fee_ppm"]
+    horizon = p["markout_horizon_ns"]
+    fee = account_fill(account, side, price_ticks, qty_lots, ppm, mark, now_ns, horizon)
+    order["filled_lots"] += qty_lots
+    done = order["filled_lots"] >= order["qty_lots"]
+    report_order(sim, index, _OPEN, _NONE, now_ns, events, n)
+    e = events[n]
+    e["price_ticks"] = price_ticks
+    e["qty_lots"] = qty_lots
+    e["fill_id"] = account[0]["last_fill_id"]
+    e["fee_micro_tick_lots"] = fee
+    e["mark_half_ticks"] = mark
+    e["trade_id"] = trade_id
+    e["position_lots"] = account[0]["position_lots"]
+    e["template_id"] = _FILL
+    e["kind"] = kind
+    e["liquidity"] = _TAKER if takes else _MAKER
+    if not takes:
+        e["queue_entry_lots"] = order["entry_ahead_lots"]
+        e["queue_ahead_lots"] = int(ahead_lots) if ahead_lots < UNKNOWN_AHEAD else -1
+        e["queue_ns"] = now_ns - order["queued_ns"]
+    n = report_order(sim, index, _FILLED if done else _OPEN, _NONE, now_ns, events, n + 1)
+    if done:
+        remove_order(sim, index)
+    return n
+
+
+@njit
+def takeable_lots(sim: NDArray[Any], slot: int, price_ticks: int, displayed: int) -> int:
+    """Return what own orders may still take at a price; 0 where the table of them is full."""
+    s = sim[0]
+    for i in range(s["taken"][slot]):
+        if s["taken_ticks"][slot, i] == price_ticks:
+            return int(displayed - s["taken_lots"][slot, i])
+    return displayed if s["taken"][slot] < MAX_TAKEN else 0
+
+
+@njit
+def _take_lots(sim: NDArray[Any], slot: int, price_ticks: int, qty_lots: int) -> None:
+    """Note what was taken at a price."""
+    s = sim[0]
+    count = s["taken"][slot]
+    for i in range(count):
+        if s["taken_ticks"][slot, i] == price_ticks:
+            s["taken_lots"][slot, i] += qty_lots
+            return
+    s["taken_ticks"][slot, count] = price_ticks
+    s["taken_lots"][slot, count] = qty_lots
+    s["taken"][slot] = count + 1
+
+
+@njit
+def forget_taken(sim: NDArray[Any], book: NDArray[Any]) -> None:
+    """Forget what was taken from levels that are gone; no more is taken than is displayed."""
+    s = sim[0]
+    for slot in range(2):
+        side = 2 * slot - 1  # slot 0: asks, taken by buys
+        i = 0
+        while i < s["taken"][slot]:
+            lots = displayed_lots(book, side, s["taken_ticks"][slot, i])
+            if lots > 0:
+                s["taken_lots"][slot, i] = min(lots, s["taken_lots"][slot, i])
+                i += 1
+                continue
+            last = s["taken"][slot] - 1
+            s["taken_ticks"][slot, i] = s["taken_ticks"][slot, last]
+            s["taken_lots"][slot, i] = s["taken_lots"][slot, last]
+            s["taken"][slot] = last
+
+
+@njit
+def match_touch(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    side: int,
+    now_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Fill the orders of `side` that the venue's opposite touch reaches or passes."""
+    s = sim[0]
+    slot = 0 if side > 0 else 1
+    tick = s["ask_ticks"] if side > 0 else s["bid_ticks"]
+    displayed = s["ask_lots"] if side > 0 else s["bid_lots"]
+    while tick > 0:
+        index = _next_order(sim, side, side * tick, _NEVER, _ZERO)
+        if index < 0:
+            break
+        left = takeable_lots(sim, slot, tick, displayed)
+        if left <= 0:
+            break
+        order = s["orders"][index]
+        qty = min(left, order["qty_lots"] - order["filled_lots"])
+        _take_lots(sim, slot, tick, qty)
+        ahead = order["ahead_lots"]
+        price = order["price_ticks"]
+        n = fill_order(
+            sim, account, params, index, price, qty, _CROSS, ahead, _ZERO, now_ns, events, n
+        )
+    return n
+
+
+@njit
+def _reach(
+    sim: NDArray[Any],
+    params: NDArray[Any],
+    index: int,
+    at_price: bool,
+    printed: int,
+    left: int,
+    arrival_id: int,
+    venue_ns: int,
+) -> int:
+    """Return the lots of a print that reach an own order; `left` of it no own order has had."""
+    s = sim[0]
+    model = params[0]["fill_model"]
+    if not at_price:
+        if model == _MODEL_CROSS:
+            x, u = uniform(s["random"])
+            s["random"] = x
+            return left if u < params[0]["fill_probability_factor"] else 0
+        return left
+    order = s["orders"][index]
+    if model == _MODEL_L3:
+        if arrival_id <= order["arrival_id"]:  # it filled an order before ours
+            order["ahead_lots"] = max(0.0, order["ahead_lots"] - printed)
+            return 0
+        return left
+    if model == _MODEL_CROSS:
+        return 0
+    return queue_print(sim, index, printed, left, venue_ns)
+
+
+@njit
+def match_print(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    side: int,
+    price_ticks: int,
+    qty_lots: int,
+    arrival_id: int,
+    trade_id: int,
+    now_ns: int,
+    venue_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Fill the own orders of `side` that a print reaches, and move the others up the queue."""
+    s = sim[0]
+    left = qty_lots
+    key = _NEVER
+    order_id = _ZERO
+    while True:
+        index = _next_order(sim, side, side * price_ticks, key, order_id)
+        if index < 0:
+            return n
+        order = s["orders"][index]
+        key = side * order["price_ticks"]
+        order_id = order["order_id"]
+        at_price = order["price_ticks"] == price_ticks
+        if left <= 0 and not at_price:
+            continue
+        ahead = order["ahead_lots"]
+        reach = _reach(sim, params, index, at_price, qty_lots, left, arrival_id, venue_ns)
+        qty = min(reach, left, order["qty_lots"] - order["filled_lots"])
+        if qty <= 0:
+            continue
+        left -= qty
+        kind = _TOUCH if at_price else _THROUGH
+        price = order["price_ticks"]
+        n = fill_order(
+            sim, account, params, index, price, qty, kind, ahead, trade_id, now_ns, events, n
+        )
+
+
+@njit
+def match_arrival(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    book: NDArray[Any],
+    index: int,
+    limit_ticks: int,
+    is_test: int,
+    now_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> tuple[int, int]:
+    """Let the order in slot `index` take what the other side displays up to `limit_ticks`.
+
+    Returns
+    -------
+    tuple of int
+        The lots taken (with `is_test` 1: that could be, and nothing happens), and n. Where all
+        was taken the order is gone.
+    """
+    s = sim[0]
+    order = s["orders"][index]
+    side = order["side"]
+    slot = 0 if side > 0 else 1
+    tick = s["ask_ticks"] if side > 0 else s["bid_ticks"]
+    wanted = order["qty_lots"] - order["filled_lots"]
+    taken = 0
+    levels = 0
+    while NO_BID < tick < NO_ASK and taken < wanted and levels < MAX_TAKEN:
+        if side * (tick - limit_ticks) > 0:
+            break
+        lots = takeable_lots(sim, slot, tick, book_depth_at(book, -side, tick))
+        qty = min(wanted - taken, lots)
+        if qty > 0:
+            taken += qty
+            if is_test == 0:
+                _take_lots(sim, slot, tick, qty)
+                n = fill_order(
+                    sim, account, params, index, tick, qty, _TAKE, 0.0, _ZERO, now_ns, events, n
+                )
+        tick = next_level(book, -side, tick)
+        levels += 1
+    return taken, n

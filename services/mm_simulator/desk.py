@@ -1,0 +1,220 @@
+"""One instrument at the paper venue: its book, our orders, our account, the bracket beside."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from mm_runtime.settings import SimulatorSettings
+from numpy.typing import NDArray
+
+from mmquant.codes import BookCode, BookState, Market, Reason, Template
+from mmquant.kernels.latency import simulator_respond
+from mmquant.kernels.simulator import (
+    simulator_advance,
+    simulator_cancel_all,
+    simulator_on_book,
+    simulator_on_market,
+    simulator_on_quotes,
+    simulator_on_trade,
+    simulator_position,
+)
+from mmquant.records import LEVEL, POSITION
+from mmquant.simulator import recorded_latencies, simulator_params, simulator_state
+from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
+
+__all__ = ["Book", "Desk", "Told"]
+
+_MS = 1_000_000
+
+
+@dataclass(slots=True)
+class Book:
+    """Orders and account under one fill model."""
+
+    name: str
+    params: NDArray[Any]
+    sim: NDArray[Any]
+    account: NDArray[Any] = field(default_factory=lambda: np.zeros(1, ACCOUNT))
+
+    @property
+    def venue(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """What every kernel takes first."""
+        return self.sim, self.account, self.params
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is on its way to the trader: an event, or the position that a fill led to."""
+
+    known_ns: int
+    release_ns: int  # of the machine's clock: at the latest, where the market stands still
+    record: np.void
+    is_position: bool
+
+
+class Desk:
+    """Everything the simulator keeps of one instrument.
+
+    Parameters
+    ----------
+    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    config : SimulatorSettings
+    """
+
+    def __init__(self, instrument: NDArray[Any], config: SimulatorSettings) -> None:
+        self.instrument = instrument
+        row = instrument[0]
+        self.instrument_id = int(row["instrument_id"])
+        self.market = Market(int(row["market"]))
+        self.key = f"{self.market.name.lower()}:{row['symbol'].decode()}"
+        self.main = self._book_of("main", config, config.fill_model)
+        bracket = config.bracket
+        models = {
+            "optimistic": bracket.optimistic,
+            "central": bracket.central,
+            "pessimistic": bracket.pessimistic,
+        }
+        self.bracket = [
+            self._book_of(name, config, model) for name, model in models.items() if bracket.enabled
+        ]
+        self.book = np.zeros(1, BOOK)
+        self.recorded = recorded_latencies(())
+        self.levels = np.zeros(2 * MAX_LEVELS, LEVEL)
+        self.pending: list[np.void] = []
+        self.outbox: deque[Told] = deque()
+        self.has_fills = False
+        self.position_ns = 0
+        self.next_request_ns = 0
+        self._events = np.zeros(MAX_EVENTS, EVENT)
+        self._scratch = np.zeros(MAX_EVENTS, EVENT)
+
+    def _book_of(self, name: str, config: SimulatorSettings, model: str) -> Book:
+        fees = config.fees
+        maker, taker = (
+            (fees.spot_maker_ppm, fees.spot_taker_ppm)
+            if self.market is Market.SPOT
+            else (fees.usdm_maker_ppm, fees.usdm_taker_ppm)
+        )
+        params = simulator_params(
+            entry_latency_ns=round(config.entry_latency_ms * _MS),
+            cancel_latency_ns=round(config.cancel_latency_ms * _MS),
+            response_latency_ns=round(config.response_latency_ms * _MS),
+            entry_jitter=config.entry_jitter,
+            cancel_jitter=config.cancel_jitter,
+            response_jitter=config.response_jitter,
+            markout_horizon_ns=round(config.markout_horizon_ms * _MS),
+            maker_fee_ppm=maker,
+            taker_fee_ppm=taker,
+            fill_model=model,
+            queue_power=config.queue_power,
+            fill_probability_factor=config.fill_probability_factor,
+        )
+        sim = simulator_state(seed=config.seed)
+        sim[0]["instrument_id"] = self.instrument_id
+        return Book(name, params, sim)
+
+    @property
+    def now_ns(self) -> int:
+        """The market's clock."""
+        return int(self.main.sim[0]["now_ns"])
+
+    def on_quotes(self, block: NDArray[Any]) -> None:
+        """Want what `levels` holds; `block` is the records.QUOTES that told of it."""
+        for one, events in self._all():
+            n = simulator_on_quotes(
+                *one.venue,
+                self.instrument,
+                self.book,
+                self.recorded,
+                block,
+                self.levels,
+                int(block[0]["now_ns"]),
+                events,
+            )
+            self._keep(one, n)
+
+    def on_market(self, words: NDArray[Any]) -> BookCode:
+        """Take in a message of the market data stream, and say what the book made of it."""
+        now_ns = int(words[2])
+        for one in self.bracket:  # what is due before still meets the book as it was
+            simulator_advance(*one.venue, self.book, now_ns - 1, self._scratch, 0)
+        code, n = simulator_on_market(*self.main.venue, self.book, words, self._events)
+        self._keep(self.main, n)
+        book = self.book[0]
+        if code == BookCode.OK and book["synced"] and book["book_state"] == BookState.LIVE:
+            feed_ns = int(self.main.sim[0]["feed_latency_ns"])
+            for one in self.bracket:
+                one.sim[0]["feed_latency_ns"] = feed_ns
+                venue_ns = now_ns - feed_ns
+                simulator_on_book(*one.venue, self.book, now_ns, venue_ns, self._scratch, 0)
+        return BookCode(code)
+
+    def on_trade(self, trade: np.void) -> None:
+        """Take in a trade (records.TRADE)."""
+        for one, events in self._all():
+            n = simulator_on_trade(
+                *one.venue,
+                self.book,
+                int(trade["price_ticks"]),
+                int(trade["qty_lots"]),
+                int(trade["aggressor"]),
+                int(trade["trade_id"]),
+                int(trade["now_ns"]),
+                self._venue_ns(trade),
+                events,
+            )
+            self._keep(one, n)
+
+    def _venue_ns(self, trade: np.void) -> int:
+        """Return the venue's time of a trade on the clock of the market's other events."""
+        late = int(trade["now_ns"]) - int(trade["venue_ns"])
+        return int(trade["venue_ns"]) if trade["venue_ns"] > 0 and late < 10_000 * _MS else 0
+
+    def cancel_all(self, reason: Reason) -> None:
+        """End every order at once."""
+        for one, events in self._all():
+            n = simulator_cancel_all(*one.venue, self.book, self.now_ns, int(reason), events)
+            self._keep(one, n)
+
+    def position(self, one: Book, out: NDArray[Any]) -> None:
+        """Fill `out` (records.POSITION, shape (1,)), all but `seq`."""
+        simulator_position(one.sim, one.account, self.now_ns, out)
+
+    def tell_later(self, event: np.void, now_ns: int) -> None:
+        """Put an event on its way to the trader."""
+        delay = int(event["known_ns"]) - int(event["now_ns"])
+        self.outbox.append(Told(int(event["known_ns"]), now_ns + delay, event, False))
+
+    def tell_position_later(self, now_ns: int) -> None:
+        """Put the position behind the newest event on its way, as it is now."""
+        out = np.zeros(1, POSITION)
+        self.position(self.main, out)
+        last = self.outbox[-1] if self.outbox else None
+        known_ns, release_ns = (last.known_ns, last.release_ns) if last else (0, now_ns)
+        self.outbox.append(Told(known_ns, release_ns, out[0], True))
+
+    def is_due(self, now_ns: int) -> bool:
+        """Tell whether something has reached the trader."""
+        if not self.outbox:
+            return False
+        first = self.outbox[0]
+        return first.known_ns <= self.now_ns or first.release_ns <= now_ns
+
+    def warm_up(self) -> None:
+        """Call what the bracket and a report call, with nothing in it."""
+        for one in self.bracket:
+            simulator_on_book(*one.venue, self.book, 0, 0, self._scratch, 0)
+        simulator_respond(self.main.sim, self.main.params, self.recorded, self._events, 0)
+
+    def _all(self) -> list[tuple[Book, NDArray[Any]]]:
+        return [(self.main, self._events), *((one, self._scratch) for one in self.bracket)]
+
+    def _keep(self, one: Book, count: int) -> None:
+        if one is not self.main or count == 0:
+            return
+        simulator_respond(one.sim, one.params, self.recorded, self._events, count)
+        for i in range(count):
+            event = self._events[i].copy()
+            self.pending.append(event)
+            self.has_fills |= bool(event["template_id"] == Template.FILL)

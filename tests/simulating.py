@@ -1,0 +1,59 @@
+"""What the simulator's tests share: parameters, an instrument, a book, readable events."""
+
+import numpy as np
+
+from mmquant.codes import FillKind, FillModel, OrderStatus, Reason, Template
+from mmquant.records import INSTRUMENT
+from mmquant.simulator import Simulator, simulator_params
+
+PARAMS = {
+    "fill_model": FillModel.RISK_AVERSE,
+    "entry_latency_ns": 10,
+    "cancel_latency_ns": 5,
+    "fill_probability_factor": 1.0,
+    "maker_fee_ppm": 200,
+    "taker_fee_ppm": 500,
+    "markout_horizon_ns": 60,
+}
+BIDS = [(100, 40), (99, 60), (98, 80)]
+ASKS = [(104, 40), (105, 60), (106, 80)]
+
+
+def instrument_with(**changes):
+    instrument = np.zeros(1, INSTRUMENT)
+    for field, value in ({"instrument_id": 7, "tick_size_e8": 10**6, "lot_size_e8": 10**6}).items():
+        instrument[0][field] = value
+    for field, value in changes.items():
+        instrument[0][field] = value
+    return instrument
+
+
+def venue(recorded=None, instrument=None, **changes):
+    """Return a simulator that has seen BIDS and ASKS at time 0."""
+    instrument = instrument_with() if instrument is None else instrument
+    simulator = Simulator(simulator_params(**(PARAMS | changes)), instrument, 1, recorded)
+    simulator.depth(BIDS, ASKS, 0, snapshot=True)
+    return simulator
+
+
+def statuses(events):
+    updates = [e for e in events if e["template_id"] == Template.ORDER_UPDATE]
+    return [(OrderStatus(e["status"]).name, Reason(e["reason"]).name) for e in updates]
+
+
+def fills(events):
+    """Return (kind, price, quantity) of each fill."""
+    return [
+        (FillKind(e["kind"]).name, int(e["price_ticks"]), int(e["qty_lots"]))
+        for e in events
+        if e["template_id"] == Template.FILL
+    ]
+
+
+def bare(simulator):
+    """Return the bytes of everything that a refused request must not change."""
+    s = simulator.state[0]
+    orders = np.array(s["orders"][: int(s["count"])])
+    names = [n for n in s.dtype.names if n not in ("orders", "now_ns")]
+    parts = [np.array(s[name]).tobytes() for name in names]
+    return b"".join([orders.tobytes(), simulator.account.state.tobytes(), *parts])
