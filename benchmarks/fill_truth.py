@@ -6,7 +6,9 @@ At random times an order is placed at the touch, on a random side, in the exchan
 (mmquant.market.Exchange) and in a simulator of each model, which sees only what a trader would:
 levels without our lots, and trades. After `--seconds` what is left is cancelled. Every order is
 compared with itself, so the error of a difference is that of the mean of paired differences.
-Prints a Markdown table. Without latency: what is judged is the model of the queue.
+Prints a Markdown table for each of two markets: one with a large tick, where the place in the
+queue decides, and the default one, where the price mostly moves through. Without latency: what
+is judged is the model of the queue.
 """
 
 import argparse
@@ -35,6 +37,21 @@ MODELS: dict[str, dict[str, Any]] = {
     "cancel_ahead (optimistic)": {"fill_model": "cancel_ahead"},
     "fifo_l3": {"fill_model": "fifo_l3"},
 }
+LARGE_TICK = MarketParameters(
+    volatility_ticks_per_sqrt_s=0.5,
+    log_volatility_sd=0.0,
+    near_share=0.8,
+    near_ticks=1.5,
+    far_ticks=8.0,
+    limit_rate_per_s=20.0,
+    cancel_rate_per_s=0.25,
+    market_rate_per_s=2.0,
+    fade_rate_per_tick_s=1.0,
+    chase_rate_per_tick_s=3.0,
+    depth_ticks=100,
+    min_levels=4,
+)
+MARKETS = {"large tick": LARGE_TICK, "small tick (the defaults)": MarketParameters()}
 KINDS = {
     int(MarketEventKind.ORDER_ADDED): OrderEventKind.ADD,
     int(MarketEventKind.ORDER_CANCELLED): OrderEventKind.CANCEL,
@@ -69,18 +86,24 @@ def simulator_of(options: dict[str, Any], seed: int) -> Simulator:
     return Simulator(params, instrument, seed)
 
 
-def without_ours(events: np.ndarray) -> list[tuple[int, ...]]:
-    """Return the exchange's rows as a market without our order shows them."""
-    rows, left, ours = [], 0, (0, 0)
+def without_ours(events: np.ndarray, own_side: int, own_price: int) -> list[tuple[int, ...]]:
+    """Return the exchange's rows as a market without our order shows them.
+
+    Levels that cannot matter to the order are left out: those that are neither at its price nor
+    on the other side at or beyond it.
+    """
+    rows, left, ours = [], 0, (own_side, own_price)
     for kind, at, update_id, side, price, lots, order_id, own in events.tolist():
         if own and kind == TRADE:
             left -= lots
         elif own and kind == CANCELLED:
             left = 0
         elif own:
-            left, ours = lots, (side, price)
+            left = lots
         if kind == LEVEL and (side, price) == ours:
             lots -= left
+        elif kind == LEVEL and (side == own_side or side * (price - own_price) < 0):
+            continue
         rows.append((kind, at, update_id, side, price, lots, order_id, own))
     return rows
 
@@ -141,7 +164,7 @@ def one_market(
                 simulator.order_event(OrderEventKind.ADD, side, price, 1, newest, now)
             placed[name] = simulator.order(side, price, lots, now)
         order_id = exchange.place(side, price, lots)
-        rows = without_ours(exchange.run(now + window_ns))
+        rows = without_ours(exchange.run(now + window_ns), side, price)
         exchange.cancel(order_id)
         true = exchange.fills()
         true = true[true["order_id"] == order_id]
@@ -217,9 +240,10 @@ def main() -> None:
     parser.add_argument("--lots", type=int, default=1)
     parser.add_argument("--markets", type=int, default=4, help="seeds 1, 2, ...")
     a = parser.parse_args()
-    found = compare(a.orders, a.seconds, a.lots, a.markets)
-    print(f"{len(found['truth'].lots)} orders of {a.lots} lots, {a.seconds:g} s each\n")
-    print(table(found, a.lots))
+    print(f"{a.orders} orders of {a.lots} lots, {a.seconds:g} s each, seeds 1 to {a.markets}")
+    for name, parameters in MARKETS.items():
+        found = compare(a.orders, a.seconds, a.lots, a.markets, parameters=parameters)
+        print(f"\n{name}:\n\n{table(found, a.lots)}", flush=True)
 
 
 if __name__ == "__main__":
