@@ -80,6 +80,7 @@ _HOMES = {
     "Simulator": "simulator",
     "simulator_params": "simulator",
     # markets
+    "Exchange": "market",
     "MarketParameters": "market",
     "SyntheticMarket": "market",
     "read_capture": "tape",

@@ -338,10 +338,9 @@ class MarketEventKind(IntEnum):
 
     LEVEL = 1
     TRADE = 2
-    # of the exchange alone: its orders one by one
+    # of the exchange alone: its orders one by one (a trade names the one it filled)
     ORDER_ADDED = 3
-    ORDER_FILLED = 4
-    ORDER_CANCELLED = 5
+    ORDER_CANCELLED = 4
 
 
 class FrameKind(IntEnum):

@@ -1,4 +1,7 @@
-"""seed + parameters -> a synthetic market: level changes and trades, with a known latent price."""
+"""seed + parameters -> a synthetic market: level changes and trades, with a known latent price.
+
+`Exchange` is that market made of single orders in real queues, in which one's own orders rest.
+"""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -6,13 +9,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._checks import whole
+from mmquant.codes import MarketEventKind, Side
+from mmquant.kernels.exchange import (
+    CROSSES,
+    FULL,
+    STEP_ROWS,
+    exchange_ahead,
+    exchange_cancel,
+    exchange_place,
+    exchange_run,
+    exchange_start,
+)
 from mmquant.kernels.market import RING, RING_MASK, STEP_EVENTS, market_run, market_start
-from mmquant.state import MARKET_EVENT, MARKET_PARAMETERS, MARKET_STATE
+from mmquant.state import (
+    EXCHANGE_EVENT,
+    EXCHANGE_QUEUES,
+    MARKET_EVENT,
+    MARKET_PARAMETERS,
+    MARKET_STATE,
+    OWN_FILL,
+)
 
-__all__ = ["MarketParameters", "SyntheticMarket", "seed_words"]
+__all__ = ["Exchange", "MarketParameters", "SyntheticMarket", "seed_words"]
+
+_Array = NDArray[Any]
 
 MASK_64 = (1 << 64) - 1
 BATCH_ROWS = 8192
+_DEEPEST_EXCHANGE = 1000  # own levels may lie a depth farther out: all must fit into the ring
 
 # The rule each parameter obeys: (low, low allowed, high). High is always allowed.
 _RULES: dict[str, tuple[float, bool, float]] = {
@@ -204,16 +229,19 @@ class SyntheticMarket:
         self.state: NDArray[Any] = np.zeros(1, MARKET_STATE)
         self.lots = np.zeros(RING, np.int64)
         self.orders = np.zeros(RING, np.int64)
-        self._rows = np.zeros((BATCH_ROWS, len(MARKET_EVENT.names or ())), np.int64)
         self.state["random_0"], self.state["random_1"] = seed_words(seed)
         self.state["now_ns"] = start_ns
         self.state["latent_ticks"] = price_ticks
         self.state["best_bid_ticks"] = price_ticks - 1
         self.state["best_ask_ticks"] = price_ticks + 1
         target = self.parameters.limit_rate_per_s / self.parameters.cancel_rate_per_s
-        orders = int(max(target, 4 * self.parameters.min_levels))
-        market_start(self._parameters, self.state, self.lots, self.orders, self._rows, orders)
+        self._begin(int(max(target, 4 * self.parameters.min_levels)))
         self.state["update_id"] = first_update_id
+
+    def _begin(self, orders: int) -> None:
+        """Fill the book with this many orders a side."""
+        self._rows = np.zeros((BATCH_ROWS, len(MARKET_EVENT.names or ())), np.int64)
+        market_start(self._parameters, self.state, self.lots, self.orders, self._rows, orders)
 
     @property
     def update_id(self) -> int:
@@ -261,7 +289,166 @@ class SyntheticMarket:
         return sides[0], sides[1]
 
 
+class Exchange(SyntheticMarket):
+    """The synthetic market as an exchange: single orders, first in first out, ours among them.
+
+    The flow is that of SyntheticMarket: limit orders, cancellations of single orders, market
+    orders, uninformed and (with `informed_per_tick`) informed of the latent price. What a trader
+    would see is what `run` returns; how an own order really fared is what `fills` says. A fill of
+    ours takes what another would have got: with orders small against the market's, the market is
+    nearly the one without us.
+
+    Parameters
+    ----------
+    seed, parameters, start_ns, price_ticks, first_update_id
+        As of SyntheticMarket; `depth_ticks` at most 1000. The same seed and the same own orders
+        give the same events, whatever the steps it is run in.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On an argument of the wrong type or out of its range.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        parameters: MarketParameters | None = None,
+        *,
+        start_ns: int = 0,
+        price_ticks: int = 640_000,
+        first_update_id: int = 1,
+    ) -> None:
+        depth = (parameters or MarketParameters()).depth_ticks
+        if depth > _DEEPEST_EXCHANGE:
+            raise ValueError(
+                f"depth_ticks must be at most {_DEEPEST_EXCHANGE} for an exchange, got {depth}"
+            )
+        self.queues: NDArray[Any] = np.zeros(1, EXCHANGE_QUEUES)
+        self.now_ns = start_ns
+        self._unread: list[NDArray[np.int64]] = []
+        self._filled: list[NDArray[Any]] = []
+        self._own: dict[int, tuple[int, int, int]] = {}  # id: slot, when it came, lots ahead then
+        super().__init__(
+            seed,
+            parameters,
+            start_ns=start_ns,
+            price_ticks=price_ticks,
+            first_update_id=first_update_id,
+        )
+
+    def _begin(self, orders: int) -> None:
+        rows = 2 * STEP_ROWS
+        self._rows = np.zeros((rows, len(EXCHANGE_EVENT.names or ())), np.int64)
+        exchange_start(*self._all, orders)
+
+    @property
+    def _all(self) -> tuple[_Array, _Array, _Array, _Array, _Array, _Array]:
+        return (self._parameters, self.state, self.queues, self.lots, self.orders, self._rows)
+
+    def run(self, until_ns: int) -> NDArray[Any]:
+        """Play the exchange up to and including `until_ns`.
+
+        Returns
+        -------
+        ndarray of EXCHANGE_EVENT, shape (events,)
+            Oldest first, all since the last call, those of own orders placed or cancelled
+            between among them. LEVEL: what the level now holds, ours included; each raises
+            update_id by 1. TRADE: one for each resting order filled (`order_id`), before the
+            level change it causes; side is the taker's. ORDER_ADDED, ORDER_CANCELLED: single
+            orders, for who follows them by id. `is_own` marks ours.
+        """
+        self.now_ns = max(self.now_ns, whole("until_ns", until_ns, 0))
+        while int(self.state[0]["next_ns"]) <= until_ns:
+            self._keep(exchange_run(*self._all, until_ns))
+        unread, self._unread = self._unread, []
+        rows = np.concatenate(unread) if unread else self._rows[:0].copy()
+        return rows.view(EXCHANGE_EVENT)[:, 0]
+
+    def _keep(self, n: int) -> None:
+        rows = self._rows[:n].copy()
+        self._unread.append(rows)
+        events = rows.view(EXCHANGE_EVENT)[:, 0]
+        ours = events[(events["is_own"] == 1) & (events["kind"] == MarketEventKind.TRADE)]
+        if ours.size == 0:
+            return
+        fills = np.zeros(ours.size, OWN_FILL)
+        for name in ("time_ns", "order_id", "price_ticks", "qty_lots"):
+            fills[name] = ours[name]
+        fills["side"] = -ours["side"]
+        known = [self._own[order_id] for order_id in ours["order_id"].tolist()]
+        fills["placed_ns"] = [placed for _, placed, _ in known]
+        fills["entry_ahead_lots"] = [ahead for _, _, ahead in known]
+        self._filled.append(fills)
+
+    def place(self, side: int, price_ticks: int, qty_lots: int) -> int:
+        """Let an own post-only order arrive now, at the time the exchange was run to.
+
+        Parameters
+        ----------
+        side : int
+            codes.Side: 1 buys, -1 sells.
+        price_ticks, qty_lots : int
+
+        Returns
+        -------
+        int
+            Its id; 0 where it was rejected, because it would have taken.
+
+        Raises
+        ------
+        TypeError, ValueError
+            On an argument of the wrong type or out of its range, a price beyond the depth kept.
+        """
+        if side not in (Side.BUY, Side.SELL):
+            raise ValueError(f"side must be 1 (buy) or -1 (sell), got {side}")
+        price = whole("price_ticks", price_ticks, 1)
+        qty = whole("qty_lots", qty_lots, 1, 10**9)
+        ahead = int(self.lots[price & RING_MASK])
+        n, slot = exchange_place(*self._all, int(side), price, qty, self.now_ns)
+        if slot == CROSSES:
+            return 0
+        if slot == FULL:
+            raise ValueError("place needs room among the exchange's orders: lower limit_rate_per_s")
+        if slot < 0:
+            raise ValueError(
+                f"price_ticks must lie within {self.parameters.depth_ticks} ticks of the best "
+                f"orders {self.best_ticks}, got {price}"
+            )
+        order_id = int(self.queues[0]["orders"][slot]["order_id"])
+        self._own[order_id] = (slot, self.now_ns, ahead)
+        self._keep(n)
+        return order_id
+
+    def _slot(self, order_id: int) -> int:
+        if order_id not in self._own:
+            raise ValueError(f"order_id must be one that place returned, got {order_id}")
+        slot = self._own[order_id][0]
+        return slot if self.queues[0]["orders"][slot]["order_id"] == order_id else 0
+
+    def cancel(self, order_id: int) -> int:
+        """Cancel an own order now; return the lots that were left of it, 0 where it has ended."""
+        slot = self._slot(order_id)
+        if slot == 0:
+            return 0
+        left = int(self.queues[0]["orders"][slot]["qty_lots"])
+        self._keep(exchange_cancel(*self._all[1:], slot, self.now_ns))
+        return left
+
+    def queue_ahead(self, order_id: int) -> int:
+        """Return the lots in front of an own order that rests."""
+        slot = self._slot(order_id)
+        if slot == 0:
+            raise ValueError(f"order_id must be of an order that rests, got {order_id}: it ended")
+        return int(exchange_ahead(self.queues, slot))
+
+    def fills(self) -> NDArray[Any]:
+        """Return the fills of own orders so far: the truth (OWN_FILL, oldest first)."""
+        return np.concatenate(self._filled) if self._filled else np.zeros(0, OWN_FILL)
+
+
 # One step may sweep this far or drop this many levels: rows and ring hold the widest market.
 assert 2 * (int(_RULES["max_sweep_ticks"][2]) + 1) < STEP_EVENTS
 assert int(_RULES["max_spread_ticks"][2]) + 2 < STEP_EVENTS
 assert 2 * (int(_RULES["depth_ticks"][2]) + 1) + int(_RULES["max_spread_ticks"][2]) < RING
+assert 2 * (_DEEPEST_EXCHANGE + 1) + _DEEPEST_EXCHANGE + int(_RULES["max_spread_ticks"][2]) < RING

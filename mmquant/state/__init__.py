@@ -13,6 +13,13 @@ from mmquant.state.backtest import (
 )
 from mmquant.state.book import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS, BOOK_TOUCH
 from mmquant.state.estimators import BAR, EWMA, EWMA_MOMENTS, TRADE_FLOW, VOLATILITY
+from mmquant.state.exchange import (
+    EXCHANGE_EVENT,
+    EXCHANGE_ORDER,
+    EXCHANGE_ORDERS,
+    EXCHANGE_QUEUES,
+    OWN_FILL,
+)
 from mmquant.state.frames import FRAME, SYMBOL
 from mmquant.state.market import MARKET_EVENT, MARKET_PARAMETERS, MARKET_STATE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
@@ -59,6 +66,10 @@ __all__ = [
     "EVENT",
     "EWMA",
     "EWMA_MOMENTS",
+    "EXCHANGE_EVENT",
+    "EXCHANGE_ORDER",
+    "EXCHANGE_ORDERS",
+    "EXCHANGE_QUEUES",
     "FILLS_KEPT",
     "FRAME",
     "MARKET_EVENT",
@@ -77,6 +88,7 @@ __all__ = [
     "NEVER_NS",
     "ORDER",
     "ORDER_REQUEST",
+    "OWN_FILL",
     "PRICING_PARAMS",
     "PRICING_STATE",
     "RECORDED_LATENCY",

@@ -39,6 +39,8 @@ _ORDER_FIELDS = (
     "price_ticks",
     "qty_lots",
     "filled_lots",
+    "client_id",
+    "known_ns",
 )
 _FILL_FIELDS = (
     "fill_id",
@@ -53,6 +55,11 @@ _FILL_FIELDS = (
     "position_lots",
     "kind",
     "liquidity",
+    "client_id",
+    "queue_entry_lots",
+    "queue_ahead_lots",
+    "queue_ns",
+    "known_ns",
 )
 _POSITION_FIELDS = (
     "position_lots",
@@ -198,7 +205,7 @@ class Ledger:
         ).fetchone()
         if row is None and not is_known:
             return None
-        layout, state = row or (None, None)
+        layout, state = row or ("none", b"")
         if layout == _LAYOUT:
             account = np.frombuffer(bytearray(state), ACCOUNT)
         else:
