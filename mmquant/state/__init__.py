@@ -6,11 +6,26 @@ snapshot. A file for each stage; kernels import the names from here.
 
 from mmquant.state.account import ACCOUNT
 from mmquant.state.book import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS, BOOK_TOUCH
-from mmquant.state.estimators import BAR, EWMA, EWMA_MOMENTS, TRADE_FLOW, VOLATILITY
+from mmquant.state.estimators import (
+    BAR,
+    EWMA,
+    EWMA_MOMENTS,
+    MAX_SIGNAL_LEVELS,
+    ORDER_FLOW,
+    TRADE_FLOW,
+    VOLATILITY,
+)
 from mmquant.state.frames import FRAME, SYMBOL
 from mmquant.state.market import MARKET_EVENT, MARKET_PARAMETERS, MARKET_STATE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
-from mmquant.state.pricing import PRICING_PARAMS, PRICING_STATE
+from mmquant.state.pricing import (
+    MAX_STOIKOV_STATES,
+    PRICING_MEMORY,
+    PRICING_MODEL_INPUTS,
+    PRICING_MODEL_PRICE,
+    PRICING_PARAMS,
+    PRICING_STATE,
+)
 from mmquant.state.simulator import EVENT, ORDER, SIMULATOR_PARAMS, SIMULATOR_STATE
 from mmquant.state.strategy import STRATEGY_PARAMS, STRATEGY_STATE
 from mmquant.state.trading import MAX_EVENTS, MAX_LEVELS, MAX_MARKOUTS, MAX_ORDERS, NEVER_NS
@@ -34,10 +49,16 @@ __all__ = [
     "MAX_LEVELS",
     "MAX_MARKOUTS",
     "MAX_ORDERS",
+    "MAX_SIGNAL_LEVELS",
+    "MAX_STOIKOV_STATES",
     "MODEL_INPUTS",
     "MODEL_QUOTES",
     "NEVER_NS",
     "ORDER",
+    "ORDER_FLOW",
+    "PRICING_MEMORY",
+    "PRICING_MODEL_INPUTS",
+    "PRICING_MODEL_PRICE",
     "PRICING_PARAMS",
     "PRICING_STATE",
     "SIMULATOR_PARAMS",
