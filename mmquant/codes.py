@@ -256,9 +256,17 @@ class BookFault(IntEnum):
 class PricingFlag(IntEnum):
     """Bits of the pricing message's `flags`."""
 
-    LIVE = 1
-    WARM = 2
-    TOUCH_FROM_BBO = 4
+    LIVE = 1  # may be quoted on: a LIVE book in step, both sides, a fair value, a heard feed
+    WARM = 2  # volatility and drift have seen enough
+    TOUCH_FROM_BBO = 4  # a best bid and offer is newer than the book's last update
+    STALE = 8  # the feed is silent, or the collector calls its book STALE
+    GAP = 16  # a message of the book was lost, here or at the collector: wait for a snapshot
+    JUMP = 32  # the move to this mid was beyond the limit, and counted as a move of the limit
+    WARM_STARTED = 64  # the estimates still rest mainly on a stored state
+    NO_FAIR_VALUE = 128  # the blend has no price, or the model of one's own refused
+    BASIS = 256  # basis_bps is measured against a reference that is young enough
+    CROSSED = 512  # best bid >= best ask
+    ONE_SIDED = 1024  # a side of the touch is empty
 
 
 class OrderStatus(IntEnum):

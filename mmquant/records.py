@@ -181,8 +181,23 @@ PRICING = record(
         ("collector_sent_ns", "<i8"),
         ("received_ns", "<i8"),
         ("sent_ns", "<i8"),
+        # Signals behind the fair value (docs/pricing.md); a price is 0.0 where there is none.
+        ("spread_ticks", "<i8"),
+        ("mid_ticks", "<f8"),
+        ("weighted_mid_ticks", "<f8"),  # as the microprice, with the sizes of N levels
+        ("stoikov_ticks", "<f8"),  # Stoikov's estimated micro-price
+        ("vamp_ticks", "<f8"),  # of N levels
+        ("depth_imbalance", "<f8"),  # of N levels, in [-1, 1]
+        ("order_flow_lots", "<f8"),  # decayed sum over M levels
+        ("trade_flow_imbalance", "<f8"),  # of decayed volumes, in [-1, 1]
+        ("basis_bps", "<f8"),  # means something only with PricingFlag.BASIS
+        ("warm_fraction", "<f8"),  # of the warm-up that is behind, in [0, 1]
+        ("samples", "<i8"),  # mids the volatility has taken in, gaps and jumps among them
+        ("gaps", "<i8"),
+        ("jumps", "<i8"),
+        ("trades", "<i8"),
     ],
-    152,
+    264,
 )
 QUOTES = record(
     [

@@ -2,11 +2,15 @@
 
 import math
 
+import reference_signals
 from reference_book import BAD_LEVEL, GAP, NOT_SYNCED, Book
 
 QUIET, PUBLISH, NEED_SNAPSHOT = 0, 1, 2
-LIVE, WARM, TOUCH_FROM_BBO = 1, 2, 4
-STATE_LIVE, STATE_SYNCING = 3, 2
+LIVE, WARM, TOUCH_FROM_BBO, STALE, LOST, JUMP, WARM_STARTED, NO_FAIR_VALUE = (
+    2**bit for bit in range(8)
+)
+BASIS, CROSSED, ONE_SIDED = 256, 512, 1024
+STATE_LIVE, STATE_SYNCING, STATE_GAP, STATE_STALE = 3, 2, 4, 6
 
 
 class Volatility:
@@ -21,7 +25,7 @@ class Volatility:
         jump_sigmas=math.inf,
     ):
         self.jump_sigmas = jump_sigmas
-        self.samples = 0
+        self.samples = self.gaps = self.jumps = 0
         self.half_lives = (volatility_half_life_ns, drift_half_life_ns)
         self.warmup_ns = warmup_ns
         self.max_gap_ns = max_gap_ns
@@ -41,8 +45,11 @@ class Volatility:
             if self.samples > 10 and self.jump_sigmas < math.inf:
                 seconds = max((ts_ns - last_ns) / 1e9, 1.0)
                 limit = max(self.jump_sigmas * self.volatility * math.sqrt(seconds), 1.0)
+                self.jumps += abs(move) > limit
                 move = math.copysign(min(abs(move), limit), move)
             self.intervals.append((move, ts_ns - last_ns))
+        else:
+            self.gaps += 1
         self.last = (x, ts_ns)
         self.samples += 1
 
@@ -64,28 +71,123 @@ class Volatility:
         return self._ratio(self.half_lives[1], 1)
 
     @property
+    def observed_ns(self):
+        return sum(ns for _, ns in self.intervals)
+
+    @property
     def warm(self):
-        observed_ns = sum(ns for _, ns in self.intervals)
-        return observed_ns > 0 and observed_ns >= self.warmup_ns
+        return self.observed_ns > 0 and self.observed_ns >= self.warmup_ns
+
+    @property
+    def warm_fraction(self):
+        return min(self.observed_ns / max(self.warmup_ns, 1), 1.0)
 
 
 def microprice(bid, bid_lots, ask, ask_lots):
     return (bid * ask_lots + ask * bid_lots) / (bid_lots + ask_lots)
 
 
+class OrderFlow:
+    """Keeps every book's flow and weighs all of them anew on each question."""
+
+    def __init__(self, half_life_ns, levels):
+        self.half_life_ns, self.levels = half_life_ns, levels
+        self.last = None  # the levels of the book before, None: the next one starts anew
+        self.clock_ns = None
+        self.flows = []  # (lots, when)
+
+    def update(self, bids, asks, ts_ns):
+        self.clock_ns = ts_ns if self.clock_ns is None else max(self.clock_ns, ts_ns)
+        bids, asks = bids[: self.levels], asks[: self.levels]
+        if self.last is not None:
+            flow = sum(
+                reference_signals.order_flow(*change)
+                for change in zip(self.last[0], bids, self.last[1], asks, strict=True)
+            )
+            self.flows.append((flow, self.clock_ns))
+        self.last = bids, asks
+
+    def lots(self, now_ns):
+        if self.clock_ns is None:
+            return 0.0
+        now_ns = max(now_ns, self.clock_ns)
+        return sum(q * 2.0 ** (-(now_ns - t) / self.half_life_ns) for q, t in self.flows)
+
+
+class TradeFlow:
+    def __init__(self, half_life_ns):
+        self.half_life_ns = half_life_ns
+        self.trades = []  # (lots, side, time on a clock that never goes back)
+
+    def update(self, lots, side, ts_ns):
+        ts_ns = max(ts_ns, self.trades[-1][2]) if self.trades else ts_ns
+        self.trades.append((lots, side, ts_ns))
+
+    @property
+    def imbalance(self):
+        if not self.trades:
+            return 0.0
+        columns = (list(column) for column in zip(*self.trades, strict=True))
+        return reference_signals.trade_flow(*columns, self.half_life_ns)[-1]
+
+
+PRICES = ("mid", "weighted_mid", "microprice", "stoikov", "vamp")
+SIGNALS = {
+    "depth_imbalance": "depth_imbalance_ticks",
+    "order_flow_lots": "order_flow_ticks_per_lot",
+    "trade_flow_imbalance": "trade_flow_ticks",
+    "basis_bps": "basis_ticks_per_bp",
+}
+
+
+def blend(signals, params):
+    """Weighted mean of the prices there are (the mid where none weighs), plus signals."""
+    weights = {name: params.get(f"{name}_weight", 0.0) for name in PRICES}
+    if sum(weights.values()) == 0.0:
+        weights["mid"] = 1.0
+    there = {k: w for k, w in weights.items() if w > 0 and math.isfinite(signals[f"{k}_ticks"])}
+    if not there:
+        return math.nan
+    fair = sum(w * signals[f"{k}_ticks"] for k, w in there.items()) / sum(there.values())
+    for name, factor in SIGNALS.items():
+        if math.isfinite(signals[name]):
+            fair += params.get(factor, 0.0) * signals[name]
+    return fair
+
+
+def stoikov(bid, bid_lots, ask, ask_lots, table, buckets):
+    if not table or ask <= bid:
+        return math.nan
+    row = min(ask - bid, len(table) // buckets) - 1
+    column = min(int(bid_lots * buckets // (bid_lots + ask_lots)), buckets - 1)
+    return (bid + ask) / 2 + table[row * buckets + column]
+
+
 class Pricing:
-    def __init__(self, volatility, microprice_weight):
+    """`params` are PRICING_PARAMS by name; `table` is the Stoikov table, row by row."""
+
+    def __init__(self, params, table=()):
         self.book = Book()
-        self.volatility = volatility
-        self.weight = microprice_weight
+        self.params, self.table = params, table
+        names = ("volatility_half_life_ns", "drift_half_life_ns", "warmup_ns", "max_gap_ns")
+        sigmas = params.get("jump_sigmas", 0.0) or math.inf
+        self.volatility = Volatility(*(params[name] for name in names), sigmas)
+        self.depth_levels = max(params.get("depth_levels", 0), 1)
+        self.flow_levels = max(params.get("order_flow_levels", 0), 1)
+        second = 10**9
+        half_life_ns = params.get("order_flow_half_life_ns", 0) or second
+        self.order_flow = OrderFlow(half_life_ns, self.flow_levels)
+        self.trade_flow = TradeFlow(params.get("trade_flow_half_life_ns", 0) or second)
+        self.reference = (0.0, 0)  # the other market's price in ticks, and when
         self.feed_ok = False
         self.bbo = None  # (epoch, update id, bid, bid lots, ask, ask lots)
         self.trade_id = 0
-        self.published = ((0, 0, 0, 0), 0, 0)
+        self.published = ((0, 0, 0, 0), 0, 0, 0.0)
         self.source = (0, 0, 0, 0)
 
-    def trade(self, trade_id):
+    def trade(self, trade_id, lots, side, ts_ns):
         self.trade_id = trade_id
+        self.trade_flow.update(lots, side, ts_ns)
         return QUIET, None
 
     def best(self, now_ns, source, bbo):
@@ -117,35 +219,90 @@ class Pricing:
         bids, asks = self.book.top_bids(), self.book.top_asks()
         return (bids[0] if bids else (0, 0)) + (asks[0] if asks else (0, 0)), 0
 
+    def _levels(self, touch):
+        """Both sides: the touch, then the depth stream's levels strictly behind it."""
+        n = max(self.depth_levels, self.flow_levels)
+        bid, bid_lots, ask, ask_lots = touch
+        bids = [(bid, bid_lots), *(row for row in self.book.top_bids() if row[0] < bid)]
+        asks = [(ask, ask_lots), *(row for row in self.book.top_asks() if row[0] > ask)]
+        return [(side + n * [(0, 0)])[:n] for side in (bids, asks)]
+
     def _answer(self, now_ns, lost):
         out = self.fill(now_ns, feed=True)
         if lost:
             return NEED_SNAPSHOT, out
-        seen = (out["touch"], out["flags"], out["book_state"])
-        if seen == self.published:
+        seen = self._seen(out)
+        moved = abs(seen[3] - self.published[3]) > self.params.get("publish_ticks", 0.0)
+        if seen[:3] == self.published[:3] and not moved:
             return QUIET, None
         self.published = seen
         return PUBLISH, out
 
     def refresh(self, now_ns):
         out = self.fill(now_ns, feed=False)
-        self.published = (out["touch"], out["flags"], out["book_state"])
+        self.published = self._seen(out)
         return out
 
-    def fill(self, now_ns, feed):
-        touch, flags = self._touch()
+    @staticmethod
+    def _seen(out):
+        return out["touch"], out["flags"], out["book_state"], out["fair_value_ticks"]
+
+    def _signals(self, now_ns, touch, levels):
+        bid, _, ask, _ = touch
+        out = {f"{name}_ticks": math.nan for name in PRICES}
+        out |= {"depth_imbalance": math.nan, "basis_bps": math.nan}
+        out["order_flow_lots"] = self.order_flow.lots(now_ns)
+        out["trade_flow_imbalance"] = self.trade_flow.imbalance
+        if not levels:
+            return out
+        bids, asks = (side[: self.depth_levels] for side in levels)
+        b, a = sum(q for _, q in bids), sum(q for _, q in asks)
+        out["mid_ticks"] = (bid + ask) / 2
+        out["microprice_ticks"] = microprice(*touch)
+        out["weighted_mid_ticks"] = microprice(bid, b, ask, a)
+        out["vamp_ticks"] = reference_signals.vamp(bids, asks)
+        out["depth_imbalance"] = (b - a) / (b + a)
+        buckets = self.params.get("stoikov_buckets", 0)
+        out["stoikov_ticks"] = stoikov(*touch, self.table, buckets)
+        price, ts_ns = self.reference
+        if price > 0 and now_ns - ts_ns <= self.params.get("reference_max_age_ns", 0):
+            out["basis_bps"] = 1e4 * ((bid + ask) / 2 / price - 1)
+        return out
+
+    def _flags(self, touch, from_bbo):
         bid, bid_lots, ask, ask_lots = touch
-        both = bid_lots > 0 and ask_lots > 0
-        synced = self.book.synced
-        if synced and self.book.book_state == STATE_LIVE and self.feed_ok and both and bid < ask:
+        flags, synced, state = from_bbo, self.book.synced, self.book.book_state
+        if bid_lots == 0 or ask_lots == 0:
+            flags |= ONE_SIDED
+        elif bid >= ask:
+            flags |= CROSSED
+        elif synced and state == STATE_LIVE and self.feed_ok:
             flags |= LIVE
-        mid = (bid + ask) / 2
-        old_touch, old_flags, _ = self.published
-        if feed and flags & LIVE and (not old_flags & LIVE or touch != old_touch):
-            self.volatility.update(mid, now_ns)
-        if self.volatility.warm:
-            flags |= WARM
-        micro = microprice(bid, bid_lots, ask, ask_lots) if both else 0.0
+        if not self.feed_ok or (synced and state == STATE_STALE):
+            flags |= STALE
+        if state == STATE_GAP if synced else self.book.loaded_once:
+            flags |= LOST
+        return flags
+
+    def fill(self, now_ns, feed):
+        touch, from_bbo = self._touch()
+        flags = self._flags(touch, from_bbo)
+        both = not flags & ONE_SIDED
+        levels = self._levels(touch) if both else None
+        jumps = self.volatility.jumps
+        if feed and flags & LIVE:
+            self.order_flow.update(*levels, now_ns)
+            if not self.published[1] & LIVE or touch != self.published[0]:
+                self.volatility.update((touch[0] + touch[2]) / 2, now_ns)
+        elif feed:
+            self.order_flow.last = None
+        flags |= (self.volatility.jumps > jumps) * JUMP | self.volatility.warm * WARM
+        signals = self._signals(now_ns, touch, levels)
+        flags |= BASIS if math.isfinite(signals["basis_bps"]) else 0
+        fair = blend(signals, self.params)
+        if both and not math.isfinite(fair):
+            flags = (flags | NO_FAIR_VALUE) & ~LIVE
+        synced = self.book.synced
         instrument_id, epoch, frame_ns, collector_sent_ns = self.source
         return {
             "now_ns": now_ns,
@@ -157,10 +314,16 @@ class Pricing:
             "bbo_update_id": self.bbo[1] if self.bbo and self.bbo[0] == self.book.epoch else 0,
             "trade_id": self.trade_id,
             "touch": touch,
-            "microprice_ticks": micro,
-            "fair_value_ticks": mid + self.weight * (micro - mid) if both else 0.0,
+            "spread_ticks": touch[2] - touch[0] if both else 0,
+            **{name: x if math.isfinite(x) else 0.0 for name, x in signals.items()},
+            "fair_value_ticks": fair if math.isfinite(fair) else 0.0,
             "volatility_ticks_per_sqrt_s": self.volatility.volatility,
             "drift_ticks_per_s": self.volatility.drift,
+            "warm_fraction": self.volatility.warm_fraction,
+            "samples": self.volatility.samples,
+            "gaps": self.volatility.gaps,
+            "jumps": self.volatility.jumps,
+            "trades": len(self.trade_flow.trades),
             "flags": flags,
             "book_state": self.book.book_state if synced else STATE_SYNCING,
         }

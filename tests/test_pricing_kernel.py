@@ -19,7 +19,35 @@ pytestmark = pytest.mark.kernels
 
 S = 10**9
 LIVE, WARM, FROM_BBO = PricingFlag.LIVE, PricingFlag.WARM, PricingFlag.TOUCH_FROM_BBO
-PARAMS = (4 * S, 9 * S, 3 * S, 5 * S, 0.5)
+STALE, LOST, JUMP = PricingFlag.STALE, PricingFlag.GAP, PricingFlag.JUMP
+PARAMS = {
+    "volatility_half_life_ns": 4 * S,
+    "drift_half_life_ns": 9 * S,
+    "warmup_ns": 3 * S,
+    "max_gap_ns": 5 * S,
+    "microprice_weight": 0.5,
+    "mid_weight": 0.5,
+}
+TABLE = [-0.4, 0.0, 0.4, -0.2, 0.1, 0.2]  # two spreads of three buckets
+RICH = {
+    **PARAMS,
+    "weighted_mid_weight": 1.0,
+    "stoikov_weight": 0.5,
+    "vamp_weight": 2.0,
+    "depth_imbalance_ticks": 0.25,
+    "order_flow_ticks_per_lot": 0.01,
+    "trade_flow_ticks": -0.5,
+    "basis_ticks_per_bp": 0.001,
+    "jump_sigmas": 2.0,
+    "publish_ticks": 0.01,
+    "depth_levels": 3,
+    "order_flow_levels": 2,
+    "order_flow_half_life_ns": 2 * S,
+    "trade_flow_half_life_ns": 3 * S,
+    "reference_max_age_ns": 4 * S,
+    "stoikov_buckets": 3,
+    "stoikov_states": len(TABLE),
+}
 COPIED = {"instrument_id": 7, "received_ns": 11, "sent_ns": 13}
 
 
@@ -29,7 +57,11 @@ class Service:
     def __init__(self, params=PARAMS, feed_ok=1):
         self.state = np.zeros(1, PRICING_STATE)
         self.book = np.zeros(1, BOOK)
-        self.params = np.array([params], PRICING_PARAMS)
+        self.params = np.zeros(1, PRICING_PARAMS)
+        for name, value in params.items():
+            self.params[0][name] = value
+        if "stoikov_states" in params:
+            self.params[0]["stoikov_adjustment_ticks"][: len(TABLE)] = TABLE
         self.out = np.zeros(1, PRICING)
         self.state[0]["feed_ok"] = feed_ok
 
@@ -72,8 +104,8 @@ def groups(bids, asks):
     }
 
 
-def live_service():
-    service = Service()
+def live_service(params=PARAMS):
+    service = Service(params)
     assert service.snapshot(S, 1, 10, [(99, 5)], [(101, 15)]) == PUBLISH
     return service
 
@@ -115,38 +147,45 @@ def test_a_newer_best_bid_and_offer_leads_the_book_until_the_book_is_newer():
     assert service.state[0]["ignored"] == 2
 
 
-def test_a_trade_only_changes_the_trade_id():
+def test_a_trade_feeds_the_flow_and_is_not_published_by_itself():
     service = live_service()
-    assert service.send(Template.TRADE, trade_id=77, now_ns=2 * S) == QUIET
+    for trade_id, lots, side in ((76, 3, 1), (77, 1, -1)):
+        answer = service.send(
+            Template.TRADE, trade_id=trade_id, qty_lots=lots, aggressor=side, now_ns=2 * S
+        )
+        assert answer == QUIET
     service.refresh(3 * S)
-    assert service["trade_id"] == 77
+    assert (service["trade_id"], service["trades"]) == (77, 2)
+    assert service["trade_flow_imbalance"] == 0.5
 
 
 def test_a_gap_takes_live_away_and_asks_for_a_snapshot():
     service = live_service()
     assert service.delta(2 * S, 1, 11, 12, [], []) == NEED_SNAPSHOT
-    assert service["flags"] == 0
+    assert service["flags"] == LOST
     assert service["book_state"] == BookState.SYNCING
     # Were it not sent, the next message brings it.
     assert service.best(3 * S, 1, 9, (99, 5, 101, 15)) == PUBLISH
-    assert service["flags"] == 0
+    assert service["flags"] == LOST
     assert service.snapshot(3 * S, 1, 12, [(99, 5)], [(101, 15)]) == PUBLISH
     assert service["flags"] == LIVE
 
 
 @pytest.mark.parametrize(
-    ("bids", "asks", "state"),
+    ("bids", "asks", "state", "flags"),
     [
-        ([], [(101, 1)], BookState.LIVE),
-        ([(99, 1)], [], BookState.LIVE),
-        ([(101, 1)], [(101, 1)], BookState.LIVE),
-        ([(99, 1)], [(101, 1)], BookState.STALE),
+        ([], [(101, 1)], BookState.LIVE, PricingFlag.ONE_SIDED),
+        ([(99, 1)], [], BookState.LIVE, PricingFlag.ONE_SIDED),
+        ([(101, 1)], [(101, 1)], BookState.LIVE, PricingFlag.CROSSED),
+        ([(99, 1)], [(101, 1)], BookState.STALE, STALE),
+        ([(99, 1)], [(101, 1)], BookState.GAP, LOST),
+        ([(99, 1)], [(101, 1)], BookState.BUFFERING, 0),
     ],
 )
-def test_a_book_that_cannot_be_quoted_on_is_not_live(bids, asks, state):
+def test_a_book_that_cannot_be_quoted_on_is_not_live_and_says_why(bids, asks, state, flags):
     service = live_service()
     assert service.snapshot(2 * S, 1, 11, bids, asks, state) == PUBLISH
-    assert service["flags"] == 0
+    assert service["flags"] == flags
     assert service["book_state"] == state
     if not bids or not asks:
         assert (service["microprice_ticks"], service["fair_value_ticks"]) == (0.0, 0.0)
@@ -156,10 +195,10 @@ def test_a_silent_feed_is_shown_by_a_refresh():
     service = live_service()
     service.state[0]["feed_ok"] = 0
     service.refresh(5 * S)
-    assert service["flags"] == 0
+    assert service["flags"] == STALE
     assert service["now_ns"] == 5 * S
     assert service.best(6 * S, 1, 10, (99, 5, 101, 15)) == PUBLISH
-    assert service["flags"] == FROM_BBO
+    assert service["flags"] == FROM_BBO | STALE
     service.state[0]["feed_ok"] = 1
     service.refresh(7 * S)
     assert service["flags"] == LIVE | FROM_BBO
@@ -175,10 +214,76 @@ def test_estimates_warm_up_and_a_gap_is_left_out():
 
 
 def test_a_value_that_is_not_finite_is_never_sent():
-    service = Service(params=(S, S, 0, S, math.nan))
+    service = Service(params={**PARAMS, "microprice_weight": math.nan, "mid_weight": 0.0})
     assert service.snapshot(S, 1, 10, [(99, 5)], [(101, 15)]) == PUBLISH
-    assert service["flags"] == 0
+    assert service["flags"] == PricingFlag.NO_FAIR_VALUE
     assert service["fair_value_ticks"] == 0.0
+
+
+def test_without_weights_the_fair_value_is_the_mid():
+    service = live_service({**PARAMS, "microprice_weight": 0.0, "mid_weight": 0.0})
+    assert service["fair_value_ticks"] == 100.0
+
+
+def test_a_jump_is_cut_counted_and_said_once():
+    service = live_service({**PARAMS, "jump_sigmas": 6.0})
+    for second in range(2, 20):
+        bid = 99 + second % 2
+        service.best(second * S, 1, 10 + second, (bid, 5, bid + 2, 5))
+    sigma = service["volatility_ticks_per_sqrt_s"]
+    assert (service["flags"] & JUMP, service["jumps"], service["samples"]) == (0, 0, 19)
+    service.best(20 * S, 1, 30, (199, 5, 201, 5))
+    assert service["flags"] & JUMP
+    assert service["jumps"] == 1
+    assert service["volatility_ticks_per_sqrt_s"] < 4 * sigma
+    assert service.best(21 * S, 1, 31, (199, 6, 201, 5)) == PUBLISH
+    assert not service["flags"] & JUMP
+
+
+def test_a_level_behind_the_touch_is_published_where_it_moves_the_fair_value():
+    plain = live_service()
+    assert plain.delta(2 * S, 1, 10, 11, [(98, 40)], []) == QUIET
+    deep = live_service({**PARAMS, "vamp_weight": 1.0, "depth_levels": 2})
+    assert deep.delta(2 * S, 1, 10, 11, [(98, 40)], []) == QUIET  # VAMP counts pairs of levels
+    assert deep.delta(2 * S, 1, 11, 12, [], [(103, 10)]) == PUBLISH
+    assert deep["vamp_ticks"] == (99 * 15 + 101 * 5 + 98 * 10 + 103 * 40) / 70
+    assert deep["depth_imbalance"] == (45 - 25) / 70
+    assert deep["weighted_mid_ticks"] == pytest.approx((99 * 25 + 101 * 45) / 70)
+
+
+def test_the_order_flow_decays_and_starts_anew_behind_a_gap():
+    service = live_service()
+    service.delta(2 * S, 1, 10, 11, [(99, 12)], [])
+    assert service["order_flow_lots"] == 7.0
+    service.refresh(3 * S)
+    assert service["order_flow_lots"] == 3.5
+    assert service.delta(3 * S, 1, 12, 13, [(99, 99)], []) == NEED_SNAPSHOT
+    service.snapshot(3 * S, 1, 13, [(99, 99)], [(101, 15)])
+    assert service["order_flow_lots"] == 3.5
+    service.delta(4 * S, 1, 13, 14, [], [(101, 16)])
+    assert service["order_flow_lots"] == 0.75
+
+
+def test_a_basis_is_measured_while_the_reference_is_young():
+    service = live_service({**PARAMS, "reference_max_age_ns": 2 * S})
+    service.state[0]["reference_ticks"], service.state[0]["reference_ns"] = 80.0, S
+    service.refresh(3 * S)
+    assert service["flags"] == LIVE | PricingFlag.BASIS
+    assert service["basis_bps"] == 2500.0
+    service.refresh(3 * S + 1)
+    assert service["flags"] == LIVE
+    assert service["basis_bps"] == 0.0
+
+
+def test_stored_estimates_are_warm_at_once_and_say_where_they_come_from():
+    service = live_service()
+    estimator = service.state[0]["volatility"]
+    estimator["observed_ns"] = service.state[0]["restored_ns"] = 3 * S
+    for second, bid in enumerate((98, 99, 98, 99), start=2):
+        service.best(second * S, 1, 9 + second, (bid, 5, 101, 5))
+        assert service["flags"] & WARM
+        assert service["warm_fraction"] == 1.0
+        assert bool(service["flags"] & PricingFlag.WARM_STARTED) == (second < 5)
 
 
 def test_foreign_and_truncated_messages_are_counted():
@@ -201,7 +306,8 @@ messages = st.lists(
         st.tuples(st.just("snapshot"), epochs, st.integers(-1, 2), levels, levels, st.booleans()),
         st.tuples(st.just("delta"), epochs, st.integers(0, 9), levels, levels),
         st.tuples(st.just("best"), epochs, st.integers(-1, 2), touches),
-        st.tuples(st.just("trade"), st.integers(1, 99)),
+        st.tuples(st.just("trade"), st.integers(1, 99), st.sampled_from([-1, 1])),
+        st.tuples(st.just("reference"), st.integers(90, 110)),
         st.tuples(st.just("refresh"), st.booleans()),
     ),
     max_size=25,
@@ -214,8 +320,9 @@ def feed(service, twin, message, now_ns):
     kind, *args = message
     known_id = twin.book.last_update_id
     if kind == "trade":
-        answer = service.send(Template.TRADE, trade_id=args[0], now_ns=now_ns)
-        return answer, twin.trade(args[0])
+        lots, side = args
+        values = {"trade_id": lots, "qty_lots": lots, "aggressor": side, "now_ns": now_ns}
+        return service.send(Template.TRADE, **values), twin.trade(lots, lots, side, now_ns)
     source = (7, args[0], 11, 13)
     if kind == "best":
         epoch, ahead, touch = args
@@ -242,16 +349,21 @@ def assert_same_output(service, expected):
             assert service[field] == value, field
 
 
+@pytest.mark.parametrize("params", [PARAMS, RICH], ids=["plain", "all signals"])
 @settings(max_examples=60, deadline=None)
 @given(st.data(), messages)
-def test_the_kernel_equals_its_twin_over_any_messages(data, sequence):
-    service = Service()
-    twin = reference_pricing.Pricing(reference_pricing.Volatility(*PARAMS[:4]), PARAMS[4])
+def test_the_kernel_equals_its_twin_over_any_messages(params, data, sequence):
+    service = Service(params)
+    twin = reference_pricing.Pricing(params, TABLE if "stoikov_states" in params else ())
     twin.feed_ok = True
     now_ns = S
     start = ("snapshot", 1, 0, [(99, 5)], [(101, 15)], True)
     for message in [start, *sequence]:
         now_ns += data.draw(gaps_ns)
+        if message[0] == "reference":
+            twin.reference = (float(message[1]), now_ns)
+            service.state[0]["reference_ticks"], service.state[0]["reference_ns"] = twin.reference
+            continue
         if message[0] == "refresh":
             service.state[0]["feed_ok"] = twin.feed_ok = message[1]
             service.refresh(now_ns)

@@ -1,4 +1,9 @@
-"""The pricing service's one compiled call a message: follow, estimate, decide, fill the output."""
+"""The pricing service's one compiled call a message: follow, estimate, decide, fill the output.
+
+`pricing_step` is `pricing_take` (follow the book, feed the estimators, compute every signal and
+the blend) and `pricing_close` (the fair value, the flags, whether to publish). Between the two
+stands a pricing model of one's own, where there is one: see `mmquant.pricing_model`.
+"""
 
 import math
 
@@ -9,24 +14,50 @@ from mmquant._jit import njit
 from mmquant.codes import BookCode, BookState, PricingFlag
 from mmquant.kernels import wire
 from mmquant.kernels.book import book_follow
-from mmquant.kernels.fair_value import microprice_ticks, mid_ticks
-from mmquant.kernels.volatility import (
-    drift_ticks_per_s,
-    volatility_step,
-    volatility_ticks_per_sqrt_s,
-    volatility_warm,
+from mmquant.kernels.fair_value import mid_ticks
+from mmquant.kernels.pricing_signals import (
+    clear_levels,
+    fill_signals,
+    half_life_or_second,
+    read_levels,
+    take_flow,
 )
+from mmquant.kernels.signals import trade_flow_step
+from mmquant.kernels.volatility import volatility_robust_step, volatility_warm
 
-__all__ = ["NEED_SNAPSHOT", "PUBLISH", "QUIET", "pricing_refresh", "pricing_step"]
+__all__ = [
+    "NEED_SNAPSHOT",
+    "PUBLISH",
+    "QUIET",
+    "pricing_close",
+    "pricing_close_refresh",
+    "pricing_refresh",
+    "pricing_step",
+    "pricing_take",
+    "pricing_take_refresh",
+]
 
 QUIET = 0
 PUBLISH = 1
 NEED_SNAPSHOT = 2
+# Not literals: numba would compile what they are passed to for each of them.
+NO_MODEL = np.int64(0)  # a model's answer where there is none: the blend stands
+FEED = np.int64(1)
+NO_FEED = np.int64(0)
 
 FLAG_LIVE = int(PricingFlag.LIVE)
 FLAG_WARM = int(PricingFlag.WARM)
 FLAG_TOUCH_FROM_BBO = int(PricingFlag.TOUCH_FROM_BBO)
+FLAG_STALE = int(PricingFlag.STALE)
+FLAG_GAP = int(PricingFlag.GAP)
+FLAG_JUMP = int(PricingFlag.JUMP)
+FLAG_WARM_STARTED = int(PricingFlag.WARM_STARTED)
+FLAG_NO_FAIR_VALUE = int(PricingFlag.NO_FAIR_VALUE)
+FLAG_CROSSED = int(PricingFlag.CROSSED)
+FLAG_ONE_SIDED = int(PricingFlag.ONE_SIDED)
 STATE_LIVE = int(BookState.LIVE)
+STATE_GAP = int(BookState.GAP)
+STATE_STALE = int(BookState.STALE)
 STATE_SYNCING = int(BookState.SYNCING)
 CODE_NOT_SYNCED = int(BookCode.NOT_SYNCED)
 CODE_GAP = int(BookCode.GAP)
@@ -76,19 +107,37 @@ def _fill_touch(state: np.ndarray, book: np.ndarray, out: np.ndarray) -> int:
     o["ask_ticks"] = ask if has_ask else 0
     o["ask_lots"] = ask_lots if has_ask else 0
     o["bbo_update_id"] = s["bbo_update_id"] if same_epoch else 0
-    live = b["synced"] == 1 and b["book_state"] == STATE_LIVE and s["feed_ok"] == 1
-    if live and has_bid and has_ask and bid < ask:
+    if not (has_bid and has_ask):
+        flags |= FLAG_ONE_SIDED
+    elif bid >= ask:
+        flags |= FLAG_CROSSED
+    elif b["synced"] == 1 and b["book_state"] == STATE_LIVE and s["feed_ok"] == 1:
         flags |= FLAG_LIVE
+    return flags | _trouble(state, book)
+
+
+@njit
+def _trouble(state: np.ndarray, book: np.ndarray) -> int:
+    """Return the PricingFlag bits of a silent feed and of a book that lost something."""
+    b = book[0]
+    synced = b["synced"] == 1
+    flags = 0
+    if state[0]["feed_ok"] != 1 or (synced and b["book_state"] == STATE_STALE):
+        flags |= FLAG_STALE
+    if (synced and b["book_state"] == STATE_GAP) or (not synced and b["loads"] > 0):
+        flags |= FLAG_GAP
     return flags
 
 
 @njit
-def _is_change(state: np.ndarray, out: np.ndarray) -> bool:
-    """Tell whether touch, flags or book state differ from what was last published."""
+def _is_change(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> bool:
+    """Tell whether touch, fair value, flags or book state differ from what was last published."""
     s = state[0]
     o = out[0]
+    moved_ticks = abs(o["fair_value_ticks"] - s["published_fair_value_ticks"])
     return bool(
         _touch_changed(state, out)
+        or moved_ticks > params[0]["publish_ticks"]
         or o["flags"] != s["published_flags"]
         or o["book_state"] != s["published_book_state"]
     )
@@ -118,29 +167,70 @@ def _mark_published(state: np.ndarray, out: np.ndarray) -> None:
     s["published_ask_lots"] = o["ask_lots"]
     s["published_flags"] = o["flags"]
     s["published_book_state"] = o["book_state"]
+    s["published_fair_value_ticks"] = o["fair_value_ticks"]
     s["published"] += 1
 
 
 @njit
-def _fill_values(out: np.ndarray, state: np.ndarray, weight: float, flags: int) -> int:
-    """Write the float fields; a value that is not finite becomes 0.0 and takes LIVE away."""
+def _finite(value: float) -> float:
+    """Return the value, 0.0 for one that is not finite: that is never sent."""
+    return value if math.isfinite(value) else 0.0
+
+
+@njit
+def _fill_values(state: np.ndarray, out: np.ndarray) -> None:
+    """Write the signals and the counts; what there is not becomes 0.0."""
+    s = state[0]
     o = out[0]
-    micro = 0.0
-    fair = 0.0
-    if o["bid_lots"] > 0 and o["ask_lots"] > 0:
-        mid = mid_ticks(o["bid_ticks"], o["ask_ticks"])
-        micro = microprice_ticks(o["bid_ticks"], o["bid_lots"], o["ask_ticks"], o["ask_lots"])
-        fair = mid + weight * (micro - mid)
-    estimator = state[0]["volatility"][:]
-    volatility = volatility_ticks_per_sqrt_s(estimator)
-    drift = drift_ticks_per_s(estimator)
-    if not (math.isfinite(fair) and math.isfinite(volatility) and math.isfinite(drift)):
-        flags &= ~FLAG_LIVE
-    o["microprice_ticks"] = micro
-    o["fair_value_ticks"] = fair if math.isfinite(fair) else 0.0
-    o["volatility_ticks_per_sqrt_s"] = volatility if math.isfinite(volatility) else 0.0
-    o["drift_ticks_per_s"] = drift if math.isfinite(drift) else 0.0
-    return flags
+    i = s["inputs"][0]
+    two_sided = o["bid_lots"] > 0 and o["ask_lots"] > 0
+    o["spread_ticks"] = o["ask_ticks"] - o["bid_ticks"] if two_sided else 0
+    o["mid_ticks"] = _finite(i["mid_ticks"])
+    o["weighted_mid_ticks"] = _finite(i["weighted_mid_ticks"])
+    o["microprice_ticks"] = _finite(i["microprice_ticks"])
+    o["stoikov_ticks"] = _finite(i["stoikov_ticks"])
+    o["vamp_ticks"] = _finite(i["vamp_ticks"])
+    o["depth_imbalance"] = _finite(i["depth_imbalance"])
+    o["order_flow_lots"] = _finite(i["order_flow_lots"])
+    o["trade_flow_imbalance"] = _finite(i["trade_flow_imbalance"])
+    o["basis_bps"] = _finite(i["basis_bps"])
+    o["volatility_ticks_per_sqrt_s"] = _finite(i["volatility_ticks_per_sqrt_s"])
+    o["drift_ticks_per_s"] = _finite(i["drift_ticks_per_s"])
+    o["warm_fraction"] = i["warm_fraction"]
+    o["samples"] = s["volatility"][0]["samples"]
+    o["gaps"] = s["volatility"][0]["gaps"]
+    o["jumps"] = s["volatility"][0]["jumps"]
+    o["trades"] = s["trade_flow"][0]["trades"]
+
+
+@njit
+def _feed(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray, flags: int) -> int:
+    """Let the estimators take in a touch; return PricingFlag bits: JUMP.
+
+    Of a touch that is not LIVE they learn nothing, and the order flow starts anew behind it.
+    """
+    s = state[0]
+    p = params[0]
+    o = out[0]
+    if flags & FLAG_LIVE == 0:
+        s["order_flow"][0]["follows"] = 0
+        return 0
+    take_flow(state, params, now_ns)
+    was_live = s["published_flags"] & FLAG_LIVE
+    if was_live and not _touch_changed(state, out):
+        return 0
+    estimator = s["volatility"][:]  # a plain array: one signature with calls from Python
+    jumps = estimator[0]["jumps"]
+    volatility_robust_step(
+        estimator,
+        mid_ticks(o["bid_ticks"], o["ask_ticks"]),
+        now_ns,
+        p["volatility_half_life_ns"],
+        p["drift_half_life_ns"],
+        p["max_gap_ns"],
+        p["jump_sigmas"] if p["jump_sigmas"] > 0.0 else math.inf,
+    )
+    return FLAG_JUMP if estimator[0]["jumps"] > jumps else 0
 
 
 @njit
@@ -167,20 +257,41 @@ def _fill(
     # A copy that waits for a snapshot is not in the state the collector last told of.
     o["book_state"] = b["book_state"] if b["synced"] == 1 else STATE_SYNCING
     flags = _fill_touch(state, book, out)
-    estimator = s["volatility"][:]  # a plain array: one signature with calls from Python
-    was_live = s["published_flags"] & FLAG_LIVE
-    if feed == 1 and flags & FLAG_LIVE and (not was_live or _touch_changed(state, out)):
-        volatility_step(
-            estimator,
-            mid_ticks(o["bid_ticks"], o["ask_ticks"]),
-            now_ns,
-            p["volatility_half_life_ns"],
-            p["drift_half_life_ns"],
-            p["max_gap_ns"],
-        )
+    if flags & FLAG_ONE_SIDED:
+        clear_levels(state)
+    else:
+        read_levels(state, book, params, out)
+    if feed == 1:
+        flags |= _feed(state, params, now_ns, out, flags)
+    flags |= fill_signals(state, params, now_ns, out)
+    estimator = s["volatility"][:]
     if volatility_warm(estimator, p["warmup_ns"]):
         flags |= FLAG_WARM
-    o["flags"] = _fill_values(out, state, p["microprice_weight"], flags)
+    since_ns = estimator[0]["observed_ns"] - s["restored_ns"]
+    if s["restored_ns"] > 0 and since_ns < p["volatility_half_life_ns"]:
+        flags |= FLAG_WARM_STARTED
+    _fill_values(state, out)
+    o["flags"] = flags
+    s["price"][0]["fair_value_ticks"] = s["inputs"][0]["blend_ticks"]
+
+
+@njit
+def _fill_fair_value(state: np.ndarray, out: np.ndarray, model_code: int) -> None:
+    """Write the fair value that stands in `price`; without one, LIVE goes."""
+    s = state[0]
+    o = out[0]
+    fair = s["price"][0]["fair_value_ticks"]
+    two_sided = o["bid_lots"] > 0 and o["ask_lots"] > 0
+    has_value = two_sided and model_code == 0 and math.isfinite(fair)
+    o["fair_value_ticks"] = fair if has_value else 0.0
+    flags = int(o["flags"])
+    if two_sided and not has_value:
+        flags = (flags | FLAG_NO_FAIR_VALUE) & ~FLAG_LIVE
+    i = s["inputs"][0]
+    estimates = i["volatility_ticks_per_sqrt_s"] + i["drift_ticks_per_s"]
+    if not math.isfinite(estimates):
+        flags &= ~FLAG_LIVE
+    o["flags"] = flags
 
 
 @njit
@@ -194,45 +305,41 @@ def _take_input(state: np.ndarray, words: np.ndarray, received_ns: int, sent_ns:
 
 
 @njit
-def pricing_step(
+def _take_trade(state: np.ndarray, params: np.ndarray, words: np.ndarray) -> None:
+    """Let the trade flow take in a trade, by the time it was received as all else."""
+    s = state[0]
+    s["trade_id"] = words[wire.TRADE_TRADE_ID]
+    flow = s["trade_flow"][:]
+    flow[0]["half_life_ns"] = half_life_or_second(params[0]["trade_flow_half_life_ns"])
+    trade_flow_step(
+        flow, words[wire.TRADE_QTY_LOTS], words[wire.TRADE_AGGRESSOR], words[wire.NOW_NS]
+    )
+
+
+@njit
+def pricing_take(
     state: np.ndarray,
     book: np.ndarray,
     params: np.ndarray,
     words: np.ndarray,
     out: np.ndarray,
 ) -> int:
-    """Take in one message of the market data or trades stream.
+    """Do the first half of `pricing_step`: all but fair value and decision.
 
-    The touch is the best bid and offer's where its update id is not behind the book's, else the
-    book's. The estimators are fed with the mid of each new live touch at the message's now_ns.
-
-    Parameters
-    ----------
-    state : ndarray of PRICING_STATE, shape (1,)
-        Changed in place; starts as zeros. `feed_ok` is the caller's to set.
-    book : ndarray of BOOK, shape (1,)
-        Changed in place; zeroed memory is a valid start.
-    params : ndarray of PRICING_PARAMS, shape (1,)
-    words : ndarray of int64
-        A BOOK_SNAPSHOT, BOOK_DELTA, BEST_BID_OFFER or TRADE from its header on; anything else
-        is counted in `ignored`.
-    out : ndarray of PRICING, shape (1,)
-        Every field but seq, received_ns and sent_ns is written, unless the answer is QUIET:
-        then it holds nothing of use. book_state is SYNCING while `book` waits for a snapshot.
+    `state["inputs"]` then holds the signals, `state["price"]` the blend as the fair value, which
+    a model may change before `pricing_close`. Parameters are those of `pricing_step`.
 
     Returns
     -------
     int
-        QUIET: nothing to send. PUBLISH: touch, flags or book state changed. NEED_SNAPSHOT: the
-        book lost a message: `out` is to be sent too (its LIVE flag is off) and the collector
-        asked for a snapshot.
+        QUIET: nothing more to do. PUBLISH or NEED_SNAPSHOT: `pricing_close` is to be called.
     """
     s = state[0]
     s["messages"] += 1
     template = (words[0] >> wire.TEMPLATE_SHIFT) & wire.MASK_16 if words.size > 0 else 0
     lost = False
     if template == wire.TEMPLATE_TRADE and words.size >= TRADE_WORDS:
-        s["trade_id"] = words[wire.TRADE_TRADE_ID]
+        _take_trade(state, params, words)
         return QUIET
     if template == wire.TEMPLATE_BEST_BID_OFFER and words.size >= BBO_WORDS:
         if not _take_bbo(state, book, words):
@@ -249,15 +356,95 @@ def pricing_step(
     else:
         s["ignored"] += 1
         return QUIET
-    _fill(state, book, params, words[wire.NOW_NS], out, 1)
-    if lost:
+    _fill(state, book, params, words[wire.NOW_NS], out, int(FEED))
+    return NEED_SNAPSHOT if lost else PUBLISH
+
+
+@njit
+def pricing_close(
+    state: np.ndarray, params: np.ndarray, out: np.ndarray, code: int, model_code: int
+) -> int:
+    """Do the second half of `pricing_step`: fair value, flags, decision.
+
+    Parameters
+    ----------
+    state, params, out
+        As for `pricing_step`; the fair value is taken from `state["price"]`.
+    code : int
+        What `pricing_take` answered.
+    model_code : int
+        What the model answered: 0 (codes.Reason.NONE), or why there is no fair value.
+
+    Returns
+    -------
+    int
+        As of `pricing_step`.
+    """
+    _fill_fair_value(state, out, model_code)
+    if code == NEED_SNAPSHOT:
         # Not marked as published: should the caller not send it, the next message brings it.
-        s["snapshots_needed"] += 1
+        state[0]["snapshots_needed"] += 1
         return NEED_SNAPSHOT
-    if _is_change(state, out):
+    if _is_change(state, params, out):
         _mark_published(state, out)
         return PUBLISH
     return QUIET
+
+
+@njit
+def pricing_step(
+    state: np.ndarray,
+    book: np.ndarray,
+    params: np.ndarray,
+    words: np.ndarray,
+    out: np.ndarray,
+) -> int:
+    """Take in one message of the market data or trades stream.
+
+    The touch is the best bid and offer's where its update id is not behind the book's, else the
+    book's. The volatility is fed with the mid of each new live touch, the order flow with the
+    levels of each live book, the trade flow with each trade, all at the message's now_ns.
+
+    Parameters
+    ----------
+    state : ndarray of PRICING_STATE, shape (1,)
+        Changed in place; starts as zeros. `feed_ok` and the reference are the caller's to set.
+    book : ndarray of BOOK, shape (1,)
+        Changed in place; zeroed memory is a valid start.
+    params : ndarray of PRICING_PARAMS, shape (1,)
+    words : ndarray of int64
+        A BOOK_SNAPSHOT, BOOK_DELTA, BEST_BID_OFFER or TRADE from its header on; anything else
+        is counted in `ignored`.
+    out : ndarray of PRICING, shape (1,)
+        Every field but seq, received_ns and sent_ns is written, unless the answer is QUIET:
+        then it holds nothing of use. book_state is SYNCING while `book` waits for a snapshot.
+
+    Returns
+    -------
+    int
+        QUIET: nothing to send. PUBLISH: touch, fair value, flags or book state changed.
+        NEED_SNAPSHOT: the book lost a message: `out` is to be sent too (its LIVE flag is off)
+        and the collector asked for a snapshot.
+    """
+    code = pricing_take(state, book, params, words, out)
+    if code == QUIET:
+        return QUIET
+    return pricing_close(state, params, out, code, int(NO_MODEL))
+
+
+@njit
+def pricing_take_refresh(
+    state: np.ndarray, book: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray
+) -> None:
+    """Do the first half of `pricing_refresh`, as `pricing_take` is that of `pricing_step`."""
+    _fill(state, book, params, now_ns, out, int(NO_FEED))
+
+
+@njit
+def pricing_close_refresh(state: np.ndarray, out: np.ndarray, model_code: int) -> None:
+    """Do the second half of `pricing_refresh`."""
+    _fill_fair_value(state, out, model_code)
+    _mark_published(state, out)
 
 
 @njit
@@ -267,7 +454,7 @@ def pricing_refresh(
     """Fill `out` anew without a message, as when `feed_ok` changed or a republish is due.
 
     Parameters are those of `pricing_step`; `now_ns` is the time the output is computed for.
-    Estimators are not fed. The output counts as published.
+    Estimators are not fed, the order flow decays. The output counts as published.
     """
-    _fill(state, book, params, now_ns, out, 0)
-    _mark_published(state, out)
+    pricing_take_refresh(state, book, params, now_ns, out)
+    pricing_close_refresh(state, out, int(NO_MODEL))

@@ -103,6 +103,95 @@ def order_flow_path(
 
 
 @njit
+def order_flow_step(
+    state: np.ndarray,
+    bid_ticks: np.ndarray,
+    bid_lots: np.ndarray,
+    ask_ticks: np.ndarray,
+    ask_lots: np.ndarray,
+    levels: int,
+    ts_ns: int,
+) -> float:
+    """Take in one book and return the decayed order flow imbalance of its levels, in lots.
+
+    F = 2^(-dt / half_life) F + sum over levels of `order_flow` against the book before: the
+    sum over levels is that of Xu, Gould and Howison's (2018) vector. Where the state does not
+    follow on (`follows` 0), the book only is what the next one is compared with.
+
+    Parameters
+    ----------
+    state : ndarray of ORDER_FLOW, shape (1,)
+        Changed in place; `half_life_ns` is set, the rest starts as zeros.
+    bid_ticks, bid_lots, ask_ticks, ask_lots : ndarray of int64, shape (at least levels,)
+        Best first, 0 lots for a level that is not there.
+    levels : int
+        At most MAX_SIGNAL_LEVELS.
+    ts_ns : int
+        A book of the past counts as of now.
+    """
+    s = state[0]
+    elapsed_ns = max(ts_ns - s["ts_ns"], 0) if s["books"] > 0 else 0
+    bid_side = int(np.int64(1))
+    ask_side = int(np.int64(-1))
+    flow = 0
+    for k in range(levels):
+        if s["follows"] == 1:
+            flow += order_flow(
+                s["bid_ticks"][k], s["bid_lots"][k], bid_ticks[k], bid_lots[k], bid_side
+            )
+            flow += order_flow(
+                s["ask_ticks"][k], s["ask_lots"][k], ask_ticks[k], ask_lots[k], ask_side
+            )
+        s["bid_ticks"][k] = bid_ticks[k]
+        s["bid_lots"][k] = bid_lots[k]
+        s["ask_ticks"][k] = ask_ticks[k]
+        s["ask_lots"][k] = ask_lots[k]
+    s["flow_lots"] = decay(elapsed_ns * (1.0 / s["half_life_ns"])) * s["flow_lots"] + flow
+    s["ts_ns"] = ts_ns if s["books"] == 0 else s["ts_ns"] + elapsed_ns
+    s["books"] += 1
+    s["follows"] = 1
+    return float(s["flow_lots"])
+
+
+@njit
+def order_flow_lots(state: np.ndarray, now_ns: int) -> float:
+    """Return the flow of an ORDER_FLOW state decayed to `now_ns`; 0.0 before the first book."""
+    s = state[0]
+    if s["books"] == 0:
+        return 0.0
+    elapsed_ns = max(now_ns - s["ts_ns"], 0)
+    return float(decay(elapsed_ns * (1.0 / s["half_life_ns"])) * s["flow_lots"])
+
+
+@njit
+def decayed_order_flow_path(
+    state: np.ndarray,
+    bid_ticks: np.ndarray,
+    bid_lots: np.ndarray,
+    ask_ticks: np.ndarray,
+    ask_lots: np.ndarray,
+    ts_ns: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Fold `order_flow_step` over rows of int64 arrays (n, levels) into float64 `out` (n,)."""
+    levels = int(bid_lots.shape[1])
+    for i in range(out.size):
+        out[i] = order_flow_step(
+            state, bid_ticks[i], bid_lots[i], ask_ticks[i], ask_lots[i], levels, ts_ns[i]
+        )
+
+
+@njit
+def trade_flow_now(state: np.ndarray) -> float:
+    """Return (bought - sold) / (bought + sold) of a TRADE_FLOW state; 0.0 without a trade."""
+    s = state[0]
+    total = s["bought_lots"] + s["sold_lots"]
+    if total <= 0.0:
+        return 0.0
+    return float((s["bought_lots"] - s["sold_lots"]) / total)
+
+
+@njit
 def trade_flow_step(state: np.ndarray, lots: int, side: int, ts_ns: int) -> float:
     """Take in one trade and return (bought - sold) / (bought + sold), both decayed, in [-1, 1].
 
@@ -123,10 +212,7 @@ def trade_flow_step(state: np.ndarray, lots: int, side: int, ts_ns: int) -> floa
     s["sold_lots"] = d * s["sold_lots"] + (lots if side < 0 else 0)
     s["ts_ns"] = ts_ns if s["trades"] == 0 else s["ts_ns"] + elapsed_ns
     s["trades"] += 1
-    total = s["bought_lots"] + s["sold_lots"]
-    if total <= 0.0:
-        return 0.0
-    return float((s["bought_lots"] - s["sold_lots"]) / total)
+    return trade_flow_now(state)
 
 
 @njit

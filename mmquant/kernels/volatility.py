@@ -57,8 +57,8 @@ def volatility_robust_step(
 
     A move of more than `jump_sigmas` of the volatility so far, over the interval but at least a
     second, counts as a move of that size (of at least a tick): one bad price cannot poison the
-    estimate, a new regime takes it over within a few samples. The first ten samples are taken
-    as they are.
+    estimate, a new regime takes it over within a few samples. Such moves are counted in `jumps`.
+    The first ten samples are taken as they are.
 
     Parameters
     ----------
@@ -79,7 +79,10 @@ def volatility_robust_step(
         return
     if s["samples"] > 0 and elapsed_ns <= max_gap_ns:
         elapsed_s = elapsed_ns * S_PER_NS
-        move = _capped(state, x_ticks - s["x_ticks"], elapsed_s, jump_sigmas)
+        whole_move = x_ticks - s["x_ticks"]
+        move = _capped(state, whole_move, elapsed_s, jump_sigmas)
+        if move != whole_move:
+            s["jumps"] += 1
         decay = math.exp(-LN2 * elapsed_ns / volatility_half_life_ns)
         s["squares_ticks2"] = decay * s["squares_ticks2"] + move * move
         s["squares_s"] = decay * s["squares_s"] + elapsed_s

@@ -2,7 +2,15 @@
 
 from mmquant.records import record
 
-__all__ = ["BAR", "EWMA", "EWMA_MOMENTS", "TRADE_FLOW", "VOLATILITY"]
+__all__ = [
+    "BAR",
+    "EWMA",
+    "EWMA_MOMENTS",
+    "MAX_SIGNAL_LEVELS",
+    "ORDER_FLOW",
+    "TRADE_FLOW",
+    "VOLATILITY",
+]
 
 BAR = record(
     [
@@ -45,6 +53,22 @@ EWMA_MOMENTS = record(
     ],
     88,
 )
+MAX_SIGNAL_LEVELS = 20  # of a side, for signals of several levels
+# The decayed sum of the order flow imbalance, and the books it is measured from and to.
+ORDER_FLOW = record(
+    [
+        ("half_life_ns", "<i8"),
+        ("ts_ns", "<i8"),
+        ("flow_lots", "<f8"),  # as of ts_ns
+        ("books", "<i8"),  # taken in
+        ("follows", "<i8"),  # 1: the levels below are the book before the next one
+        ("bid_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),
+        ("bid_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
+        ("ask_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),
+        ("ask_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
+    ],
+    5 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
+)
 TRADE_FLOW = record(
     [
         ("half_life_ns", "<i8"),
@@ -66,6 +90,7 @@ VOLATILITY = record(
         ("observed_ns", "<i8"),  # time seen since the first sample, gaps left out
         ("samples", "<i8"),
         ("gaps", "<i8"),
+        ("jumps", "<i8"),  # moves that were cut to the limit
     ],
-    72,
+    80,
 )
