@@ -13,13 +13,22 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 
 # What the library may import: nothing that opens a socket, and nothing of the services.
-LIBRARY_MAY = {"mmquant", "numba", "llvmlite", "numpy", "pandas", "msgspec"} | {
-    name
-    for name in (
-        "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
-        "itertools json math os pathlib shutil sys tempfile types typing warnings zlib"
-    ).split()
-}
+LIBRARY_MAY = (
+    {"mmquant", "numba", "llvmlite", "numpy", "pandas", "msgspec"}
+    | {
+        # imported by the functions that need them, which say how to install them
+        "bokeh",
+        "fsspec",
+        "pyarrow",
+    }
+    | {
+        name
+        for name in (
+            "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
+            "io itertools json math os pathlib shutil sys tempfile time types typing warnings zipfile zlib"
+        ).split()
+    }
+)
 KERNELS_MAY = (
     "mmquant._jit",
     "mmquant.codes",

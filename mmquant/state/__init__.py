@@ -15,7 +15,10 @@ from mmquant.state.simulator import EVENT, ORDER, SIMULATOR_PARAMS, SIMULATOR_ST
 from mmquant.state.strategy import STRATEGY_PARAMS, STRATEGY_STATE
 from mmquant.state.tape import (
     TAPE_AGGREGATE,
+    TAPE_BAR,
+    TAPE_BARE,
     TAPE_BUFFERED,
+    TAPE_CURSOR,
     TAPE_EVENT,
     TAPE_LOCAL_ONLY,
     TAPE_SKIP,
@@ -55,7 +58,10 @@ __all__ = [
     "STRATEGY_STATE",
     "SYMBOL",
     "TAPE_AGGREGATE",
+    "TAPE_BAR",
+    "TAPE_BARE",
     "TAPE_BUFFERED",
+    "TAPE_CURSOR",
     "TAPE_EVENT",
     "TAPE_LOCAL_ONLY",
     "TAPE_SKIP",
