@@ -83,8 +83,13 @@ _HOMES = {
     "Exchange": "market",
     "MarketParameters": "market",
     "SyntheticMarket": "market",
+    # recorded market data
+    "Tape": "tape",
+    "TapeError": "tape",
     "read_capture": "tape",
+    "read_tape": "tape",
     "scan_capture": "tape",
+    "synthetic_tape": "tape",
     # the cache of compiled code
     "warm": "warming",
 }

@@ -131,6 +131,16 @@ class FrameParser:
         return BookCode(frame_book.frame_apply(self._out, book))
 
     @property
+    def words(self) -> NDArray[np.int64]:
+        """What the kernels write: the words of `frame`, behind them those of `levels`."""
+        return self._out
+
+    @property
+    def symbol_words(self) -> NDArray[np.int64]:
+        """The table of instruments as the kernels read it; another one after `add`."""
+        return self._symbols
+
+    @property
     def bids(self) -> NDArray[Any]:
         """The last depth event's or snapshot's bids: a view, valid until the next call."""
         return self.levels[: self.values[kernels.N_BIDS]]

@@ -13,13 +13,15 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 
 # What the library may import: nothing that opens a socket, and nothing of the services.
-# sqlite3: the ledger's file is read as a tape is.
-LIBRARY_MAY = {"mmquant", "numba", "llvmlite", "numpy", "pandas", "msgspec"} | {
+# sqlite3: the ledger's file is read as a tape is. bokeh, distributed, fsspec and pyarrow are
+# imported by the functions that need them, which say how to install them.
+LIBRARY_MAY = {
     name
     for name in (
-        "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
-        "inspect itertools json math os pathlib shutil sqlite3 sys tempfile types typing warnings "
-        "zlib"
+        "mmquant numba llvmlite numpy pandas msgspec bokeh distributed fsspec pyarrow "
+        "collections concurrent contextlib dataclasses decimal enum fractions functools hashlib "
+        "html importlib inspect io itertools json math multiprocessing os pathlib shutil sqlite3 "
+        "sys tempfile time tomllib types typing warnings zipfile zlib"
     ).split()
 }
 KERNELS_MAY = (

@@ -30,7 +30,7 @@ from mmquant.kernels.tokens import (
 from mmquant.state import FRAME
 from mmquant.state import SYMBOL as SYMBOL_DTYPE
 
-__all__ = ["frame_parse", "snapshot_parse", "symbol_entry"]
+__all__ = ["frame_parse", "frame_parse_at", "snapshot_parse", "symbol_entry"]
 
 UNKNOWN = int(FrameKind.UNKNOWN)
 DEPTH = int(FrameKind.DEPTH)
@@ -41,7 +41,7 @@ SNAPSHOT = int(FrameKind.SNAPSHOT)
 BUY = int(Side.BUY)
 SELL = int(Side.SELL)
 
-MAX_TIME_MS = (1 << 62) // 1_000_000
+MAX_TIME_NS = 1 << 62
 NS_PER_MS = 1_000_000
 LEVEL_WORDS = records.LEVEL.itemsize // 8
 
@@ -328,7 +328,7 @@ def _read_event(data: bytes, at: int, symbols: np.ndarray, out: np.ndarray) -> i
 
 
 @bare_njit
-def _is_whole(out: np.ndarray) -> bool:
+def _is_whole(out: np.ndarray, stamp_ns: int) -> bool:
     """Tell whether all that the kind needs was there; derive the time and the missing ids."""
     kind, seen = out[KIND], out[SEEN]
     if kind == DEPTH:
@@ -343,10 +343,10 @@ def _is_whole(out: np.ndarray) -> bool:
             out[FIRST_ID] = out[LAST_ID]
         if out[QTY_LOTS] == 0 or out[FIRST_ID] > out[LAST_ID]:
             return False
-    time_ms = out[ENGINE_MS] if seen & ENGINE_BIT else out[EVENT_MS]
-    if time_ms > MAX_TIME_MS:
+    stamp = out[ENGINE_MS] if seen & ENGINE_BIT else out[EVENT_MS]
+    if stamp > MAX_TIME_NS // stamp_ns:
         return False
-    out[VENUE_NS] = time_ms * NS_PER_MS
+    out[VENUE_NS] = stamp * stamp_ns
     return bool(seen & needed == needed)
 
 
@@ -357,6 +357,52 @@ def _start(data: bytes, out: np.ndarray) -> bool:
         out[i] = 0
     n = len(data)
     return n > 1 and data[np.uint64(n - 1)] == CLOSE_OBJECT and data[np.uint64(0)] == OPEN_OBJECT
+
+
+@bare_njit
+def frame_parse_at(
+    data: bytes, at: int, stamp_ns: int, symbols: np.ndarray, out: np.ndarray
+) -> int:
+    """Parse the frame that begins at `at`, as `frame_parse`: one of many in a recording.
+
+    Parameters
+    ----------
+    data : bytes
+        Its last byte must be a closing brace or a control character (the end of a line).
+    at : int
+        Where the frame begins.
+    stamp_ns : int
+        Unit of the venue's time stamps: NS_PER_MS, or 1000 where microseconds were asked for.
+    symbols, out
+        As of `frame_parse`.
+
+    Returns
+    -------
+    int
+        The position behind the frame, or FAILED where `frame_parse` would answer UNKNOWN.
+    """
+    for i in range(LEVELS_AT):
+        out[i] = 0
+    if data[np.uint64(at)] != OPEN_OBJECT:
+        return FAILED
+    depth = 0
+    if data[np.uint64(at + 1)] == QUOTE:
+        word_0, word_1, _, _, after = read_name(data, at + 1)
+        if after > 0 and word_0 == NAME_STREAM and word_1 == 0 and data[np.uint64(after)] == COLON:
+            at = skip_text(data, after + 1)
+            if at < 0 or data[np.uint64(at)] != COMMA:
+                return FAILED
+            word_0, word_1, _, _, at = read_name(data, at + 1)
+            if at < 0 or word_0 != NAME_DATA or word_1 != 0 or data[np.uint64(at)] != COLON:
+                return FAILED
+            at += 1
+            depth = 1
+    at = _read_event(data, at, symbols, out)
+    if at < 0 or not _is_whole(out, stamp_ns):
+        return FAILED
+    if depth == 1 and (at >= len(data) or data[np.uint64(at)] != CLOSE_OBJECT):
+        return FAILED
+    return at + depth
 
 
 @bare_njit
@@ -379,23 +425,11 @@ def frame_parse(data: bytes, symbols: np.ndarray, out: np.ndarray) -> int:
         A `FrameKind`; UNKNOWN where the shape is not known, a value is not exact or legal, or
         a side has more levels than half of what `out` can hold: then nothing in `out` counts.
     """
-    if not _start(data, out):
+    n = len(data)
+    if n < 2 or data[np.uint64(n - 1)] != CLOSE_OBJECT:
         return UNKNOWN
-    at = 0
-    if data[np.uint64(1)] == QUOTE:
-        word_0, word_1, _, _, after = read_name(data, 1)
-        if after > 0 and word_0 == NAME_STREAM and word_1 == 0 and data[np.uint64(after)] == COLON:
-            at = skip_text(data, after + 1)
-            if at < 0 or data[np.uint64(at)] != COMMA:
-                return UNKNOWN
-            word_0, word_1, _, _, at = read_name(data, at + 1)
-            if at < 0 or word_0 != NAME_DATA or word_1 != 0 or data[np.uint64(at)] != COLON:
-                return UNKNOWN
-            at += 1
-    depth = 1 if at > 0 else 0
-    at = _read_event(data, at, symbols, out)
-    if at < 0 or at + depth != len(data) or not _is_whole(out):
-        return UNKNOWN  # the last byte is a brace: there is nothing more to test of it
+    if frame_parse_at(data, 0, NS_PER_MS, symbols, out) != n:
+        return UNKNOWN
     return int(out[KIND])
 
 

@@ -74,7 +74,10 @@ from mmquant.state.strategy import (
 )
 from mmquant.state.tape import (
     TAPE_AGGREGATE,
+    TAPE_BAR,
+    TAPE_BARE,
     TAPE_BUFFERED,
+    TAPE_CURSOR,
     TAPE_EVENT,
     TAPE_LOCAL_ONLY,
     TAPE_SKIP,
@@ -155,7 +158,10 @@ __all__ = [
     "TABLE_TARGETS",
     "TABLE_VALUES",
     "TAPE_AGGREGATE",
+    "TAPE_BAR",
+    "TAPE_BARE",
     "TAPE_BUFFERED",
+    "TAPE_CURSOR",
     "TAPE_EVENT",
     "TAPE_LOCAL_ONLY",
     "TAPE_SKIP",

@@ -9,7 +9,7 @@ words they are what `book_apply` takes: bids at word 2 * first_level, asks behin
 |---|---|---|
 | DELTA | n_bids, n_asks | change these levels (quantities absolute, 0 removes) |
 | SNAPSHOT | n_bids, n_asks | the whole book: replaces what was there |
-| CLEAR | at most one a side | remove a side's levels from the best to that price; none: the book is empty |
+| CLEAR | at most one a side | remove a side's levels from the best to that price; none: all |
 | BBO | at most one a side | the venue's best bid and offer; a side without one is empty |
 | TRADE | one: a bid where the buyer took, else an ask | `update_id` is its trade id |
 | GAP | none | messages are missing: the book must not be used until the next SNAPSHOT |
@@ -26,7 +26,10 @@ from mmquant.records import record
 
 __all__ = [
     "TAPE_AGGREGATE",
+    "TAPE_BAR",
+    "TAPE_BARE",
     "TAPE_BUFFERED",
+    "TAPE_CURSOR",
     "TAPE_EVENT",
     "TAPE_LOCAL_ONLY",
     "TAPE_SKIP",
@@ -40,6 +43,8 @@ TAPE_BUFFERED = 2  # came before its snapshot, and stands where it could be appl
 TAPE_AGGREGATE = 4  # a trade that sums up several of one price
 TAPE_VENUE_ONLY = 8  # happened, but was never received (from hftbacktest's files)
 TAPE_LOCAL_ONLY = 16  # was received, but does not count as happened at the venue (the same)
+
+TAPE_BARE = 32  # a snapshot's levels that nothing clears the way for (the same)
 
 TAPE_EVENT = record(
     [
@@ -68,4 +73,35 @@ TAPE_SYNC = record(
         ("duplicates", "<i8"),  # depth events and trades that came a second time
     ],
     64,
+)
+# Where the reader of a recording stands.
+TAPE_CURSOR = record(
+    [
+        ("at", "<i8"),  # behind the last line that is done
+        ("line", "<i8"),  # lines done
+        ("events", "<i8"),  # rows written
+        ("levels", "<i8"),
+        ("received_ns", "<i8"),  # of the last line
+        ("payload_at", "<i8"),  # of a line that is left to the caller
+        ("payload_end", "<i8"),
+    ],
+    56,
+)
+# What happened to one instrument in a stretch of time; the touch is the one at its end.
+TAPE_BAR = record(
+    [
+        ("open_half_ticks", "<i8"),  # of the mid: bid_ticks + ask_ticks
+        ("high_half_ticks", "<i8"),
+        ("low_half_ticks", "<i8"),
+        ("close_half_ticks", "<i8"),
+        ("bid_ticks", "<i8"),
+        ("bid_lots", "<i8"),
+        ("ask_ticks", "<i8"),
+        ("ask_lots", "<i8"),
+        ("buy_lots", "<i8"),  # traded, by the taker's side
+        ("sell_lots", "<i8"),
+        ("trades", "<i8"),
+        ("updates", "<i8"),  # of the book
+    ],
+    96,
 )

@@ -1,22 +1,23 @@
-"""recorded market data on disk -> lines with their times, and what a capture holds."""
+"""A recording on disk -> lines with their times, and what a capture holds."""
 
 import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from mmquant.codes import Market
 from mmquant.decimals import to_e8
+from mmquant.tape.errors import CaptureError
 
 __all__ = [
-    "CaptureError",
     "CaptureInfo",
     "CaptureReader",
     "read_capture",
+    "read_chunks",
     "scan_capture",
 ]
 
@@ -28,16 +29,6 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 _STREAM = b'{"stream":"'
 _SNAPSHOT = b'{"lastUpdateId":'
-
-
-class CaptureError(ValueError):
-    """A capture that cannot be used: what is wrong, in which file, at which line."""
-
-    def __init__(self, what: str, path: Path | str, line: int) -> None:
-        super().__init__(f"{path}, line {line}: {what}")
-        self.what = what
-        self.path = str(path)
-        self.line = line
 
 
 class CaptureReader:
@@ -108,7 +99,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     number = 0
     rest = b""
     try:
-        for chunk in _chunks(path):
+        for chunk in read_chunks(path):
             *whole, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
             for line in whole:
                 number += 1
@@ -119,14 +110,36 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield rest
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes, unpacked; unlike gzip.open, everything before a cut comes out."""
-    with path.open("rb") as file:
+def read_chunks(path: Path, on_read: Callable[[int], None] | None = None) -> Iterator[bytes]:
+    """Yield a file's bytes, unpacked; unlike gzip.open, everything before a cut comes out.
+
+    Parameters
+    ----------
+    path : Path
+        Plain or gzip, told by its first bytes.
+    on_read : callable, optional
+        Told how many bytes of the file were read.
+
+    Raises
+    ------
+    EOFError
+        At the end of a gzip file that was cut short.
+    OSError, zlib.error
+        A file that is missing or corrupt.
+    """
+
+    def read() -> bytes:
         data = file.read(CHUNK_BYTES)
+        if on_read is not None:
+            on_read(len(data))
+        return data
+
+    with path.open("rb") as file:
+        data = read()
         if not data.startswith(GZIP_MAGIC):
             while data:
                 yield data
-                data = file.read(CHUNK_BYTES)
+                data = read()
             return
         unpacker = zlib.decompressobj(wbits=31)
         while data:
@@ -135,7 +148,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             if unpacker.eof and data:
                 unpacker = zlib.decompressobj(wbits=31)
             else:
-                data = file.read(CHUNK_BYTES)
+                data = read()
                 if unpacker.eof and data:
                     unpacker = zlib.decompressobj(wbits=31)
         if not unpacker.eof:

@@ -1,0 +1,352 @@
+"""Tables in CSV, of Tardis and of data.binance.vision -> a tape, prices read exactly."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant.codes import Market, TapeKind
+from mmquant.decimals import to_e8
+from mmquant.kernels.tape_csv import DECIMAL, DONE, FULL, INTEGER, csv_rows
+from mmquant.records import LEVEL
+from mmquant.state import TAPE_AGGREGATE, TAPE_EVENT
+from mmquant.tape.capture import CHUNK_BYTES, read_chunks
+from mmquant.tape.core import ReadNotes, Tape
+from mmquant.tape.csv_layout import Layout, layout_of
+from mmquant.tape.errors import TapeError
+from mmquant.tape.progress import Progress
+from mmquant.tape.units import Sizes, settle_units
+
+__all__ = ["load"]
+
+BLOCK_ROWS = 1 << 16
+MAX_SIDE = 65_535
+_MILLIS = (10**11, 10**14)  # stamps of 1973 to 5138
+_MICROS = (10**14, 10**17)
+_TRUE = (ord("t"), ord("T"))
+_BUY = (ord("b"), ord("B"))  # buy, bid
+_SELL = (ord("s"), ord("S"), ord("a"), ord("A"))  # sell, ask
+
+
+def load(
+    paths: Sequence[Path],
+    source: str,
+    sort: bool,
+    progress: bool | None,
+    *,
+    tick_size: Sizes,
+    lot_size: Sizes,
+    symbol: str | None,
+    market: str | None,
+    latency_ns: int,
+) -> Tape:
+    """Return the tape of one instrument's tables, merged by the time received; see `read_tape`.
+
+    Parameters
+    ----------
+    source : str
+        "tardis" or "vision".
+    sort : bool
+        Whether a file out of order is sorted; else it is an error.
+    """
+    notes = ReadNotes()
+    total = sum(path.stat().st_size for path in paths)
+    tables, names, markets = [], [], []
+    with Progress("reading", total, progress) as bar:
+        for path in paths:
+            reader = _Reader(path, source, notes, bar, latency_ns)
+            tables.append(reader.read(sort))
+            names.append(reader.symbol(symbol))
+            markets.append(Market[market.upper()] if market else reader.market)
+    for values, what in ((names, "symbols"), (markets, "markets")):
+        if len(set(values)) != 1:
+            raise TapeError(
+                f"one tape holds one of them, got the {what} "
+                f"{', '.join(sorted(str(value) for value in set(values)))}: read them one by one",
+                ", ".join(str(path) for path in paths),
+            )
+    where = ", ".join(str(path) for path in paths)
+    events, levels = _join(tables)
+    if not events.size:
+        raise TapeError("no row in it", where)
+    events = events[np.argsort(events["received_ns"], kind="stable")]
+    nameless = events["update_id"] == 0
+    events["update_id"] = np.where(nameless, np.arange(1, events.size + 1), events["update_id"])
+    instruments = settle_units(events, levels, names[:1], markets[:1], tick_size, lot_size, where)
+    if source == "vision":
+        notes.assumptions.append(f"received {latency_ns} ns after the venue's time: not recorded")
+    return Tape(events, levels, instruments, f"{source} {', '.join(p.name for p in paths)}", notes)
+
+
+def _join(tables: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    at = 0
+    for events, levels in tables:
+        events["first_level"] += at
+        at += levels.size
+    return (
+        np.concatenate([events for events, _ in tables]),
+        np.concatenate([levels for _, levels in tables]),
+    )
+
+
+def _chunks(path: Path, bar: Progress) -> Iterator[bytes]:
+    """Yield a file's bytes, unpacked: plain, gzip, or the one member of a zip."""
+    if not zipfile.is_zipfile(path):
+        yield from read_chunks(path, bar.advance)
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = [name for name in archive.namelist() if name.endswith(".csv")]
+        if len(members) != 1:
+            raise TapeError(f"must hold one .csv, got {archive.namelist()}", path)
+        with archive.open(members[0]) as file:
+            while data := file.read(CHUNK_BYTES):
+                bar.advance(len(data) // 5)
+                yield data
+
+
+class _Reader:
+    """Reads one file."""
+
+    def __init__(
+        self, path: Path, source: str, notes: ReadNotes, bar: Progress, latency_ns: int
+    ) -> None:
+        self.market = Market.USDM
+        self._path = path
+        self._source = source
+        self._notes = notes
+        self._bar = bar
+        self._latency_ns = latency_ns
+        self._layout: Layout | None = None
+        self._line = 0  # lines done
+        self._symbol = ""
+
+    def symbol(self, given: str | None) -> str:
+        """Return the symbol: as given, as the rows say it, or as the file's name does."""
+        if given:
+            return given
+        name = self._symbol or self._path.name.partition("-")[0]
+        if not name.isalnum() or not name.isupper():
+            raise TapeError(
+                "the file's name does not begin with the symbol: pass symbol=", self._path
+            )
+        return name
+
+    def read(self, sort: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the file's events and levels, in units of 1e-8."""
+        blocks: list[NDArray[np.int64]] = []
+        rest = b""
+        try:
+            for chunk in _chunks(self._path, self._bar):
+                data = rest + chunk
+                end = data.rfind(b"\n") + 1
+                if end:
+                    blocks += self._take(data[:end])
+                rest = data[end:]
+        except (EOFError, zlib.error, zipfile.BadZipFile, OSError) as error:
+            raise TapeError(f"{error}", self._path, f"line {self._line + 1}") from error
+        if rest:
+            blocks += self._take(rest + b"\n")
+        layout = self._layout
+        if layout is None or not blocks:
+            raise TapeError("no row in it", self._path)
+        rows = np.concatenate(blocks)
+        self._notes.rows += len(rows)
+        if layout.market is not None:
+            self.market = layout.market
+        venue_ns, received_ns = self._times(layout, rows)
+        back = np.flatnonzero(np.diff(received_ns) < 0)
+        if back.size and not sort:
+            raise TapeError(
+                "not in order of time: sort it, or pass repair=['order']",
+                self._path,
+                f"line {int(back[0]) + 2 + self._line - len(rows)}",
+            )
+        order = np.argsort(received_ns, kind="stable")
+        if back.size:
+            rows, venue_ns, received_ns = rows[order], venue_ns[order], received_ns[order]
+        return _events(layout, rows, venue_ns, received_ns)
+
+    def _take(self, data: bytes) -> list[NDArray[np.int64]]:
+        """Return the rows of whole lines."""
+        if self._layout is None:
+            self._layout, has_names = layout_of(data, self._source, self._path)
+            if has_names:
+                data = data[data.find(b"\n") + 1 :]
+                self._line = 1
+        layout = self._layout
+        if self._source == "tardis":
+            self._check_symbol(data)
+        kinds = np.array([kind for _, kind in layout.columns], np.int64)
+        out = np.zeros((max(1, min(BLOCK_ROWS, data.count(b"\n"))), kinds.size), np.int64)
+        where = np.zeros(3, np.int64)
+        blocks: list[NDArray[np.int64]] = []
+        while True:
+            before = int(where[1])
+            code = csv_rows(data, len(data), kinds, out, where)
+            self._line += int(where[1]) - before
+            if code == DONE:
+                break
+            if code != FULL:
+                self._odd(data, out, where)
+                continue
+            blocks.append(out.copy())
+            where[1] = 0
+        blocks.append(out[: int(where[1])].copy())
+        return blocks
+
+    def _odd(self, data: bytes, out: NDArray[np.int64], where: NDArray[np.int64]) -> None:
+        """Read a row that the compiled reader does not: an exponent, an empty field; or refuse."""
+        assert self._layout is not None
+        start = int(where[0])
+        end = data.find(b"\n", start)
+        line = data[start:end].rstrip(b"\r")
+        self._line += 1
+        fields = line.split(b",")
+        if len(fields) != len(self._layout.columns):
+            raise TapeError(
+                f"{len(self._layout.columns)} columns expected, got {len(fields)}: {line[:60]!r}",
+                self._path,
+                f"line {self._line}",
+            )
+        row = int(where[1])
+        for column, (role, kind) in enumerate(self._layout.columns):
+            text = fields[column].decode(errors="replace")
+            try:
+                if kind == DECIMAL:
+                    out[row, column] = to_e8(f"{Decimal(text):f}") if text else 0
+                elif kind == INTEGER:
+                    out[row, column] = int(text)
+                else:
+                    out[row, column] = fields[column][0] if text else 0
+            except (ValueError, InvalidOperation):
+                raise TapeError(
+                    f"{role} must be {'a decimal' if kind == DECIMAL else 'a whole number'}, "
+                    f"got {text!r}",
+                    self._path,
+                    f"line {self._line}",
+                ) from None
+        where[0], where[1] = end + 1, row + 1
+
+    def _check_symbol(self, data: bytes) -> None:
+        """Refuse a second symbol: count the rows that name the first one."""
+        if not data:
+            return
+        if not self._symbol:
+            self._symbol = data.split(b",", 2)[1].decode(errors="replace")
+        named = b",%b," % self._symbol.encode()
+        if data.count(named) == data.count(b"\n"):
+            return
+        for number, line in enumerate(data.splitlines(), start=self._line + 1):
+            if named not in line:
+                raise TapeError(
+                    f"mixed symbols: {self._symbol}, and here {line[:40]!r}: split the file",
+                    self._path,
+                    f"line {number}",
+                )
+
+    def _times(
+        self, layout: Layout, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the venue's times and those received, in nanoseconds."""
+        stamps = rows[:, layout.index("time")]
+        first = int(stamps[0]) if stamps.size else 0
+        is_micro = _MICROS[0] <= first < _MICROS[1]
+        if self._source == "tardis" and not is_micro:
+            raise TapeError(
+                f"timestamp must be microseconds, got {first}: is it another unit?",
+                self._path,
+                "line 2",
+            )
+        if not is_micro and not _MILLIS[0] <= first < _MILLIS[1]:
+            raise TapeError(
+                f"the time must be milliseconds or microseconds, got {first}: is it another unit?",
+                self._path,
+                "its first row",
+            )
+        unit = 1_000 if is_micro else 1_000_000
+        low, high = _MICROS if is_micro else _MILLIS
+        odd = np.flatnonzero((stamps < low) | (stamps >= high))
+        if odd.size:
+            raise TapeError(
+                f"the time {int(stamps[odd[0]])} is in another unit than the first, {first}",
+                self._path,
+                f"row {int(odd[0]) + 1}",
+            )
+        venue_ns = stamps * unit
+        if layout.has("received"):
+            return venue_ns, rows[:, layout.index("received")] * unit
+        return venue_ns, venue_ns + self._latency_ns
+
+
+def _events(
+    layout: Layout,
+    rows: NDArray[np.int64],
+    venue_ns: NDArray[np.int64],
+    received_ns: NDArray[np.int64],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return a table's events and levels."""
+    column = {role: rows[:, i] for i, (role, _) in enumerate(layout.columns)}
+    if layout.kind == TapeKind.DELTA:
+        return _book(column, venue_ns, received_ns)
+    events = np.zeros(len(rows), TAPE_EVENT)
+    events["venue_ns"], events["received_ns"] = venue_ns, received_ns
+    events["kind"] = layout.kind
+    if layout.kind == TapeKind.BBO:
+        events["update_id"] = column.get("id", 0)
+        has_bid, has_ask = column["bid_qty"] > 0, column["ask_qty"] > 0
+        events["n_bids"], events["n_asks"] = has_bid, has_ask
+        both = np.zeros((len(rows), 2), LEVEL)
+        for place, side in enumerate(("bid", "ask")):
+            both["price_ticks"][:, place] = column[side]
+            both["qty_lots"][:, place] = column[f"{side}_qty"]
+        counts = has_bid.astype(np.int64) + has_ask
+        events["first_level"] = np.cumsum(counts) - counts
+        return events, both[np.column_stack((has_bid, has_ask))]
+    if "maker" in column:
+        is_buy = ~np.isin(column["maker"], _TRUE)
+    else:
+        is_buy = np.isin(column["side"], _BUY)
+    events["update_id"] = column.get("last_id", column["id"])
+    events["flags"] = TAPE_AGGREGATE if "last_id" in column else 0
+    events["n_bids"], events["n_asks"] = is_buy, ~is_buy
+    events["first_level"] = np.arange(len(rows))
+    levels = np.zeros(len(rows), LEVEL)
+    levels["price_ticks"], levels["qty_lots"] = column["price"], column["qty"]
+    return events, levels
+
+
+def _book(
+    column: dict[str, NDArray[np.int64]],
+    venue_ns: NDArray[np.int64],
+    received_ns: NDArray[np.int64],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the events of book rows: what was received at once, bids first."""
+    is_snapshot = np.isin(column["is_snapshot"], _TRUE)
+    is_ask = np.isin(column["side"], _SELL)
+    is_first = np.ones(is_snapshot.size, bool)
+    is_first[1:] = (
+        (received_ns[1:] != received_ns[:-1])
+        | (venue_ns[1:] != venue_ns[:-1])
+        | (is_snapshot[1:] != is_snapshot[:-1])
+    )
+    event = np.cumsum(is_first) - 1
+    order = np.lexsort((is_ask, event))
+    firsts = np.flatnonzero(is_first)
+    asks = np.add.reduceat(is_ask.astype(np.int64), firsts)
+    counts = np.diff(firsts, append=is_snapshot.size)
+    if max(int(asks.max()), int((counts - asks).max())) > MAX_SIDE:
+        raise ValueError(f"an event must have at most {MAX_SIDE} levels a side, got more")
+    events = np.zeros(firsts.size, TAPE_EVENT)
+    events["venue_ns"], events["received_ns"] = venue_ns[firsts], received_ns[firsts]
+    events["kind"] = np.where(is_snapshot[firsts], TapeKind.SNAPSHOT, TapeKind.DELTA)
+    events["first_level"] = firsts
+    events["n_bids"], events["n_asks"] = counts - asks, asks
+    levels = np.zeros(order.size, LEVEL)
+    levels["price_ticks"] = column["price"][order]
+    levels["qty_lots"] = column["qty"][order]
+    return events, levels

@@ -1,0 +1,36 @@
+"""What is wrong with a file of market data: which file, where in it, and what to do.
+
+TapeError is a ValueError; CaptureError is the TapeError of a recording of `<ns> <json>` lines.
+"""
+
+from pathlib import Path
+
+__all__ = ["CaptureError", "TapeError"]
+
+
+class TapeError(ValueError):
+    """Market data that cannot be used.
+
+    Attributes
+    ----------
+    what : str
+        What is wrong, and the remedy.
+    path : str
+        The file.
+    where : str
+        Where in it: "line 7", "row 12", or empty for the whole file.
+    """
+
+    def __init__(self, what: str, path: Path | str, where: str = "") -> None:
+        super().__init__(f"{path}{', ' if where else ''}{where}: {what}")
+        self.what = what
+        self.path = str(path)
+        self.where = where
+
+
+class CaptureError(TapeError):
+    """A capture that cannot be used: what is wrong, in which file, at which line."""
+
+    def __init__(self, what: str, path: Path | str, line: int) -> None:
+        super().__init__(what, path, f"line {line}")
+        self.line = line

@@ -1,0 +1,191 @@
+"""A tape as Parquet, a file for each symbol and hour, at any address fsspec knows.
+
+    ADDRESS/symbol=BTCUSDT/hour=2024-08-08T23/part.parquet
+
+A row is one level; what happened at once is told by the same `event` number. Prices are ticks and
+quantities lots, the sizes stand in each file's metadata. Any reader of Parquet reads it.
+"""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant.codes import Market
+from mmquant.records import LEVEL
+from mmquant.state import TAPE_EVENT
+from mmquant.tape.core import ReadNotes, Tape, TapeInstrument
+from mmquant.tape.errors import TapeError
+from mmquant.tape.parts import packed
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["load", "save"]
+
+HOUR_NS = 3_600_000_000_000
+VERSION = 1
+_META = b"mmquant"
+_COLUMNS = ("event", "received_ns", "venue_ns", "update_id", "kind", "flags", "side")
+_FILE = "part.parquet"
+
+
+def _modules() -> tuple[Any, Any, Any]:
+    """Return fsspec, pyarrow and pyarrow.parquet, or say how to get them."""
+    try:
+        import fsspec
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError(f"Parquet needs {error.name}: pip install 'mmquant[parquet]'") from error
+    return fsspec, pyarrow, pyarrow.parquet
+
+
+def save(tape: Tape, address: str, **options: Any) -> None:
+    """Write a tape as Parquet, a file for each symbol and hour received.
+
+    Parameters
+    ----------
+    tape : Tape
+    address : str
+        A folder, or any address of fsspec (`s3://bucket/folder`). Hours that are there already
+        are replaced, others stay.
+    options
+        Passed to fsspec: keys, endpoints, ...
+    """
+    fsspec, pa, pq = _modules()
+    fs, root = fsspec.core.url_to_fs(address, **options)
+    for index, instrument in enumerate(tape.instruments):
+        events = tape.events
+        hours = events["received_ns"] // HOUR_NS
+        own = events["instrument"] == index
+        for hour in np.unique(hours[own]):
+            table = _table(tape, events[own & (hours == hour)], instrument, pa)
+            name = str(np.datetime64(int(hour), "h"))
+            folder = f"{root.rstrip('/')}/symbol={instrument.symbol}/hour={name}"
+            fs.makedirs(folder, exist_ok=True)
+            with fs.open(f"{folder}/{_FILE}", "wb") as file:
+                pq.write_table(table, file, compression="zstd")
+
+
+def _table(
+    tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any
+) -> "pyarrow.Table":
+    """Return a row for each level, and one without a price for an event that has none."""
+    events, levels = packed(events, tape.levels)
+    n_bids = events["n_bids"].astype(np.int64)
+    counts = n_bids + events["n_asks"]
+    rows = np.maximum(counts, 1)
+    n = int(rows.sum())
+    of = np.repeat(np.arange(events.size), rows)
+    place = np.arange(n) - np.repeat(np.cumsum(rows) - rows, rows)
+    is_empty = (counts == 0)[of]
+    price, qty = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    price[~is_empty], qty[~is_empty] = levels["price_ticks"], levels["qty_lots"]
+    side = np.where(is_empty, 0, np.where(place < n_bids[of], 1, -1)).astype(np.int8)
+    columns = {"event": of.astype(np.int32)}
+    columns |= {name: events[name][of] for name in _COLUMNS[1:6]}
+    columns |= {"side": side, "price_ticks": price, "qty_lots": qty}
+    meta = {
+        "version": VERSION,
+        "source": tape.source,
+        "market": instrument.market.name.lower(),
+        "tick_size_e8": instrument.tick_size_e8,
+        "lot_size_e8": instrument.lot_size_e8,
+        "notes": asdict(tape.notes),
+        "repairs": list(tape.repairs),
+    }
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    return table.replace_schema_metadata({_META: json.dumps(meta).encode()})
+
+
+def load(address: str, symbol: str | None, **options: Any) -> Tape:
+    """Return the tape of a folder or address that `save` wrote; see `read_tape`.
+
+    Raises
+    ------
+    TapeError
+        Nothing there, or files of another make.
+    """
+    fsspec, _, pq = _modules()
+    fs, root = fsspec.core.url_to_fs(address, **options)
+    names = sorted(fs.glob(f"{root.rstrip('/')}/symbol={symbol or '*'}/hour=*/{_FILE}"))
+    if not names:
+        wanted = f"symbol={symbol or '*'}/hour=*/{_FILE}"
+        raise TapeError(f"no {wanted} in it: write it with Tape.save", address)
+    symbols = list(dict.fromkeys(_symbol_of(name) for name in names))
+    parts: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    metas: dict[str, dict[str, Any]] = {}
+    for name in names:
+        try:
+            with fs.open(name, "rb") as file:
+                table = pq.read_table(file, partitioning=None)
+            meta = json.loads(table.schema.metadata[_META])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise TapeError(f"not a file that Tape.save wrote ({error})", name) from None
+        if meta["version"] != VERSION:
+            raise TapeError(f"its version is {meta['version']}, known is {VERSION}", name)
+        known = metas.setdefault(_symbol_of(name), meta)
+        if any(known[key] != meta[key] for key in ("tick_size_e8", "lot_size_e8", "market")):
+            raise TapeError(
+                "tick or lot size or market differ from those of an earlier hour: read the hours "
+                "as two tapes, or write them anew with one tick_size and lot_size",
+                name,
+            )
+        parts.append(_tables(table, symbols.index(_symbol_of(name))))
+    return _joined(parts, symbols, metas, address)
+
+
+def _symbol_of(name: str) -> str:
+    return name.rpartition("symbol=")[2].partition("/")[0]
+
+
+def _tables(table: "pyarrow.Table", index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    column = {name: table.column(name).to_numpy() for name in table.column_names}
+    number, side = column["event"], column["side"]
+    firsts = np.flatnonzero(np.diff(number, prepend=-1))
+    events = np.zeros(firsts.size, TAPE_EVENT)
+    for name in _COLUMNS[1:6]:
+        events[name] = column[name][firsts]
+    if firsts.size:
+        events["n_bids"] = np.add.reduceat((side > 0).astype(np.int64), firsts)
+        events["n_asks"] = np.add.reduceat((side < 0).astype(np.int64), firsts)
+    events["instrument"] = index
+    counts = events["n_bids"].astype(np.int64) + events["n_asks"]
+    events["first_level"] = np.cumsum(counts) - counts
+    filled = side != 0
+    levels = np.zeros(int(filled.sum()), LEVEL)
+    for name in LEVEL.names or ():
+        levels[name] = column[name][filled]
+    return events, levels
+
+
+def _joined(
+    parts: list[tuple[NDArray[Any], NDArray[Any]]],
+    symbols: list[str],
+    metas: dict[str, dict[str, Any]],
+    address: str,
+) -> Tape:
+    at = 0
+    for events, levels in parts:
+        events["first_level"] += at
+        at += levels.size
+    events = np.concatenate([part[0] for part in parts])
+    levels = np.concatenate([part[1] for part in parts])
+    if len(symbols) > 1:
+        events = events[np.argsort(events["received_ns"], kind="stable")]
+    instruments = [
+        TapeInstrument(
+            name,
+            Market[metas[name]["market"].upper()],
+            metas[name]["tick_size_e8"],
+            metas[name]["lot_size_e8"],
+        )
+        for name in symbols
+    ]
+    first = metas[symbols[0]]
+    notes = ReadNotes(**first["notes"])
+    source = f"{first['source']}, from {address}"
+    return Tape(events, levels, instruments, source, notes, first["repairs"])

@@ -1,0 +1,378 @@
+"""A recording of `<stamp> <json>` lines -> a tape, through the compiled parser.
+
+Books are put together by the venue's rules: a depth event waits for a snapshot, and those that
+came before it and fit stand behind it, at its time (TAPE_BUFFERED).
+"""
+
+import json
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmquant.codes import BookState, FrameKind, Market, TapeKind
+from mmquant.kernels import frames as frame_kernels
+from mmquant.kernels import tape as kernels
+from mmquant.parse import MAX_FRAME_LEVELS, FrameParser
+from mmquant.records import LEVEL
+from mmquant.state import TAPE_CURSOR, TAPE_EVENT, TAPE_SYNC
+from mmquant.tape.capture import read_chunks
+from mmquant.tape.core import ReadNotes
+from mmquant.tape.errors import CaptureError
+from mmquant.tape.progress import Progress
+from mmquant.tape.store import Store
+
+__all__ = ["UNITS", "RawReader", "first_stamp"]
+
+MOST_INSTRUMENTS = 4_096
+BLOCK_EVENTS = 1 << 16
+BLOCK_LEVELS = 1 << 18
+MOST_WAITING = 20_000  # depth events kept for a snapshot; older ones are given up
+NS_PER_MS, NS_PER_US = 1_000_000, 1_000
+LATEST_MS = 4_102_444_800_000  # the year 2100: a venue's stamp beyond is in microseconds
+FAR_OFF = 50  # times: a clock is never wrong by that much, a unit is
+UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_SNAPSHOT = b'{"lastUpdateId":'
+_WITHOUT_BOOK = (BookState.BUFFERING, BookState.GAP)
+_BREAKS = ("disconnect", "gap")  # the recorder's markers after which a book is not whole
+
+
+class RawReader:
+    """Reads recordings into a store.
+
+    Parameters
+    ----------
+    store : Store
+        What the tables are written to, prices and quantities in units of 1e-8.
+    notes : ReadNotes
+        Filled in while reading.
+    stamp_ns : int
+        Nanoseconds in a unit of the lines' stamps.
+    progress : Progress
+        Told about the bytes read.
+    """
+
+    def __init__(self, store: Store, notes: ReadNotes, stamp_ns: int, progress: Progress) -> None:
+        self.symbols: list[str] = []
+        self.markets: list[Market] = []
+        self._store = store
+        self._notes = notes
+        self._progress = progress
+        self._parser = FrameParser()
+        self._frame = np.zeros(frame_kernels.LEVELS_AT + 2 * MAX_FRAME_LEVELS, np.int64)
+        self._sync = np.zeros(0, TAPE_SYNC)
+        self._cursor = np.zeros(1, TAPE_CURSOR)
+        self._events = np.zeros(BLOCK_EVENTS, TAPE_EVENT)
+        self._levels = np.zeros(2 * BLOCK_LEVELS, np.int64)
+        self._units = np.array([stamp_ns, NS_PER_MS], np.int64)
+        self._waiting: dict[int, deque[bytes]] = {}
+        self._path = Path()
+        self._plausible = False
+        self._market: Market | None = None
+
+    def read(self, path: Path) -> None:
+        """Read one file.
+
+        Raises
+        ------
+        CaptureError
+            A file that is missing or corrupt; stamps in the wrong unit; too many symbols. One
+            that is cut short is read as far as it goes, and noted.
+        """
+        self._path = path
+        self._plausible = False
+        self._cursor[0]["line"] = 0
+        rest = b""
+        try:
+            for chunk in read_chunks(path, self._progress.advance):
+                if not self._cursor[0]["line"]:
+                    self._check_market(chunk)
+                data = rest + chunk if rest else chunk
+                end = data.rfind(b"\n") + 1
+                if end:
+                    self._take(data, end)
+                rest = data[end:]
+        except EOFError as error:
+            line = int(self._cursor[0]["line"]) + 1
+            self._notes.truncated = f"{path}, line {line}: {error}"
+            rest = b""
+        except (zlib.error, OSError) as error:
+            raise CaptureError(str(error), path, int(self._cursor[0]["line"]) + 1) from error
+        if rest:
+            self._take(rest + b"\n", len(rest) + 1)
+        self._notes.rows += int(self._cursor[0]["line"])
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._flush()
+        self._notes.trade_ids_missing += int(self._sync["trade_gaps"].sum())
+
+    # the loop
+
+    def _take(self, data: bytes, end: int) -> None:
+        c = self._cursor[0]
+        c["at"] = 0
+        while True:
+            code = kernels.tape_lines(
+                data,
+                end,
+                self._units,
+                self._parser.symbol_words,
+                self._frame,
+                self._sync,
+                self._cursor,
+                self._events,
+                self._levels,
+            )
+            if not self._plausible and c["events"]:
+                self._check_units()
+            if code == kernels.DONE:
+                return
+            if code == kernels.FULL:
+                self._flush()
+                continue
+            payload = data[int(c["payload_at"]) : int(c["payload_end"])]
+            if code == kernels.WAITING:
+                self._wait(int(self._frame[frame_kernels.INSTRUMENT]) - 1, payload)
+            elif code == kernels.NO_STAMP:
+                self._problem("no_stamp", "no `<ns> ` before the payload", data, c)
+            else:
+                self._other(payload.removesuffix(b"\r"))
+
+    def _flush(self) -> None:
+        c = self._cursor[0]
+        n_events, n_levels = int(c["events"]), int(c["levels"])
+        if n_events:
+            levels = self._levels[: 2 * n_levels].view(LEVEL)
+            self._store.append(self._events[:n_events], levels)
+        c["events"] = c["levels"] = 0
+
+    def _room(self) -> None:
+        """Make room for one event more."""
+        c = self._cursor[0]
+        spare = self._levels.size - 2 * int(c["levels"])
+        if self._events.size - int(c["events"]) < 2 or spare < self._frame.size:
+            self._flush()
+
+    def _problem(self, why: str, text: str, data: bytes, c: Any) -> None:
+        line = int(c["line"])
+        end = int(c["payload_end"])
+        start = data.rfind(b"\n", 0, end) + 1
+        self._notes.leave_out(why, f"{self._path}, line {line}: {text}: {data[start:end][:60]!r}")
+
+    # lines that the compiled loop leaves
+
+    def _wait(self, index: int, payload: bytes) -> None:
+        """Keep a depth event until a snapshot comes."""
+        self._waiting.setdefault(index, deque(maxlen=MOST_WAITING)).append(payload)
+
+    def _other(self, payload: bytes) -> None:
+        if payload.startswith(_SNAPSHOT):
+            self._snapshot(payload)
+            return
+        try:
+            frame = json.loads(payload)
+            data = frame.get("data", frame)
+            kind, symbol = data.get("e"), data.get("s")
+        except (ValueError, AttributeError):
+            line = int(self._cursor[0]["line"])
+            text = f"{self._path}, line {line}: not a frame of the venue: {payload[:60]!r}"
+            self._notes.leave_out("malformed", text)
+            return
+        if kind == "marker":
+            self._marker(data)
+        elif isinstance(symbol, str) and symbol not in self.symbols and _may_be_known(data):
+            self._add(symbol, _market_of(data))
+            self._again(payload, data)
+        elif isinstance(symbol, str) and _is_micro(data) and self._units[1] == NS_PER_MS:
+            self._units[1] = NS_PER_US
+            self._again(payload, data)
+        else:
+            self._unused(data)
+
+    def _unused(self, data: dict[str, Any]) -> None:
+        """Count a frame that no row is made of."""
+        known = ("depthUpdate", "bookTicker", "trade", "aggTrade")
+        if data.get("e") == "trade" and data.get("X", "MARKET") != "MARKET":
+            self._notes.leave_out("trade not of the market")
+        elif data.get("e") in known or (data.get("e") is None and "u" in data):
+            line = int(self._cursor[0]["line"])
+            self._notes.leave_out(
+                "malformed", f"{self._path}, line {line}: {data.get('e')} of unknown shape"
+            )
+        else:
+            self._notes.leave_out(f"stream {data.get('e', 'unknown')}")
+
+    def _again(self, payload: bytes, data: dict[str, Any]) -> None:
+        """Take a frame whose symbol or unit has just become known."""
+        if _is_micro(data):
+            self._units[1] = NS_PER_US
+        code = frame_kernels.frame_parse_at(
+            payload + b"\n", 0, int(self._units[1]), self._parser.symbol_words, self._frame
+        )
+        if code != len(payload):
+            self._unused(data)
+            return
+        self._room()
+        if self._put(0) == kernels.WAITING:
+            self._wait(int(self._frame[frame_kernels.INSTRUMENT]) - 1, payload)
+
+    def _put(self, is_buffered: int) -> int:
+        code = kernels.tape_put(
+            self._cursor, self._events, self._levels, self._frame, self._sync, is_buffered
+        )
+        return int(code)
+
+    def _add(self, symbol: str, market: Market) -> None:
+        if len(self.symbols) == MOST_INSTRUMENTS:
+            raise CaptureError(
+                f"more than {MOST_INSTRUMENTS} symbols: name those you want",
+                self._path,
+                int(self._cursor[0]["line"]),
+            )
+        self._parser.add(symbol, 1, 1)
+        self.symbols.append(symbol)
+        self.markets.append(market)
+        self._sync = np.concatenate((self._sync, np.zeros(1, TAPE_SYNC)))
+        self._sync[-1]["book_state"] = BookState.BUFFERING
+
+    def _marker(self, data: dict[str, Any]) -> None:
+        """Note what the recorder says; after some of it no book is whole."""
+        kind, symbol = str(data.get("kind")), data.get("s")
+        self._notes.leave_out(f"marker {kind}")
+        if kind == "dropped":
+            line = int(self._cursor[0]["line"])
+            self._notes.problems.append(f"{self._path}, line {line}: dropped {data.get('text')}")
+        if kind in _BREAKS and symbol in self.symbols:
+            index = self.symbols.index(str(symbol))
+            if self._sync[index]["book_state"] in (BookState.SYNCING, BookState.LIVE):
+                self._sync[index]["book_state"] = BookState.GAP
+                self._waiting.pop(index, None)
+                self._room()
+                c = self._cursor[0]
+                row = self._events[int(c["events"])]
+                row["received_ns"], row["venue_ns"] = c["received_ns"], 0
+                row["update_id"] = self._sync[index]["last_update_id"]
+                row["first_level"] = c["levels"]
+                row["n_bids"] = row["n_asks"] = row["flags"] = 0
+                row["instrument"], row["kind"] = index, TapeKind.GAP
+                c["events"] += 1
+
+    def _snapshot(self, payload: bytes) -> None:
+        """Write a snapshot and, behind it, what waited for it and fits."""
+        line = int(self._cursor[0]["line"])
+        index = self._snapshot_of(line)
+        if self._parser.parse_snapshot(payload, index + 1) != FrameKind.SNAPSHOT:
+            self._notes.leave_out(
+                "malformed", f"{self._path}, line {line}: not a snapshot: {payload[:60]!r}"
+            )
+            return
+        words = self._parser.words
+        values = self._parser.frame[0]
+        n = frame_kernels.LEVELS_AT + 2 * int(values["n_bids"] + values["n_asks"])
+        self._frame[:n] = words[:n]
+        stamp = int(values["engine_ms"] or values["event_ms"])
+        unit = NS_PER_US if stamp > LATEST_MS else NS_PER_MS
+        self._frame[frame_kernels.VENUE_NS] = stamp * unit
+        self._room()
+        waiting = self._waiting.pop(index, None)
+        if self._put(0) != kernels.JOINED or waiting is None:
+            return
+        kept: list[bytes] = []
+        for event in waiting:
+            frame_kernels.frame_parse_at(
+                event + b"\n", 0, int(self._units[1]), self._parser.symbol_words, self._frame
+            )
+            self._room()
+            if self._put(1) == kernels.WAITING:
+                kept.append(event)
+        for event in kept:
+            self._wait(index, event)
+
+    def _snapshot_of(self, line: int) -> int:
+        """Return whose snapshot it is: it names no symbol, but follows its first events."""
+        if len(self.symbols) == 1:
+            return 0
+        lacking = [i for i, sync in enumerate(self._sync) if sync["book_state"] in _WITHOUT_BOOK]
+        if len(lacking) == 1:
+            return lacking[0]
+        raise CaptureError(
+            f"a snapshot that may be of any of {', '.join(self.symbols) or 'no symbol'}: "
+            f"record each symbol into a file of its own",
+            self._path,
+            line,
+        )
+
+    def _check_market(self, chunk: bytes) -> None:
+        """Refuse files of both markets: they name their symbols alike."""
+        if b'"depthUpdate"' not in chunk:
+            return
+        market = Market.USDM if b'"pu":' in chunk else Market.SPOT
+        if self._market is not None and self._market != market:
+            raise CaptureError(
+                f"depth events of {market.name} behind files of {self._market.name}: read the two "
+                f"markets as two tapes",
+                self._path,
+                1,
+            )
+        self._market = market
+
+    def _check_units(self) -> None:
+        """Hold the lines' stamps against the venue's: a wrong unit is a factor of a thousand."""
+        seen = self._events[: int(self._cursor[0]["events"])]
+        stamped = np.flatnonzero(seen["venue_ns"] > 0)
+        if not stamped.size:
+            return
+        self._plausible = True
+        row = seen[stamped[0]]
+        received, venue = int(row["received_ns"]), int(row["venue_ns"])
+        if received * FAR_OFF < venue or venue * FAR_OFF < received:
+            stamp = received // int(self._units[0])
+            fits = next(
+                (
+                    f'; read with stamp_unit="{name}"'
+                    for name, ns in UNITS.items()
+                    if stamp * ns < venue * FAR_OFF and venue < stamp * ns * FAR_OFF
+                ),
+                "",
+            )
+            raise CaptureError(
+                f"the stamp {stamp} is not in the unit it should be: the venue's time is "
+                f"{venue} ns{fits}",
+                self._path,
+                1,
+            )
+
+
+def _may_be_known(data: dict[str, Any]) -> bool:
+    """Tell whether a frame's kind is one that rows are made of."""
+    if data.get("e") is None:
+        return "u" in data and "b" in data
+    return data["e"] in ("depthUpdate", "bookTicker", "trade", "aggTrade")
+
+
+def _market_of(data: dict[str, Any]) -> Market:
+    """Return the market by what only one of them says."""
+    if data.get("e") == "depthUpdate":
+        return Market.USDM if "pu" in data else Market.SPOT
+    if data.get("e") in (None, "bookTicker"):
+        return Market.USDM if "e" in data else Market.SPOT
+    return Market.SPOT if "M" in data else Market.USDM
+
+
+def _is_micro(data: dict[str, Any]) -> bool:
+    stamp = data.get("T", data.get("E", 0))
+    return isinstance(stamp, int) and stamp > LATEST_MS
+
+
+def first_stamp(path: Path) -> int:
+    """Return a file's first stamp, or 0 where it has none: files are read in that order."""
+    try:
+        for chunk in read_chunks(path):
+            stamp = chunk[:32].partition(b" ")[0]
+            return int(stamp) if stamp.isdigit() else 0
+    except (EOFError, OSError, zlib.error):
+        return 0  # whoever reads it will say what is wrong
+    return 0

@@ -1,0 +1,111 @@
+"""Where a tape's two tables are put together: in memory, or on disk, block by block."""
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant.records import LEVEL
+from mmquant.state import TAPE_EVENT
+
+__all__ = ["DiskStore", "MemoryStore", "Store", "read_array", "write_array_header"]
+
+EVENTS, LEVELS = "events.npy", "levels.npy"
+
+
+class Store(Protocol):
+    """Takes blocks of both tables and gives the whole tables back."""
+
+    def append(self, events: NDArray[Any], levels: NDArray[Any]) -> None:
+        """Append a block; its `first_level` counts from the block's first level."""
+
+    def finish(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return both tables."""
+
+
+class MemoryStore:
+    """Both tables in memory."""
+
+    def __init__(self) -> None:
+        self._events: list[NDArray[Any]] = []
+        self._levels: list[NDArray[Any]] = []
+        self._n_levels = 0
+
+    def append(self, events: NDArray[Any], levels: NDArray[Any]) -> None:
+        """Append a copy of a block."""
+        block = events.copy()
+        block["first_level"] += self._n_levels
+        self._events.append(block)
+        self._levels.append(levels.copy())
+        self._n_levels += levels.size
+
+    def finish(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return both tables."""
+        events, levels = self._events, self._levels
+        self._events, self._levels = [], []
+        if len(events) == 1:
+            return events[0], levels[0]
+        if not events:
+            return np.zeros(0, TAPE_EVENT), np.zeros(0, LEVEL)
+        return np.concatenate(events), np.concatenate(levels)
+
+
+class DiskStore:
+    """Both tables as .npy files in a folder, written block by block and mapped at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._n_events = 0
+        self._n_levels = 0
+        self._files: list[BinaryIO] = []
+        for name, dtype in ((EVENTS, TAPE_EVENT), (LEVELS, LEVEL)):
+            file = (folder / name).open("wb")
+            self._files.append(file)
+            write_array_header(file, dtype, 0)
+
+    def append(self, events: NDArray[Any], levels: NDArray[Any]) -> None:
+        """Write a block."""
+        block = events.copy()
+        block["first_level"] += self._n_levels
+        self._files[0].write(block.tobytes())
+        self._files[1].write(levels.tobytes())
+        self._n_events += block.size
+        self._n_levels += levels.size
+
+    def finish(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Close the files and return them mapped: changes reach the disk."""
+        sizes = (self._n_events, self._n_levels)
+        for file, dtype, n in zip(self._files, (TAPE_EVENT, LEVEL), sizes, strict=True):
+            file.seek(0)
+            write_array_header(file, dtype, n)
+            file.close()
+        return tuple(read_array(self._folder / name, "r+") for name in (EVENTS, LEVELS))  # type: ignore[return-value]
+
+
+def write_array_header(file: BinaryIO, dtype: np.dtype[Any], n: int) -> None:
+    """Write the head of an .npy file of n rows; it is as long for any n."""
+    head = io.BytesIO()
+    described = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": (n,),
+    }
+    np.lib.format.write_array_header_1_0(head, described)
+    file.write(head.getvalue())
+
+
+def read_array(path: Path, mode: Any) -> NDArray[Any]:
+    """Return an .npy file mapped into memory; an empty one, which cannot be, as an array."""
+    array = np.load(path, mmap_mode=mode) if _rows(path) else np.load(path)
+    plain: NDArray[Any] = array.view(np.ndarray)  # numba knows a plain array, not a memmap
+    return plain
+
+
+def _rows(path: Path) -> int:
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return int(shape[0])
