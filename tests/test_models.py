@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmquant.codes import Reason
+from mmquant.kernels.models_parts import log_ratio
 from mmquant.kernels.quoting import quote_prices
 from mmquant.models import (
     MODELS,
@@ -498,6 +499,38 @@ def test_arrays_have_the_bits_of_single_steps(model):
         assert reasons[i] == reason
         assert quotes[:, i].tobytes() == np.array(list(alone.values())).tobytes()
     assert len(set(reasons.tolist())) > 1
+
+
+def test_arrays_of_many_rows_have_the_bits_of_single_steps():
+    rng = np.random.default_rng(12)
+    n = 1100
+    for decays in (np.array([0.3]), rng.uniform(0.01, 3.0, n)):
+        columns = [np.zeros(1)] * 7
+        columns[0], columns[2], columns[4] = (
+            rng.uniform(500, 1500, n),
+            rng.exponential(1, n),
+            decays,
+        )
+        columns[5], columns[6] = rng.normal(0, 5, n), rng.uniform(0, 9, n)
+        columns[6][600] = -1.0
+        columns[5][1099] = 1e300
+        quotes, reasons = np.empty((7, n)), np.empty(n, np.int64)
+        lots = (np.zeros(1, np.int64), np.ones(1, np.int64))
+        params = PARAMS["avellaneda_stoikov"]
+        MODELS["avellaneda_stoikov"].path(tuple(columns), lots, params, quotes, reasons)
+        for i in [*range(0, n, 37), 600, 1099]:
+            row = {name: column[i % column.size] for name, column in zip(BAD, columns, strict=True)}
+            reason, alone = step("avellaneda_stoikov", **row)
+            assert reasons[i] == reason
+            assert quotes[:, i].tobytes() == np.array(list(alone.values())).tobytes()
+        assert np.flatnonzero(reasons).tolist() == [600, 1099]
+
+
+def test_the_logarithm_is_that_of_the_standard_library():
+    xs = np.exp(np.random.default_rng(4).uniform(-60, 600, 2000))
+    for x in [*xs.tolist(), *np.linspace(1e-3, 8, 2000).tolist(), 1e-300, 5e-324]:
+        assert log_ratio(x) == pytest.approx(math.log1p(x) / x, rel=5e-16)
+    assert log_ratio(0.0) == 1.0
 
 
 def test_series_give_a_frame_with_their_index_and_numbers_give_one_row():
