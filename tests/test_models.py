@@ -3,109 +3,25 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 import reference_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_cases import BAD, EVERY, GOOD, MARKET, MOST, PARAMS, USED, gammas, near, prices, step
 
 from mmquant.codes import Reason
 from mmquant.kernels.quoting import quote_prices
 from mmquant.models import (
-    MODELS,
     avellaneda_stoikov,
     avellaneda_stoikov_perpetual,
     cartea_jaimungal,
     glft,
     model_params,
-    skewed,
 )
 from mmquant.quoting import strategy_params
-from mmquant.state import MODEL_INPUTS, MODEL_QUOTES
+from mmquant.state import MODEL_INPUTS
 
 pytestmark = pytest.mark.kernels
-
-MOST = 8
-TABLES = {
-    "skewed": {"min_half_spread_ticks": 0.5, "volatility_multiple": 1.0, "drift_weight": 0.3},
-    "avellaneda_stoikov": {"risk_aversion_per_tick": 0.05},
-    "avellaneda_stoikov_perpetual": {"risk_aversion_per_tick": 0.05, "max_inventory_orders": MOST},
-    "glft": {"risk_aversion_per_tick": 0.05, "drift_weight": 0.5},
-    "glft_table": {
-        "risk_aversion_per_tick": 0.05,
-        "max_inventory_orders": MOST,
-        "drift_weight": 0.5,
-    },
-    "cartea_jaimungal": {"inventory_penalty_ticks_per_s": 0.01, "drift_decay_per_s": 0.1},
-}
-PARAMS = {name: model_params(name, table) for name, table in TABLES.items()}
-USED = {  # what each model reads
-    "skewed": {"fair_value_ticks", "drift_ticks_per_s", "volatility_ticks_per_sqrt_s"},
-    "avellaneda_stoikov": {
-        "fair_value_ticks",
-        "volatility_ticks_per_sqrt_s",
-        "arrival_decay_per_tick",
-        "inventory_orders",
-        "time_left_s",
-    },
-    "avellaneda_stoikov_perpetual": {
-        "fair_value_ticks",
-        "arrival_decay_per_tick",
-        "inventory_orders",
-    },
-    "cartea_jaimungal": {
-        "fair_value_ticks",
-        "drift_ticks_per_s",
-        "arrival_rate_per_s",
-        "arrival_decay_per_tick",
-        "inventory_orders",
-    },
-}
-USED["glft"] = USED["glft_table"] = USED["cartea_jaimungal"] | {"volatility_ticks_per_sqrt_s"}
-GOOD = {
-    "fair_value_ticks": 1000.0,
-    "drift_ticks_per_s": 0.01,
-    "volatility_ticks_per_sqrt_s": 0.5,
-    "arrival_rate_per_s": 0.9,
-    "arrival_decay_per_tick": 0.3,
-    "inventory_orders": 2.0,
-    "inventory_limit_orders": 8.0,
-    "time_left_s": 30.0,
-    "order_lots": 3,
-    "position_lots": 6,
-    "position_limit_lots": 24,
-    "bid_ticks": 999,
-    "ask_ticks": 1001,
-}
-EVERY = pytest.mark.parametrize("model", MODELS)
-
-
-def step(model, params=None, **changes):
-    """Return the reason and the quotes of one step."""
-    inputs, out = np.zeros(1, MODEL_INPUTS), np.ones(1, MODEL_QUOTES)
-    for field, value in (GOOD | changes).items():
-        inputs[0][field] = value
-    reason = MODELS[model].step(inputs, PARAMS[model] if params is None else params, out)
-    return reason, {name: float(out[0][name]) for name in MODEL_QUOTES.names}
-
-
-def prices(model, **changes):
-    reason, quotes = step(model, **changes)
-    assert reason == Reason.NONE
-    return quotes["bid_ticks"], quotes["ask_ticks"]
-
-
-near = {
-    "fair_value_ticks": st.floats(1.0, 1e7),
-    "drift_ticks_per_s": st.floats(-5.0, 5.0),
-    "volatility_ticks_per_sqrt_s": st.floats(0.01, 20.0),
-    "arrival_rate_per_s": st.floats(0.01, 200.0),
-    "arrival_decay_per_tick": st.floats(0.01, 10.0),
-    "inventory_orders": st.floats(-MOST, MOST),
-    "time_left_s": st.floats(0.0, 1e4),
-    "position_lots": st.integers(-100, 100),
-}
-gammas = st.floats(1e-4, 2.0)
 
 
 @settings(max_examples=60)
@@ -181,13 +97,6 @@ def test_glft_equals_its_formulas(i, gamma, xi, size):
     )
     assert reason == Reason.NONE
     assert (quotes["bid_ticks"], quotes["ask_ticks"]) == pytest.approx(twin, rel=1e-8, abs=1e-6)
-
-
-MARKET = {
-    "volatility_ticks_per_sqrt_s": 0.3,
-    "arrival_rate_per_s": 0.9,
-    "arrival_decay_per_tick": 0.3,
-}
 
 
 def test_glft_has_the_reference_values_of_its_paper():
@@ -411,17 +320,6 @@ def test_limits_of_the_risk_aversions():
         assert 2 * quotes["volatility_term_ticks"] == pytest.approx(0.067308764021, rel=1e-5)
 
 
-BAD = {
-    "fair_value_ticks": (0.0, -1.0, 1e300),
-    "drift_ticks_per_s": (),
-    "volatility_ticks_per_sqrt_s": (-1e-9, -1.0),
-    "arrival_rate_per_s": (0.0, -1.0),
-    "arrival_decay_per_tick": (0.0, -1.0),
-    "inventory_orders": (),
-    "time_left_s": (-1e-9,),
-}
-
-
 @EVERY
 def test_what_is_not_finite_or_out_of_range_gives_a_reason_and_no_quote(model):
     cases = [(field, value) for field in USED[model] for value in (math.nan, math.inf, -math.inf)]
@@ -469,93 +367,3 @@ def test_any_numbers_give_two_prices_apart_or_a_reason(model, i, position, limit
     else:
         assert Reason(reason) in list(Reason)
         assert all(math.isnan(quote) for quote in quotes.values())
-
-
-@EVERY
-def test_arrays_have_the_bits_of_single_steps(model):
-    rng = np.random.default_rng(11)
-    n = 40
-    columns = [
-        rng.uniform(500, 1500, n),
-        rng.normal(0, 0.1, n),
-        rng.exponential(0.5, n),
-        rng.exponential(1.0, n),
-        np.array([0.3]),  # one value for all rows
-        rng.uniform(-MOST - 1, MOST + 1, n),
-        rng.uniform(-5, 60, n),
-    ]
-    columns[0][3] = math.nan
-    lots = [rng.integers(-30, 30, n), np.array([24])]
-    quotes, reasons = np.empty((7, n)), np.empty(n, np.int64)
-    MODELS[model].path(tuple(columns), tuple(lots), PARAMS[model], quotes, reasons)
-    names = [*BAD, "position_lots", "position_limit_lots"]
-    for i in range(n):
-        row = {
-            name: column[i % column.size]
-            for name, column in zip(names, [*columns, *lots], strict=True)
-        }
-        reason, alone = step(model, **row)
-        assert reasons[i] == reason
-        assert quotes[:, i].tobytes() == np.array(list(alone.values())).tobytes()
-    assert len(set(reasons.tolist())) > 1
-
-
-def test_series_give_a_frame_with_their_index_and_numbers_give_one_row():
-    index = pd.date_range("2024-01-01", periods=3, freq="s")
-    fair = pd.Series([1000.0, math.nan, 1001.0], index)
-    frame = glft(fair, [0, 1, 2], risk_aversion_per_tick=0.01, **MARKET)
-    assert isinstance(frame, pd.DataFrame)
-    assert frame.index.equals(index)
-    assert frame["reason"].tolist() == [Reason.NONE, Reason.NOT_FINITE, Reason.NONE]
-    assert frame["bid_ticks"].isna().tolist() == [False, True, False]
-    one = glft(1000.0, 0, risk_aversion_per_tick=0.01, **MARKET)
-    assert one.bid_ticks.tolist() == frame["bid_ticks"].tolist()[:1]
-    quotes = skewed(
-        [1000.0, 1000.0],
-        [5, -5],
-        position_limit_lots=10,
-        volatility_ticks_per_sqrt_s=0.0,
-        min_half_spread_bps=10.0,
-    )
-    assert quotes.bid_ticks.tolist() == [998.5, 999.5]
-
-
-@pytest.mark.parametrize(
-    ("model", "table", "message"),
-    [
-        ("stoikov", {}, "model must be one of skewed, .* got 'stoikov'"),
-        (
-            "glft",
-            {"gamma": 1.0},
-            "parameters of glft must be among risk_aversion_per_tick, .* gamma",
-        ),
-        ("glft", {}, "parameters of glft must have risk_aversion_per_tick"),
-        ("glft", {"risk_aversion_per_tick": math.nan}, "risk_aversion_per_tick must be finite"),
-        ("glft", {"risk_aversion_per_tick": 0.0, "drift_weight": 1.0}, "drift_weight must be 0"),
-        ("glft", {"risk_aversion_per_tick": 1.0, "order_size": 0.0}, "order_size must be finite"),
-        ("skewed", {"volatility_multiple": 2.0}, "min_half_spread_ticks or min_half_spread_bps"),
-        (
-            "glft_table",
-            {"risk_aversion_per_tick": 1.0, "max_inventory_orders": 500},
-            "max_inventory_orders must be between 1 and 200, got 500",
-        ),
-        (
-            "avellaneda_stoikov_perpetual",
-            {"risk_aversion_per_tick": 0.0, "max_inventory_orders": 5},
-            "risk_aversion_per_tick must be finite",
-        ),
-        (
-            "cartea_jaimungal",
-            {"inventory_penalty_ticks_per_s": 0.0, "drift_decay_per_s": 0.0},
-            "drift_decay_per_s must be positive",
-        ),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(model, table, message):
-    with pytest.raises(ValueError, match=message):
-        model_params(model, table)
-
-
-def test_columns_of_different_lengths_are_refused():
-    with pytest.raises(ValueError, match="must be equally long"):
-        glft([1.0, 2.0], [1, 2, 3], risk_aversion_per_tick=0.01, **MARKET)

@@ -142,7 +142,7 @@ def test_the_nonlinear_equation_solved_step_by_step_gives_the_same_quotes(mu):
     k, gamma, left_s = 0.3, 0.01, 40.0
     gain = 0.9 * (1 + gamma / k) ** -(1 + k / gamma)
     h = reference_models.hjb_values(
-        mu * n - gamma * 0.09 * n**2 / 2, gain, gain, k, np.zeros(n.size), left_s, 2000
+        mu * n - gamma * 0.09 * n**2 / 2, gain, gain, k, np.zeros(n.size), left_s, 1000
     )
     exact = glft_exact(
         n.astype(int), max_inventory_orders=12, time_left_s=left_s, drift_ticks_per_s=mu, **PAPER
@@ -156,7 +156,7 @@ def test_the_nonlinear_equation_solved_step_by_step_gives_the_same_quotes(mu):
 def test_the_nonlinear_equation_of_cartea_and_jaimungal_too():
     n = np.arange(-3.0, 4.0)
     h = reference_models.hjb_values(
-        0.0005 * n - 1e-4 * n**2, 1.2 / math.e, 0.8 / math.e, 100.0, -1e-4 * n**2, 30.0, 4000
+        0.0005 * n - 1e-4 * n**2, 1.2 / math.e, 0.8 / math.e, 100.0, -1e-4 * n**2, 30.0, 2000
     )
     exact = cartea_jaimungal_exact(
         n.astype(int), time_left_s=30.0, drift_ticks_per_s=0.0005, **(CJ | UNEVEN)

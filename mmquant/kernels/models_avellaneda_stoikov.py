@@ -28,6 +28,7 @@ from mmquant.kernels.models_parts import (
     get_row,
     in_range,
     log_ratio,
+    prices_reason,
     put_half_spread,
     put_prices,
     put_row,
@@ -49,6 +50,25 @@ _MODEL_HORIZON = int(Reason.MODEL_HORIZON)
 _MODEL_INVENTORY = int(Reason.MODEL_INVENTORY)
 _MODEL_PARAMETERS = int(Reason.MODEL_PARAMETERS)
 _MOST_ORDERS = 1e6  # its square still tells orders apart
+
+
+@njit
+def _reason(fair: float, sigma: float, k: float, q: float, left_s: float, gamma: float) -> int:
+    reason = in_range(fair, sigma, 1.0, k, q)
+    if reason != _NONE:
+        return reason
+    if not (math.isfinite(left_s) and math.isfinite(gamma)):
+        return _NOT_FINITE
+    if left_s < 0.0:
+        return _MODEL_HORIZON
+    return _NONE if gamma >= 0.0 else _MODEL_PARAMETERS
+
+
+@njit
+def _inventory_terms(sigma: float, q: float, left_s: float, gamma: float) -> tuple[float, float]:
+    """Return the shift of the reservation price and the volatility's part of the half-spread."""
+    risk = gamma * sigma * sigma * left_s
+    return 0.0 - q * risk, 0.5 * risk
 
 
 @njit
@@ -78,20 +98,13 @@ def avellaneda_stoikov(inputs: NDArray[Any], params: NDArray[Any], out: NDArray[
     q = float(i["inventory_orders"])
     left_s = float(i["time_left_s"])
     gamma = float(params[RISK_AVERSION])
-    reason = in_range(fair, sigma, 1.0, k, q)
+    reason = _reason(fair, sigma, k, q, left_s, gamma)
     if reason != _NONE:
         return refuse(out, reason)
-    if not (math.isfinite(left_s) and math.isfinite(gamma)):
-        return refuse(out, _NOT_FINITE)
-    if left_s < 0.0:
-        return refuse(out, _MODEL_HORIZON)
-    if gamma < 0.0:
-        return refuse(out, _MODEL_PARAMETERS)
-    risk = gamma * sigma * sigma * left_s
-    volatility_term = 0.5 * risk
+    shift, volatility_term = _inventory_terms(sigma, q, left_s, gamma)
     arrival_term = log_ratio(gamma / k) / k
     half = volatility_term + arrival_term
-    return put_half_spread(out, fair, 0.0 - q * risk, 0.0, half, volatility_term, arrival_term)
+    return put_half_spread(out, fair, shift, 0.0, half, volatility_term, arrival_term)
 
 
 @njit
@@ -102,7 +115,7 @@ def avellaneda_stoikov_path(
     quotes: NDArray[Any],
     reasons: NDArray[Any],
 ) -> None:
-    """Fold avellaneda_stoikov over columns.
+    """Fold avellaneda_stoikov over columns: the same operations, without the records between.
 
     Parameters
     ----------
@@ -114,12 +127,43 @@ def avellaneda_stoikov_path(
     reasons : int64 ndarray, shape (n,)
         Written.
     """
-    inputs = np.zeros(1, MODEL_INPUTS)
-    out = np.zeros(1, MODEL_QUOTES)
+    if params.size <= RISK_AVERSION:
+        quotes[:] = math.nan
+        reasons[:] = _MODEL_PARAMETERS
+        return
+    fairs, _, sigmas, _, ks, qs, lefts = values
+    bids, asks, reservations = quotes[0], quotes[1], quotes[2]
+    shifts, drift_shifts, volatility_terms = quotes[3], quotes[4], quotes[5]
+    arrival_terms = quotes[6]
+    gamma = float(params[RISK_AVERSION])
+    last_k = math.nan
+    arrival_term = 0.0
     for i in range(reasons.size):
-        get_row(values, lots, i, inputs)
-        reasons[i] = avellaneda_stoikov(inputs, params, out)
-        put_row(out, i, quotes)
+        fair = float(fairs[i] if fairs.size > 1 else fairs[0])
+        sigma = float(sigmas[i] if sigmas.size > 1 else sigmas[0])
+        k = float(ks[i] if ks.size > 1 else ks[0])
+        q = float(qs[i] if qs.size > 1 else qs[0])
+        left_s = float(lefts[i] if lefts.size > 1 else lefts[0])
+        reason = _reason(fair, sigma, k, q, left_s, gamma)
+        shift = volatility_term = reservation = half = math.nan
+        if reason == _NONE:
+            if k != last_k:
+                arrival_term = log_ratio(gamma / k) / k
+                last_k = k
+            shift, volatility_term = _inventory_terms(sigma, q, left_s, gamma)
+            half = volatility_term + arrival_term
+            reservation = fair + 0.0 + shift
+            reason = prices_reason(reservation - half, reservation + half)
+            if reason != _NONE:
+                shift = volatility_term = reservation = half = math.nan
+        reasons[i] = reason
+        bids[i] = reservation - half
+        asks[i] = reservation + half
+        reservations[i] = reservation
+        shifts[i] = shift
+        drift_shifts[i] = 0.0 if reason == _NONE else math.nan
+        volatility_terms[i] = volatility_term
+        arrival_terms[i] = arrival_term if reason == _NONE else math.nan
 
 
 @njit
