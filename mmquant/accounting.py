@@ -118,8 +118,8 @@ class Account:
         position : ndarray of records.POSITION, shape (1,), optional
             The last one published. Without it, funding that was paid is not known.
         **kind
-            `contract`, `fee_asset`, `inverse_scale` as they were; of fees in another asset, the
-            amounts of `position` alone are known.
+            `contract`, `fee_asset`, `inverse_scale` as they were; of fees in a third asset the
+            replayed fills know what they were worth, not how much of it they were.
 
         Raises
         ------
@@ -127,7 +127,6 @@ class Account:
             If a fill's recorded position is not the one its predecessors lead to.
         """
         account = cls(horizon_ns, **kind)
-        account.state[0]["other_price_micro_tick_lots"] = _MOST_OTHER_PRICE
         if fills.dtype != FILL:
             raise TypeError(f"fills must be an array of records.FILL, got {fills.dtype}")
         if position is not None:

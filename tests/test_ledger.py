@@ -5,11 +5,13 @@ import sqlite3
 
 import mm_simulator.ledger
 import numpy as np
+import pandas as pd
 import pytest
 from mm_simulator.ledger import Ledger, LedgerError
 
+from mmquant.accounting import decompose
 from mmquant.codes import FillKind, Liquidity, Market, OrderStatus, Reason, Template
-from mmquant.kernels.accounting import account_fill
+from mmquant.kernels.accounting import account_fill, account_mark
 from mmquant.ledger import LEDGER_VERSION, read_ledger
 from mmquant.records import INSTRUMENT
 from mmquant.state import ACCOUNT, EVENT
@@ -299,6 +301,23 @@ def test_tables_become_frames_while_the_ledger_is_written(path, open_ledger):
     ledger.write(KEY, [fill_event(account, 4, 1, 640_001, 7)], account, 5)
     assert len(tables.fills) == 1
     assert len(read_ledger(path).fills) == 2
+
+
+def test_the_fills_of_a_ledger_can_be_taken_apart(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger()
+    ledger.keep_instrument(KEY, instrument(), 1)
+    fills = [fill_event(account, i, side, 100 + i, 3) for i, side in enumerate((1, -1, -1))]
+    ledger.write(KEY, fills, account, 1)
+    mids = pd.Series([101.0, 103.5], index=pd.to_datetime([0, 20], utc=True))
+    table = decompose(read_ledger(path).fills, mids, 5)
+    everything = table.loc[("all", "all")]
+    account_mark(account, 207, 20)
+    s = account[0]
+    total = s["cash_half_tick_lots"] + s["position_lots"] * 207
+    assert everything["total_half_tick_lots"] == total
+    assert everything["fees_micro_tick_lots"] == s["fees_micro_tick_lots"]
+    assert table.loc[("cross", "sell"), "lots"] == 6
 
 
 def test_an_empty_ledger_has_empty_frames(path, open_ledger):

@@ -136,7 +136,7 @@ def _charge(account: NDArray[Any], side: int, qty_lots: int, fee_ppm: int, fee: 
     if asset == _BASE or (asset == _RECEIVED and side > 0):
         a["base_fees_micro_lots"] += qty_lots * fee_ppm
         a["base_fees_micro_tick_lots"] += fee
-    elif asset == _OTHER:
+    elif asset == _OTHER and a["other_price_micro_tick_lots"] > 0:  # else its worth alone counts
         price = a["other_price_micro_tick_lots"]
         # fee * 1e8 / price, rounded down, in two steps: no product beyond int64.
         whole = fee // price

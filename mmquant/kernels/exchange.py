@@ -17,12 +17,20 @@ from numpy.typing import NDArray
 
 from mmquant._jit import njit
 from mmquant.codes import MarketEventKind, Side
+from mmquant.kernels.exchange_queue import (
+    add_order,
+    best_of,
+    clear_level,
+    emit_row,
+    execute_level,
+    remove_order,
+    tell_level,
+)
 from mmquant.kernels.market import (
     RING_MASK,
     draw_next,
     evolve,
     may_empty,
-    next_best,
     random_lots,
     random_unit,
     reference_price,
@@ -52,192 +60,9 @@ NS_PER_S = 1_000_000_000
 # numpy integers, because numba compiles a function anew for each plain constant passed to it.
 BUY: Any = np.int64(Side.BUY)
 SELL: Any = np.int64(Side.SELL)
-LEVEL: Any = np.int64(MarketEventKind.LEVEL)
-TRADE: Any = np.int64(MarketEventKind.TRADE)
-ADDED: Any = np.int64(MarketEventKind.ORDER_ADDED)
 CANCELLED: Any = np.int64(MarketEventKind.ORDER_CANCELLED)
 ZERO: Any = np.int64(0)
 ONE: Any = np.int64(1)
-
-
-@njit
-def _best(state: Array, side: int) -> Any:
-    return state[0]["best_bid_ticks"] if side == BUY else state[0]["best_ask_ticks"]
-
-
-@njit
-def _emit(
-    state: Array,
-    queues: Array,
-    events: Array,
-    n: int,
-    kind: int,
-    side: int,
-    price: int,
-    qty: int,
-    slot: int,
-) -> int:
-    """Write row `n`; a level change takes the next update id and names no order (slot 0)."""
-    s = state[0]
-    if kind == LEVEL:
-        s["update_id"] += 1
-    order = queues[0]["orders"][slot]
-    events[n, 0] = kind
-    events[n, 1] = queues[0]["now_ns"]
-    events[n, 2] = s["update_id"]
-    events[n, 3] = side
-    events[n, 4] = price
-    events[n, 5] = qty
-    events[n, 6] = order["order_id"]
-    events[n, 7] = order["is_own"]
-    return n + 1
-
-
-@njit
-def _remove(state: Array, queues: Array, orders: Array, slot: int) -> None:
-    """Take an order out of its queue and free its slot."""
-    s = state[0]
-    q = queues[0]
-    o = q["orders"][slot]
-    ring = o["price_ticks"] & RING_MASK
-    if o["previous"] == 0:
-        q["first"][ring] = o["next"]
-    else:
-        q["orders"][o["previous"]]["next"] = o["next"]
-    if o["next"] == 0:
-        q["last"][ring] = o["previous"]
-    else:
-        q["orders"][o["next"]]["previous"] = o["previous"]
-    if o["is_own"] == 0:
-        orders[ring] -= 1
-        if o["side"] == BUY:
-            s["bid_orders"] -= 1
-            s["bid_levels"] -= 1 if orders[ring] == 0 else 0
-        else:
-            s["ask_orders"] -= 1
-            s["ask_levels"] -= 1 if orders[ring] == 0 else 0
-    o["order_id"] = 0
-    o["next"] = q["free"]
-    q["free"] = slot
-
-
-@njit
-def _tell_level(
-    state: Array, queues: Array, lots: Array, events: Array, n: int, side: int, price: int
-) -> int:
-    """Write the level as it now stands; an empty best one hands on to the next."""
-    s = state[0]
-    left = lots[price & RING_MASK]
-    if left == 0 and price == _best(state, side):
-        if side == BUY:
-            s["best_bid_ticks"] = next_best(state, lots, side)
-        else:
-            s["best_ask_ticks"] = next_best(state, lots, side)
-    return _emit(state, queues, events, n, LEVEL, side, price, left, ZERO)
-
-
-@njit
-def _clear_level(
-    state: Array,
-    queues: Array,
-    lots: Array,
-    orders: Array,
-    events: Array,
-    n: int,
-    side: int,
-    price: int,
-    own_too: int,
-) -> int:
-    """Cancel the orders of a level, own ones too if asked."""
-    q = queues[0]
-    ring = price & RING_MASK
-    slot = q["first"][ring]
-    while slot > 0:
-        o = q["orders"][slot]
-        behind = o["next"]
-        if o["is_own"] == 0 or own_too == 1:
-            n = _emit(state, queues, events, n, CANCELLED, side, price, o["qty_lots"], slot)
-            lots[ring] -= o["qty_lots"]
-            if o["is_own"] == 1:
-                q["own_lots"][ring] -= o["qty_lots"]
-            _remove(state, queues, orders, slot)
-        slot = behind
-    return _tell_level(state, queues, lots, events, n, side, price)
-
-
-@njit
-def _add(
-    parameters: Array,
-    state: Array,
-    queues: Array,
-    lots: Array,
-    orders: Array,
-    events: Array,
-    n: int,
-    side: int,
-    price: int,
-    qty: int,
-    is_own: int,
-) -> tuple[int, int]:
-    """Rest an order at the end of its queue; return the new n and its slot, 0 without room.
-
-    A better best drops the levels now beyond the depth, own orders with them.
-    """
-    s = state[0]
-    q = queues[0]
-    slot: Any = q["free"]
-    if slot == 0 and q["used"] == EXCHANGE_ORDERS:
-        q["refused"] += 1
-        return n, ZERO
-    if slot == 0:
-        q["used"] += 1
-        slot = q["used"]
-    else:
-        q["free"] = q["orders"][slot]["next"]
-    ring = price & RING_MASK
-    o = q["orders"][slot]
-    o["order_id"] = q["next_order_id"]
-    o["side"] = side
-    o["price_ticks"] = price
-    o["qty_lots"] = qty
-    o["next"] = 0
-    o["previous"] = q["last"][ring]
-    o["is_own"] = is_own
-    o["entry_ahead_lots"] = lots[ring]
-    o["placed_ns"] = q["now_ns"]
-    q["next_order_id"] += 1
-    if o["previous"] == 0:
-        q["first"][ring] = slot
-    else:
-        q["orders"][o["previous"]]["next"] = slot
-    q["last"][ring] = slot
-    lots[ring] += qty
-    if is_own == 1:
-        q["own_lots"][ring] += qty
-    elif side == BUY:
-        s["bid_levels"] += 1 if orders[ring] == 0 else 0
-        s["bid_orders"] += 1
-        orders[ring] += 1
-    else:
-        s["ask_levels"] += 1 if orders[ring] == 0 else 0
-        s["ask_orders"] += 1
-        orders[ring] += 1
-    n = _emit(state, queues, events, n, ADDED, side, price, qty, slot)
-    n = _emit(state, queues, events, n, LEVEL, side, price, lots[ring], ZERO)
-    old = _best(state, side)
-    if side * (price - old) <= 0:
-        return n, slot
-    if side == BUY:
-        s["best_bid_ticks"] = price
-    else:
-        s["best_ask_ticks"] = price
-    depth = parameters[0]["depth_ticks"]
-    far = old - side * depth
-    while far != price - side * depth:
-        if lots[far & RING_MASK] > 0:
-            n = _clear_level(state, queues, lots, orders, events, n, side, far, ONE)
-        far += side
-    return n, slot
 
 
 @njit
@@ -257,9 +82,9 @@ def _arrive(
     distance = int(-mean * math.log(random_unit(state)))
     price = reference_price(parameters, state, side) - side * distance
     qty = random_lots(state, p["order_lots"], p["order_log_sd"])
-    if side * (_best(state, side) - price) >= p["depth_ticks"]:
+    if side * (best_of(state, side) - price) >= p["depth_ticks"]:
         return n
-    n, _ = _add(parameters, state, queues, lots, orders, events, n, side, price, qty, ZERO)
+    n, _ = add_order(parameters, state, queues, lots, orders, events, n, side, price, qty, ZERO)
     return n
 
 
@@ -281,7 +106,7 @@ def _cancel(
     if pick >= s["bid_orders"]:
         side = SELL
         pick -= s["bid_orders"]
-    price = _best(state, side)
+    price = best_of(state, side)
     while pick >= orders[price & RING_MASK]:
         pick -= orders[price & RING_MASK]
         price -= side
@@ -293,10 +118,10 @@ def _cancel(
         pick -= 1 - q["orders"][slot]["is_own"]
         slot = q["orders"][slot]["next"]
     gone = q["orders"][slot]["qty_lots"]
-    n = _emit(state, queues, events, n, CANCELLED, side, price, gone, slot)
+    n = emit_row(state, queues, events, n, CANCELLED, side, price, gone, slot)
     lots[ring] -= gone
-    _remove(state, queues, orders, slot)
-    return _tell_level(state, queues, lots, events, n, side, price)
+    remove_order(state, queues, orders, slot)
+    return tell_level(state, queues, lots, events, n, side, price)
 
 
 @njit
@@ -311,10 +136,10 @@ def _fade(
     side: int,
 ) -> int:
     """Pull the market's orders of the best level, which the latent price has made a bad offer."""
-    price = _best(state, side)
+    price = best_of(state, side)
     if orders[price & RING_MASK] == 0 or not may_empty(parameters, state, lots, side, price):
         return n
-    return _clear_level(state, queues, lots, orders, events, n, side, price, ZERO)
+    return clear_level(state, queues, lots, orders, events, n, side, price, ZERO)
 
 
 @njit
@@ -330,44 +155,14 @@ def _chase(
 ) -> int:
     """Improve the best price towards the reference price."""
     p = parameters[0]
-    best = _best(state, side)
+    best = best_of(state, side)
     gap = side * (reference_price(parameters, state, side) - best)
     if gap < 1:
         return n
     price = best + side * (gap - int((1.0 - random_unit(state)) * gap))
     qty = random_lots(state, p["order_lots"], p["order_log_sd"])
-    n, _ = _add(parameters, state, queues, lots, orders, events, n, side, price, qty, ZERO)
+    n, _ = add_order(parameters, state, queues, lots, orders, events, n, side, price, qty, ZERO)
     return n
-
-
-@njit
-def _execute(
-    state: Array,
-    queues: Array,
-    lots: Array,
-    orders: Array,
-    events: Array,
-    n: int,
-    side: int,
-    price: int,
-    qty: int,
-) -> int:
-    """Fill `qty` lots of a level from the front of its queue, a trade for each order."""
-    q = queues[0]
-    ring = price & RING_MASK
-    lots[ring] -= qty
-    while qty > 0:
-        slot = q["first"][ring]
-        o = q["orders"][slot]
-        part = min(qty, o["qty_lots"])
-        n = _emit(state, queues, events, n, TRADE, -side, price, part, slot)
-        qty -= part
-        o["qty_lots"] -= part
-        if o["is_own"] == 1:
-            q["own_lots"][ring] -= part
-        if o["qty_lots"] == 0:
-            _remove(state, queues, orders, slot)
-    return _tell_level(state, queues, lots, events, n, side, price)
 
 
 @njit
@@ -389,7 +184,7 @@ def _take(
     p = parameters[0]
     side = -aggressor
     want = random_lots(state, p["market_lots"], p["market_log_sd"])
-    start = _best(state, side)
+    start = best_of(state, side)
     if aggressor * (s["latent_ticks"] - start) > 1.0:
         # Informed: the touch is mispriced, so a larger order goes for all of it.
         want *= 4
@@ -403,9 +198,9 @@ def _take(
             want = fill
         if fill == 0:
             break
-        n = _execute(state, queues, lots, orders, events, n, side, price, fill)
+        n = execute_level(state, queues, lots, orders, events, n, side, price, fill)
         want -= fill
-        price = _best(state, side)
+        price = best_of(state, side)
     if aggressor == BUY:
         s["buy_excitation_per_s"] += p["excitation_per_s"]
         s["sell_excitation_per_s"] += p["cross_excitation_per_s"]
@@ -433,8 +228,8 @@ def exchange_start(
     q["now_ns"] = state[0]["now_ns"]
     q["next_order_id"] = 1
     for side in (BUY, SELL):
-        price = _best(state, side)
-        _add(parameters, state, queues, lots, orders, events, ZERO, side, price, ONE, ZERO)
+        price = best_of(state, side)
+        add_order(parameters, state, queues, lots, orders, events, ZERO, side, price, ONE, ZERO)
     for _ in range(target_orders):
         _arrive(parameters, state, queues, lots, orders, events, ZERO, BUY)
         _arrive(parameters, state, queues, lots, orders, events, ZERO, SELL)
@@ -562,17 +357,17 @@ def exchange_place(
         Rows written from 0; the order's slot, or CROSSES, TOO_FAR (it, or the market's best order
         seen from it, lies beyond the depth kept), FULL.
     """
-    if side * (price_ticks - _best(state, -side)) >= 0:
+    if side * (price_ticks - best_of(state, -side)) >= 0:
         return ZERO, ZERO + CROSSES
-    of_market = _best(state, side)
+    of_market = best_of(state, side)
     while orders[of_market & RING_MASK] == 0:  # the market always has an order on each side
         of_market -= side
     depth = parameters[0]["depth_ticks"]
-    too_deep = side * (_best(state, side) - price_ticks) >= depth
+    too_deep = side * (best_of(state, side) - price_ticks) >= depth
     if too_deep or side * (price_ticks - of_market) >= depth:
         return ZERO, ZERO + TOO_FAR
     queues[0]["now_ns"] = now_ns
-    n, slot = _add(
+    n, slot = add_order(
         parameters, state, queues, lots, orders, events, ZERO, side, price_ticks, qty_lots, ONE
     )
     return n, slot if slot > 0 else ZERO + FULL
@@ -595,11 +390,11 @@ def exchange_cancel(
     side = o["side"]
     price = o["price_ticks"]
     left = o["qty_lots"]
-    n = _emit(state, queues, events, ZERO, CANCELLED, side, price, left, slot)
+    n = emit_row(state, queues, events, ZERO, CANCELLED, side, price, left, slot)
     lots[price & RING_MASK] -= left
     q["own_lots"][price & RING_MASK] -= left
-    _remove(state, queues, orders, slot)
-    return _tell_level(state, queues, lots, events, n, side, price)
+    remove_order(state, queues, orders, slot)
+    return tell_level(state, queues, lots, events, n, side, price)
 
 
 @njit
