@@ -25,7 +25,8 @@ LIBRARY_MAY = (
         name
         for name in (
             "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
-            "io itertools json math os pathlib shutil sys tempfile time types typing warnings zipfile zlib"
+            "io itertools json math os pathlib shutil sys tempfile time types typing warnings "
+            "zipfile zlib"
         ).split()
     }
 )
