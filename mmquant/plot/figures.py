@@ -57,7 +57,13 @@ _DATES = {
 
 
 def new_figure(
-    title: str, x: str, y: str, *, is_time: bool = False, height: int = HEIGHT
+    title: str,
+    x: str,
+    y: str,
+    *,
+    is_time: bool = False,
+    is_log: bool = False,
+    height: int = HEIGHT,
 ) -> Figure:
     """Return an empty figure; a time axis reads UTC."""
     plot = figure(
@@ -65,7 +71,7 @@ def new_figure(
         width=WIDTH,
         height=height,
         sizing_mode="stretch_width",
-        x_axis_type="datetime" if is_time else "linear",
+        x_axis_type="datetime" if is_time else ("log" if is_log else "linear"),
         x_axis_label=x,
         y_axis_label=y,
         tools="pan,xwheel_zoom,box_zoom,reset,save",
@@ -120,7 +126,10 @@ def line(
 
 
 def finish(plot: Figure, tooltips: Sequence[tuple[str, str]] = ()) -> Figure:
-    """Place the legend beside the data and add what hovering tells."""
+    """Place the legend above the data and add what hovering tells.
+
+    Above, not beside: figures under each other keep one width.
+    """
     if plot.legend:
         legend = plot.legend[0]
         legend.click_policy = "hide"
@@ -128,7 +137,8 @@ def finish(plot: Figure, tooltips: Sequence[tuple[str, str]] = ()) -> Figure:
         legend.spacing = 1
         legend.padding = 4
         legend.border_line_color = None
-        plot.add_layout(legend, "right")
+        legend.orientation = "horizontal"
+        plot.add_layout(legend, "above")
     if tooltips:
         named = [one for one in plot.renderers if one.name == "hover"]
         plot.add_tools(HoverTool(tooltips=list(tooltips), renderers=named or "auto"))

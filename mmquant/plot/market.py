@@ -134,14 +134,16 @@ def book_heatmap(
         )
     xs = times(depth)
     grid = depth.columns.to_numpy(np.float64)
-    step = np.median(np.diff(xs)) if xs.size > 1 else np.timedelta64(1, "s")
+    # As bokeh counts time: milliseconds.
+    start_ms = _milliseconds(xs[0])
+    step_ms = (_milliseconds(xs[-1]) - start_ms) / (xs.size - 1) if xs.size > 1 else 1e3
     tick = float(np.median(np.diff(grid))) if grid.size > 1 else 1.0
     low, high = _seen(values)
     plot.image_rgba(
         image=[_colours(values[:, low : high + 1])],
-        x=xs[0] - step,
+        x=start_ms - step_ms,
         y=float(grid[low]) - tick / 2,
-        dw=step * xs.size,
+        dw=step_ms * xs.size,
         dh=tick * (high - low + 1),
     )
     plot.grid.visible = False
@@ -151,10 +153,19 @@ def book_heatmap(
         ys = table["mid"].to_numpy(np.float64)
         line(plot, times(table), ys, "mid", COLOURS["black"], is_step=True)
     for label, colour in (("bids", BUY), ("asks", SELL)):
-        plot.scatter(x=[], y=[], marker="square", size=12, color=colour, legend_label=label)
+        # Nothing to see in the figure, but something to draw in the legend.
+        plot.scatter(
+            x=xs[:1], y=[np.nan], marker="square", size=12, color=colour, legend_label=label
+        )
     if fills is not None and not fills.empty:
         _fills(plot, frame("fills", fills, ("price", "quantity", "side")))
     return finish(plot)
+
+
+def _milliseconds(time: Any) -> float:
+    if isinstance(time, np.datetime64):
+        return float(time.astype("datetime64[ns]").astype(np.int64)) / 1e6
+    return float(time) * 1e3
 
 
 def _seen(values: NDArray[np.float64]) -> tuple[int, int]:

@@ -30,23 +30,19 @@ def markouts(curves: dict[str, Any] | Any, unit: str = "ticks", title: str = "Ma
     title : str
     """
     named = curves if isinstance(curves, dict) else {"": curves}
-    plot = new_figure(title, "horizon (s)", f"mean move in one's favour ({unit})")
-    any_point = False
-    for (label, curve), colour in zip(named.items(), _CYCLE * len(named), strict=False):
-        table = _curve(curve)
-        table = table[table["mean"].notna() & (table["horizon_s"] >= 0)]
-        if table.empty:
-            continue
-        any_point = True
-        _whiskers(plot, table, label, COLOURS[colour])
-    if not any_point:
+    plot = new_figure(title, "horizon (s), evenly spaced", f"mean move in one's favour ({unit})")
+    tables = {label: _curve(curve).dropna(subset=["mean"]) for label, curve in named.items()}
+    horizons = sorted({one for table in tables.values() for one in table["horizon_s"]})
+    if not horizons:
         return empty(plot)
-    plot.line(x=[0, _last(named)], y=[0, 0], color=COLOURS["grey"], line_width=0.8)
+    plot.line(x=[-0.4, len(horizons) - 0.6], y=[0, 0], color=COLOURS["grey"], line_width=0.8)
+    for place, (label, table) in enumerate(tables.items()):
+        # Side by side, so that the intervals of several curves can be told apart.
+        xs = np.searchsorted(horizons, table["horizon_s"]) + 0.12 * (place - (len(tables) - 1) / 2)
+        _whiskers(plot, xs, table, label, COLOURS[_CYCLE[place % len(_CYCLE)]])
+    plot.xaxis.ticker = list(range(len(horizons)))
+    plot.xaxis.major_label_overrides = {i: f"{one:g}" for i, one in enumerate(horizons)}
     return finish(plot)
-
-
-def _last(named: dict[str, Any]) -> float:
-    return max(float(_curve(curve)["horizon_s"].max()) for curve in named.values())
 
 
 def _curve(curve: Any) -> pd.DataFrame:
@@ -65,11 +61,12 @@ def _curve(curve: Any) -> pd.DataFrame:
     )
 
 
-def _whiskers(plot: Figure, table: pd.DataFrame, label: str, colour: str) -> None:
+def _whiskers(plot: Figure, xs: Any, table: pd.DataFrame, label: str, colour: str) -> None:
+    """Draw one curve with its 95 % intervals."""
     reach = _ERRORS * table["error"].fillna(0.0)
     source = Source(
         {
-            "x": table["horizon_s"],
+            "x": xs,
             "y": table["mean"],
             "low": table["mean"] - reach,
             "high": table["mean"] + reach,
@@ -151,7 +148,7 @@ def signature_plot(
     xs, ys = column("steps", steps), column("variance_per_s", variance_per_s)
     if xs.size != ys.size:
         raise ValueError(f"steps and variance_per_s must be equally long, got {xs.size}, {ys.size}")
-    plot = new_figure(title, x, "variance per s")
+    plot = new_figure(title, x, "variance per s", is_log=True)
     good = np.isfinite(ys)
     if not good.any():
         return empty(plot)
@@ -198,7 +195,7 @@ def sweep_heatmap(
             "x": [f"{one:.6g}" for one in cells[x]],
             "y": [f"{one:.6g}" for one in cells[y]],
             "value": cells[value],
-            "text": [f"{one:.4g}" for one in cells[value]],
+            "text": [f"{one:.3g}" for one in cells[value]],
             "ink": np.where(shade > 0.5, "black", "white"),
         }
     )
