@@ -55,9 +55,8 @@ def show(capture: Path) -> None:
     if other:
         theirs = statistics.median(other)
         print(f"hftbacktest: {theirs:.3f} s, {peer_rows / theirs:,.0f} rows/s ({peer_rows:,} rows)")
-        print(
-            f"ratio: {theirs / best:.1f} of time, {rows / best / (peer_rows / theirs):.1f} of rows/s"
-        )
+        ratio = rows / best / (peer_rows / theirs)
+        print(f"ratio: {theirs / best:.1f} of time, {ratio:.1f} of rows/s")
 
 
 def main() -> None:
