@@ -28,9 +28,9 @@ from mmquant.records import PRICING
 from mmquant.wire import Inbox, MessageBuffer
 
 ROOT = Path(__file__).parents[1]
-STEPS = 20_000
-ROUNDS = 20
-MESSAGES = 2_000
+STEPS = 1_000  # a round is shorter than a time slice
+ROUNDS = 200
+MESSAGES = 50
 DECISION_GOAL_NS = 1_000
 MESSAGE_GOAL_US = 15
 
@@ -126,6 +126,7 @@ def good_pricing() -> NDArray[Any]:
 def time_steps(service: Strategy) -> tuple[float, float]:
     """Return (ns a step, share of the steps that changed the quotes) of one compiled run."""
     desk = service._desk(1)
+    desk.state[:] = 0
     desk.pricing[:] = good_pricing()
     desk.inputs[0]["now_ns"] = desk.inputs[0]["heard_ns"] = time.time_ns()
     arguments = (
@@ -151,6 +152,7 @@ def time_messages(service: Strategy) -> list[float]:
     desk = service._desk(1)
     block = service.inbox.block(Template.PRICING)
     block[0] = good_pricing()[0]
+    desk.state[:] = 0
     took = []
     for k in range(MESSAGES):
         row = block[0]
@@ -158,7 +160,8 @@ def time_messages(service: Strategy) -> list[float]:
         row["seq"], row["book_update_id"] = k, k
         row["frame_ns"] = row["received_ns"] = row["sent_ns"] = time.time_ns()
         row["collector_sent_ns"] = row["now_ns"] = row["sent_ns"]
-        desk.state[0]["order_tokens_ns"] = desk.params[0]["order_burst_ns"]
+        for kind in ("order", "cancel"):  # there is always a token
+            desk.state[0][f"{kind}_tokens_ns"] = desk.params[0][f"{kind}_burst_ns"]
         sent = service.counters["quotes"]
         service._on_pricing()
         if service.counters["quotes"] > sent:

@@ -181,7 +181,7 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
         desk.sees(reason)  # mended, and halted all the same
         beat = desk.launcher.monitor.beats[Role.MM_STRATEGY]
         desk.watch_until(lambda b=beat: b.state is ServiceState.HALTED, "HALTED in the heartbeat")
-        assert "halted for" not in arm(desk.config_dir)
+        assert f"by {reason.name}" in arm(desk.config_dir)
         desk.quotes_again()
         assert desk.is_logged(reason)
     stop_by_hand(desk)

@@ -246,7 +246,7 @@ class Strategy(Service):
             self._publish(desk, now_ns, from_frame)
         if changed and desk.state[0]["halt_reason"] and self._latch.reason is Reason.NONE:
             reason = Reason(int(desk.state[0]["halt_reason"]))
-            self._halt(reason, explain(reason), now_ns)
+            self._halt(reason, _words(reason), now_ns)
 
     def _publish(self, desk: Desk, received_ns: int, from_frame: bool) -> None:
         block = desk.out.block[0]
