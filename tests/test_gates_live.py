@@ -189,9 +189,12 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
     edit_wrongly(desk)
     desk.take({"model": "own_models:wide", "model_parameters": {"half_spread_ticks": 7}})
     desk.quotes_again()
-    desk.watch_until(lambda: desk.quotes()["model_ask_ticks"] > 0, "the own model's price")
-    row = desk.quotes()
-    assert row["model_ask_ticks"] - row["model_bid_ticks"] == pytest.approx(14)
+    desk.watch_until(lambda: width_of(desk.quotes()) == pytest.approx(14), "the own model's quotes")
+
+
+def width_of(row):
+    """Return how far apart the model wanted bid and ask."""
+    return row["model_ask_ticks"] - row["model_bid_ticks"]
 
 
 def stop_by_hand(desk):
