@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from mm_runtime.clock import Clock
 from mm_runtime.config import ConfigError
 from mm_runtime.metrics_latency import QuoteLatency
@@ -253,7 +254,7 @@ class Strategy(Service):
         block["instrument_id"] = desk.instrument_id
         for side in (0, 1):
             rows = desk.levels[side * MAX_LEVELS : (side + 1) * MAX_LEVELS]
-            desk.out.set_group(side, rows[rows["qty_lots"] > 0])
+            desk.out.set_group(side, rows[: np.count_nonzero(rows["qty_lots"])])  # no holes
         if not from_frame:
             block["frame_ns"] = 0  # not the answer to a frame: no latency to measure
         block["seq"], block["position_seq"] = self._out.next_seq(), desk.position_seq
