@@ -13,6 +13,7 @@ from mm_runtime.settings import (
     StrategySettings,
 )
 from mm_simulator.service import Simulator
+from mm_strategy.reload import LastGood
 from mm_strategy.service import Strategy
 
 from mmquant.codes import BookState, Market, Role, ServiceState, Stream, Template
@@ -111,7 +112,7 @@ def record_session(folder, steps=400, seed=1, kill_at=0):
     config = StrategySettings(requote_ticks=1)
 
     def strategy():
-        return Strategy(runtime, config, clock, lambda: config, folder)
+        return Strategy(runtime, config, clock, LastGood(folder, folder))
 
     recorder = Recorder(runtime, RecorderSettings(), clock)
     agents = [

@@ -111,7 +111,7 @@ def system(tmp_path_factory):
             venue=VenuePlan(),
             # Quotes that fill quickly, and estimates that are warm at once.
             environment={
-                "MM_STRATEGY__VOLATILITY_MULTIPLE": "0.1",
+                "MM_STRATEGY__MODEL_PARAMETERS__VOLATILITY_MULTIPLE": "0.1",
                 "MM_PRICING__WARMUP_S": "0.5",
             },
         )

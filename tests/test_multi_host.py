@@ -77,7 +77,7 @@ class Machine:
             "MM_RUNTIME__AERON__DRIVER_TIMEOUT_MS": "4000",
             "MM_AERONMD__CLIENT_LIVENESS_TIMEOUT_MS": "4000",
             # Quotes that fill quickly.
-            "MM_STRATEGY__VOLATILITY_MULTIPLE": "0.1",
+            "MM_STRATEGY__MODEL_PARAMETERS__VOLATILITY_MULTIPLE": "0.1",
             LAUNCHER_VARIABLE: str(os.getpid()),
         }
         self.processes = {}

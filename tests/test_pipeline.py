@@ -134,7 +134,7 @@ def test_ctrl_c_ends_everything(environment):
 @pytest.mark.parametrize("name", ["aeronmd", "mm_venue", *SERVICES])
 def test_a_killed_process_is_started_anew_and_quoting_resumes(environment, name):
     # Quotes that fill quickly, so that there is a position to lose.
-    plan = demo_plan(environment={"MM_STRATEGY__VOLATILITY_MULTIPLE": "0.1"})
+    plan = demo_plan(environment={"MM_STRATEGY__MODEL_PARAMETERS__VOLATILITY_MULTIPLE": "0.1"})
     with Launcher(plan) as launcher:
         watch_until(launcher, lambda: fills_of(launcher) >= 2, "two fills")
         before = fills_of(launcher)

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from mmquant._jit import njit
 from mmquant.codes import QuoteClamp, Reason, RiskState
-from mmquant.kernels.limits import faded_permille, inside_collar, side_room
-from mmquant.kernels.risk import scaled, venue_reason
+from mmquant.kernels.limits import collar_bounds, faded_permille, side_room
+from mmquant.kernels.risk import order_reason, percent_bounds, scaled
 from mmquant.state import MAX_LEVELS
 
 __all__ = ["clear_levels", "fill_ladder", "keep_held"]
@@ -16,6 +16,8 @@ _NONE = int(Reason.NONE)
 _INVENTORY_LIMIT = int(Reason.INVENTORY_LIMIT)
 _INVENTORY_SOFT_LIMIT = int(Reason.INVENTORY_SOFT_LIMIT)
 _REDUCE_ONLY = int(Reason.REDUCE_ONLY)
+_ABOVE_MAXIMUM_NOTIONAL = int(Reason.ABOVE_MAXIMUM_NOTIONAL)
+_PERCENT_PRICE = int(Reason.PERCENT_PRICE)
 _PRICE_COLLAR = int(Reason.PRICE_COLLAR)
 _OPEN_ORDERS = int(Reason.OPEN_ORDERS)
 _OPEN_NOTIONAL = int(Reason.OPEN_NOTIONAL)
@@ -43,28 +45,24 @@ def clear_levels(levels: NDArray[Any], start: int, stop: int) -> None:
 @njit
 def _level_reason(
     state: NDArray[Any],
-    params: NDArray[Any],
     instrument: NDArray[Any],
-    side: int,
+    percent: tuple[int, int],
+    collar: tuple[int, int],
     price_ticks: int,
     qty_lots: int,
-    mid_half_ticks: int,
-    trade_ticks: int,
 ) -> int:
-    """Return NONE, or what speaks against an order of this price and size by itself."""
-    s = state[0]
-    reason = venue_reason(
-        instrument,
-        s["min_tick_lots"],
-        s["max_tick_lots"],
-        side,
-        price_ticks,
-        qty_lots,
-        mid_half_ticks,
-    )
-    if reason == _NONE and not inside_collar(params, price_ticks, mid_half_ticks, trade_ticks):
-        return _PRICE_COLLAR
-    return reason
+    """Return NONE, or what speaks against an order of this price and size by itself.
+
+    As venue_reason, with what is the same for all levels of a side worked out before.
+    """
+    reason = order_reason(instrument, state[0]["min_tick_lots"], price_ticks, qty_lots)
+    if reason != _NONE:
+        return reason
+    if qty_lots > state[0]["max_tick_lots"] // price_ticks:
+        return _ABOVE_MAXIMUM_NOTIONAL
+    if not percent[0] <= price_ticks <= percent[1]:
+        return _PERCENT_PRICE
+    return _NONE if collar[0] <= price_ticks <= collar[1] else _PRICE_COLLAR
 
 
 @njit
@@ -136,6 +134,8 @@ def fill_ladder(
         most_orders = min(most_orders, instrument[0]["max_orders"] // 2)
     left_tick_lots = q["max_open_tick_lots"] // 2
     gap = max(q["spacing_ticks"], scaled(mid_half_ticks, q["spacing_ppm"], 2 * _MILLION))
+    percent = percent_bounds(instrument, side, mid_half_ticks)
+    collar = collar_bounds(params, mid_half_ticks, trade_ticks)
     step = q["order_lots"] * q["size_step_permille"] // _WHOLE
     price = best_ticks
     size = q["order_lots"]
@@ -149,13 +149,9 @@ def fill_ladder(
         shrunk = _shrunk_reason(full, faded, lots, limit_reason)
         why = shrunk
         if lots > 0 or shrunk == _NONE:
-            why = _level_reason(
-                state, params, instrument, side, price, lots, mid_half_ticks, trade_ticks
-            )
+            why = _level_reason(state, instrument, percent, collar, price, lots)
             if why != _NONE and shrunk != _NONE:
-                whole = _level_reason(
-                    state, params, instrument, side, price, full, mid_half_ticks, trade_ticks
-                )
+                whole = _level_reason(state, instrument, percent, collar, price, full)
                 why = shrunk if whole == _NONE else whole
         if why == _NONE and quoted >= most_orders:
             why = _OPEN_ORDERS
@@ -210,6 +206,8 @@ def keep_held(
     """
     s = state[0]
     first = 0 if side > 0 else MAX_LEVELS
+    percent = percent_bounds(instrument, side, mid_half_ticks)
+    collar = collar_bounds(params, mid_half_ticks, trade_ticks)
     kept = first
     for i in range(first, first + MAX_LEVELS):
         price = s["price_ticks"][i]
@@ -218,10 +216,7 @@ def keep_held(
             break
         if lots > room_lots or side * (price - touch_ticks) >= 0:
             continue
-        if (
-            _level_reason(state, params, instrument, side, price, lots, mid_half_ticks, trade_ticks)
-            == _NONE
-        ):
+        if _level_reason(state, instrument, percent, collar, price, lots) == _NONE:
             levels[kept]["price_ticks"] = price
             levels[kept]["qty_lots"] = lots
             room_lots -= lots

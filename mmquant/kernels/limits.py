@@ -9,7 +9,7 @@ from mmquant.codes import Reason, RiskState
 from mmquant.kernels.risk import scaled
 from mmquant.state import MAX_LEVELS
 
-__all__ = ["faded_permille", "inside_collar", "side_room", "spend_tokens"]
+__all__ = ["collar_bounds", "faded_permille", "side_room", "spend_tokens"]
 
 _NONE = int(Reason.NONE)
 _ORDER_RATE = int(Reason.ORDER_RATE)
@@ -51,16 +51,17 @@ def faded_permille(params: NDArray[Any], side: int, position_lots: int) -> int:
 
 
 @njit
-def inside_collar(
-    params: NDArray[Any], price_ticks: int, mid_half_ticks: int, trade_ticks: int
-) -> int:
-    """Return 1 where a price is within the collar of the mid and of the last trade (0: none)."""
+def collar_bounds(params: NDArray[Any], mid_half_ticks: int, trade_ticks: int) -> tuple[int, int]:
+    """Return the lowest and highest price within the collar of mid and last trade (0: none)."""
     ppm = params[0]["collar_ppm"]
-    if abs(2 * price_ticks - mid_half_ticks) > scaled(mid_half_ticks, ppm, _MILLION):
-        return 0
-    if trade_ticks > 0 and abs(price_ticks - trade_ticks) > scaled(trade_ticks, ppm, _MILLION):
-        return 0
-    return 1
+    band = scaled(mid_half_ticks, ppm, _MILLION)
+    low = -((band - mid_half_ticks) // 2)
+    high = (mid_half_ticks + band) // 2
+    if trade_ticks > 0:
+        trade_band = scaled(trade_ticks, ppm, _MILLION)
+        low = max(low, trade_ticks - trade_band)
+        high = min(high, trade_ticks + trade_band)
+    return low, high
 
 
 @njit

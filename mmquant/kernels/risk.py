@@ -7,7 +7,14 @@ from numpy.typing import NDArray
 from mmquant._jit import njit
 from mmquant.codes import Reason
 
-__all__ = ["maximum_tick_lots", "minimum_tick_lots", "order_reason", "scaled", "venue_reason"]
+__all__ = [
+    "maximum_tick_lots",
+    "minimum_tick_lots",
+    "order_reason",
+    "percent_bounds",
+    "scaled",
+    "venue_reason",
+]
 
 _NONE = int(Reason.NONE)
 _PRICE_OUT_OF_RANGE = int(Reason.PRICE_OUT_OF_RANGE)
@@ -117,22 +124,33 @@ def order_reason(
 
 
 @njit
-def _percent_price_holds(
-    instrument: NDArray[Any], side: int, price_ticks: int, reference_half_ticks: int
-) -> int:
+def percent_bounds(
+    instrument: NDArray[Any], side: int, reference_half_ticks: int
+) -> tuple[int, int]:
+    """Return the lowest and highest price that the percent-price filter allows to a side.
+
+    Parameters
+    ----------
+    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    side : int
+        codes.Side.
+    reference_half_ticks : int
+        Twice the price that it compares with, positive and below 2**53.
+    """
     i = instrument[0]
     up = i["buy_up_e8"] if side > 0 else i["sell_up_e8"]
     down = i["buy_down_e8"] if side > 0 else i["sell_down_e8"]
-    twice = 2 * price_ticks
-    if up > 0 and twice > scaled(reference_half_ticks, min(up, _MOST_MULTIPLE_E8), _E8):
-        return 0
-    # The lowest allowed price, rounded up: floor + 1 unless it is exact, so compare with floor.
+    low = 0
+    high = _UNREACHABLE
+    if up > 0:
+        high = scaled(reference_half_ticks, min(up, _MOST_MULTIPLE_E8), _E8) // 2
     if down > 0:
-        least = scaled(reference_half_ticks, min(down, _MOST_MULTIPLE_E8), _E8)
-        inexact = reference_half_ticks % _E8 * min(down, _MOST_MULTIPLE_E8) % _E8 != 0
-        if twice < least or (twice == least and inexact):
-            return 0
-    return 1
+        multiple = min(down, _MOST_MULTIPLE_E8)
+        least = scaled(reference_half_ticks, multiple, _E8)
+        if reference_half_ticks % _E8 * multiple % _E8 != 0:
+            least += 1
+        low = (least + 1) // 2
+    return low, high
 
 
 @njit
@@ -164,6 +182,5 @@ def venue_reason(
         return reason
     if qty_lots > max_tick_lots // price_ticks:
         return _ABOVE_MAXIMUM_NOTIONAL
-    if not _percent_price_holds(instrument, side, price_ticks, reference_half_ticks):
-        return _PERCENT_PRICE
-    return _NONE
+    low, high = percent_bounds(instrument, side, reference_half_ticks)
+    return _NONE if low <= price_ticks <= high else _PERCENT_PRICE

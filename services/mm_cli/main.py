@@ -30,6 +30,12 @@ app = typer.Typer(
 # What a demo or a replay leaves is thrown away by the next one: it need not survive a power cut.
 _SCRATCH = {"MM_SIMULATOR__LEDGER__SYNCHRONOUS": "NORMAL"}
 _LIVELY = {**_SCRATCH, "MM_PRICING__WARMUP_S": "0.5"}  # a synthetic market, and impatience
+# The demo's narrow quotes lose steadily in fees: over an hour that is more than a session may.
+_LOSING = {
+    **_LIVELY,
+    "MM_STRATEGY__GATES__MAX_SESSION_LOSS": "1000000",
+    "MM_STRATEGY__GATES__MAX_DRAWDOWN": "1000000",
+}
 
 
 class MarketName(StrEnum):
@@ -119,7 +125,7 @@ def soak(
     from mm_cli.proof import run_soak
     from mm_cli.soak import SoakPlan
 
-    plan = Plan("soak", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY)
+    plan = Plan("soak", True, _config(config_dir), VenuePlan(seed=seed), _LOSING)
     soak_plan = SoakPlan(minutes * 60.0, seed, fault_interval)
     raise typer.Exit(run_soak(plan, soak_plan, json_file))
 

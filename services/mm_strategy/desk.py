@@ -187,7 +187,7 @@ def load_model(name: str, values: Mapping[str, float], folder: Path) -> Model:
             params = model_params(name, values)
             function = MODELS[name].step
         return Model(name, bind_model(function), params)
-    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"config/strategy.toml: model {name!r}: {error}") from error
 
 
@@ -196,4 +196,7 @@ def _module(name: str, folder: Path) -> ModuleType:
     if path not in sys.path:
         sys.path.append(path)
     known = sys.modules.get(name)
-    return import_module(name) if known is None else reload(known)
+    try:
+        return import_module(name) if known is None else reload(known)
+    except Exception as error:  # whatever its code raises, it is not to be had
+        raise ImportError(f"{type(error).__name__}: {error}") from error

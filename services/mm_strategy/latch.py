@@ -5,6 +5,7 @@ is what counts, whatever it says.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -31,6 +32,7 @@ class Latch:
         self.path = directory / HALT_FILE
         self.reason = Reason.NONE
         self._next_look_ns = 0
+        self._unwritten: tuple[Reason, str, int] | None = None
 
     def look(self, now_ns: int) -> bool:
         """Look whether the file is there, at most once a millisecond; return True if that is new.
@@ -40,6 +42,11 @@ class Latch:
         if now_ns < self._next_look_ns:
             return False
         self._next_look_ns = now_ns + _LOOK_NS
+        if self._unwritten is not None:  # a disk that was full: it halts all the same
+            with suppress(OSError):
+                write_halt(self.path, *self._unwritten)
+                self._unwritten = None
+            return False
         try:
             os.stat(self.path)
         except FileNotFoundError:
@@ -54,9 +61,14 @@ class Latch:
         return True
 
     def close(self, reason: Reason, text: str, now_ns: int) -> None:
-        """Make the file; one that is there stays as it is."""
+        """Make the file; one that is there stays as it is.
+
+        Where it cannot be made now (OSError), the halt holds and making it is tried again.
+        """
         self.reason = reason
+        self._unwritten = (reason, text, now_ns)
         write_halt(self.path, reason, text, now_ns)
+        self._unwritten = None
 
     def _read(self) -> Reason:
         try:

@@ -1,11 +1,14 @@
-"""Requests to take an edited strategy.toml: a file in the state directory, answered by another."""
+"""strategy.toml as it is edited: requests to take it anew, and the last one that was right."""
 
+import shutil
 import time
 from pathlib import Path
 
 import orjson
+from mm_runtime.config import ConfigError, load
+from mm_runtime.settings import StrategySettings
 
-__all__ = ["ANSWER_FILE", "REQUEST_FILE", "ReloadRequests"]
+__all__ = ["ANSWER_FILE", "REQUEST_FILE", "LastGood", "ReloadRequests"]
 
 REQUEST_FILE = "mm_strategy.restart"
 ANSWER_FILE = "mm_strategy.restarted.json"
@@ -43,3 +46,49 @@ class ReloadRequests:
         part = self._answer.with_suffix(".part")
         part.write_bytes(orjson.dumps({"taken": taken, "text": text, "at_ns": time.time_ns()}))
         part.replace(self._answer)
+
+
+class LastGood:
+    """strategy.toml, and a copy of the last one that was right, for a start with a wrong one.
+
+    Parameters
+    ----------
+    config_dir
+        Where strategy.toml is.
+    directory
+        The service's state directory.
+
+    Attributes
+    ----------
+    refused
+        What is wrong with the file where the copy had to be taken, "" where it was not.
+    """
+
+    def __init__(self, config_dir: Path, directory: Path) -> None:
+        self.config_dir = config_dir
+        self.refused = ""
+        self._copies = directory / "last_good"
+
+    def read(self) -> StrategySettings:
+        """Return the settings of the file as it is now; ConfigError where it is wrong."""
+        return load("strategy", StrategySettings, self.config_dir)
+
+    def read_or_recall(self) -> StrategySettings:
+        """Return the settings of the file, or where it is wrong of the copy, if there is one."""
+        self.refused = ""
+        try:
+            return self.read()
+        except ConfigError as error:
+            if not (self._copies / "strategy.toml").exists():
+                raise
+            self.refused = str(error)
+            return load("strategy", StrategySettings, self._copies)
+
+    def keep(self) -> None:
+        """Copy the file, whose settings have proved right; without one there is nothing to keep."""
+        if not (self.config_dir / "strategy.toml").exists():
+            return
+        self._copies.mkdir(parents=True, exist_ok=True)
+        part = self._copies / "strategy.part"
+        shutil.copyfile(self.config_dir / "strategy.toml", part)
+        part.replace(self._copies / "strategy.toml")

@@ -3,12 +3,13 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from mm_runtime.clock import Clock
-from mm_runtime.config import ConfigError, load
+from mm_runtime.config import ConfigError
 from mm_runtime.metrics_latency import QuoteLatency
 from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
@@ -16,7 +17,7 @@ from mm_runtime.settings import RuntimeSettings, StrategySettings
 
 from mm_strategy.desk import Desk, Model, desk_params, load_model
 from mm_strategy.latch import Latch
-from mm_strategy.reload import ReloadRequests
+from mm_strategy.reload import LastGood, ReloadRequests
 from mm_strategy.samples import desk_samples
 from mmquant.codes import OrderStatus, Reason, RiskState, Role, ServiceState, Stream, Template
 from mmquant.kernels.quoting import strategy_step
@@ -40,10 +41,8 @@ class Strategy(Service):
     ----------
     settings, config, clock
         runtime.toml, strategy.toml, and the time.
-    read_config
-        Reads strategy.toml anew; raises ConfigError.
-    config_dir
-        Where a model of one's own may lie.
+    file
+        Where strategy.toml is read anew, and a model of one's own may lie beside it.
     """
 
     role = Role.MM_STRATEGY
@@ -56,16 +55,14 @@ class Strategy(Service):
         settings: RuntimeSettings,
         config: StrategySettings,
         clock: Clock,
-        read_config: Callable[[], StrategySettings],
-        config_dir: Path,
+        file: LastGood,
     ) -> None:
         super().__init__(settings, clock)
         self.config = config
         self.kill_asked = False  # by SIGUSR1
         self.reload_asked = False  # by SIGHUP
-        self._read_config = read_config
-        self.config_dir = config_dir
-        self._model = load_model(config.model, config.model_parameters, config_dir)
+        self._file = file
+        self._model = load_model(config.model, config.model_parameters, file.config_dir)
         self._lag_matters = settings.aeron.when_blocked != "wait"
         directory = Path(settings.state_directory)
         self._latch = Latch(directory)
@@ -84,6 +81,8 @@ class Strategy(Service):
         self.subscribe(Stream.FILLS, on_order)
         self.subscribe(Stream.TRADES, {Template.TRADE: self._on_trade})
         self.subscribe(Stream.PRICING, {Template.PRICING: self._on_pricing}, paced=True)
+        if self._file.refused:
+            self.say(logging.ERROR, f"settings refused, the last good ones: {self._file.refused}")
 
     def duty(self, now_ns: int) -> int:
         """Handle what came; stop where asked to or where a peer fell silent; repeat the quotes."""
@@ -120,7 +119,7 @@ class Strategy(Service):
             if seen[:1] != _NEW:
                 raise ConfigError(seen[1:].decode())
             config = msgspec.json.decode(seen[1:], type=StrategySettings)
-            model = load_model(config.model, config.model_parameters, self.config_dir)
+            model = load_model(config.model, config.model_parameters, self._file.config_dir)
             params = {
                 desk.instrument_id: desk_params(config, desk.instrument, self._lag_matters)
                 for desk in self._desks.values()
@@ -134,6 +133,7 @@ class Strategy(Service):
         self.config, self._model = config, model
         for instrument_id, record in params.items():
             self._desks[instrument_id].params = record
+        self._file.keep()
         self.counters["settings_taken"] += 1
         self.say(logging.INFO, f"settings taken anew, model {model.name}")
         self._requests.answer(True, f"model {model.name}")
@@ -153,6 +153,8 @@ class Strategy(Service):
         instrument = self.inbox.block(Template.INSTRUMENT)
         if not known:
             desk.params = desk_params(self.config, instrument, self._lag_matters)
+            if not self._file.refused:
+                self._file.keep()
         desk.instrument[0] = instrument[0]
 
     def _on_position(self) -> None:
@@ -230,7 +232,7 @@ class Strategy(Service):
     def _see_config(self) -> bytes:
         """Return strategy.toml as it is now, or what is wrong with it."""
         try:
-            return _NEW + msgspec.json.encode(self._read_config())
+            return _NEW + msgspec.json.encode(self._file.read())
         except ConfigError as error:
             return _OLD + str(error).encode()
 
@@ -271,14 +273,14 @@ class Strategy(Service):
             self._publish(desk, now_ns, from_frame)
         if changed and desk.state[0]["halt_reason"] and self._latch.reason is Reason.NONE:
             reason = Reason(int(desk.state[0]["halt_reason"]))
-            self._halt(reason, explain(reason), now_ns)
+            self._halt(reason, _words(reason), now_ns)
 
     def _publish(self, desk: Desk, received_ns: int, from_frame: bool) -> None:
         block = desk.out.block[0]
         block["instrument_id"] = desk.instrument_id
         for side in (0, 1):
             rows = desk.levels[side * MAX_LEVELS : (side + 1) * MAX_LEVELS]
-            desk.out.set_group(side, rows[rows["qty_lots"] > 0])
+            desk.out.set_group(side, rows[: np.count_nonzero(rows["qty_lots"])])  # no holes
         if not from_frame:
             block["frame_ns"] = 0  # not the answer to a frame: no latency to measure
         block["seq"], block["position_seq"] = self._out.next_seq(), desk.position_seq
@@ -370,11 +372,8 @@ def warm_up(model: Model | None = None) -> None:
 
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Strategy:
     """Return the service that strategy.toml describes; SIGUSR1 kills, SIGHUP reads it anew."""
-
-    def read_config() -> StrategySettings:
-        return load("strategy", StrategySettings, config_dir)
-
-    service = Strategy(settings, read_config(), clock, read_config, config_dir)
+    file = LastGood(config_dir, Path(settings.state_directory))
+    service = Strategy(settings, file.read_or_recall(), clock, file)
     if threading.current_thread() is threading.main_thread():
 
         def note(number: int, _frame: object) -> None:

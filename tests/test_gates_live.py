@@ -1,0 +1,252 @@
+"""Gates on the running system: each cause shows on stream 15, in the log and in `mm why`.
+
+One run of the real services on the offline venue; its strategy.toml is edited while it quotes.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from mm_cli.control import arm, kill, restart
+from mm_cli.launcher import Launcher, Plan, VenuePlan
+from mm_cli.processes import CannotContinue
+from mm_cli.why import collect
+
+from mmquant.codes import Reason, RiskState, Role, ServiceState
+
+ROOT = Path(__file__).parents[1]
+PATIENCE_S = 30.0  # for a test that hangs, not a measurement
+OWN_MODELS = """
+import math
+import numba
+
+@numba.njit
+def wide(inputs, params, out):
+    out[0]["bid_ticks"] = inputs[0]["fair_value_ticks"] - params[0]
+    out[0]["ask_ticks"] = inputs[0]["fair_value_ticks"] + params[0]
+    return 0
+
+@numba.njit
+def blind(inputs, params, out):
+    out[0]["bid_ticks"] = out[0]["ask_ticks"] = math.nan
+    return 0
+
+@numba.njit
+def broken(inputs, params, out):
+    return 1 // int(params[0])
+"""
+
+
+class Desk:
+    """The running system, its settings, and what it says."""
+
+    def __init__(self, launcher, config_dir, logs):
+        self.launcher, self.config_dir, self.logs = launcher, config_dir, logs
+        self.base = tomllib.loads((config_dir / "strategy.toml").read_text())
+        self.base["gates"] |= {"pause_s": 0.3}
+        self.base["model_parameters"]["volatility_multiple"] = 0.1  # fills come quickly
+
+    def write(self, changes=None):
+        """Write strategy.toml with changes: a table's keys are merged into it."""
+        table = {name: dict(v) if isinstance(v, dict) else v for name, v in self.base.items()}
+        for name, value in (changes or {}).items():
+            if name == "gates":
+                table[name] |= value
+            else:
+                table[name] = value
+        parts = [f"{k} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
+        for name, inner in table.items():
+            if isinstance(inner, dict):
+                parts += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in inner.items())]
+        (self.config_dir / "strategy.toml").write_text("\n".join(parts) + "\n")
+
+    def take(self, changes=None):
+        """Let the running strategy take changed settings."""
+        self.write(changes)
+        restart(self.config_dir, "mm_strategy", lambda _: None)
+
+    def watch_until(self, done, what):
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < deadline, f"never: {what}; {self.launcher.monitor.last_words}"
+            if self.launcher.watch() == 0:
+                time.sleep(0.001)
+
+    def quotes(self):
+        desk = self.launcher.monitor.desks.get(1)
+        return None if desk is None or desk.quotes is None else desk.quotes[0]
+
+    def sees(self, reason):
+        """Watch until quotes on stream 15 name the reason; what `mm why` prints must name it."""
+
+        def named():
+            row = self.quotes()
+            if row is None:
+                return False
+            names = ("reason", "bid_reason", "ask_reason", "risk_reason")
+            return reason in [int(row[name]) for name in names]
+
+        self.watch_until(named, reason.name)
+        assert reason.name in str(collect(self.launcher.monitor.desks[1]))
+
+    def quotes_again(self):
+        def active():
+            row = self.quotes()
+            beat = self.launcher.monitor.beats[Role.MM_STRATEGY]
+            quoting = self.launcher.monitor.desks[1].bids and not row["reason"]
+            return quoting and row["risk_state"] == RiskState.ACTIVE and beat.reason == 0
+
+        self.watch_until(active, "quotes again")
+
+    def is_logged(self, reason):
+        return any(reason.name in path.read_text() for path in self.logs.glob("mm_strategy.log*"))
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.setenv("MM_RUNTIME__AERON__DIRECTORY", f"/dev/shm/mmquant-gates-{os.getpid()}")
+    monkeypatch.setenv("MM_RUNTIME__STATE_DIRECTORY", str(tmp_path / "var"))
+    monkeypatch.setenv("MM_RUNTIME__LOGS__DIRECTORY", str(tmp_path / "logs"))
+    config_dir = tmp_path / "config"
+    config_dir.mkdir()
+    for path in (ROOT / "config").glob("*.toml"):
+        (config_dir / path.name).write_text(path.read_text())
+    (config_dir / "own_models.py").write_text(OWN_MODELS)
+    plan = Plan("gates", True, config_dir, VenuePlan(), {"MM_PRICING__WARMUP_S": "0.5"})
+    with Launcher(plan) as launcher:
+        running = Desk(launcher, config_dir, tmp_path / "logs")
+        running.watch_until(lambda: running.quotes() is not None, "quotes")
+        running.take()
+        yield running
+
+
+def said_by_mm_why(desk):
+    command = [sys.executable, "-m", "mm_cli.main", "why", "--json"]
+    command += ["--config-dir", str(desk.config_dir)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)[0]
+
+
+# What pulls the quotes, or a side, and is gone with its cause.
+PULLED = [
+    ({"max_spread_ticks": 1}, Reason.SPREAD_TOO_WIDE),
+    ({"min_spread_ticks": 1000, "max_spread_ticks": 2000}, Reason.SPREAD_TOO_NARROW),
+    ({"gates": {"collar_bps": 0.01}}, Reason.PRICE_COLLAR),
+    ({"gates": {"max_open_notional": "0.01"}}, Reason.OPEN_NOTIONAL),
+    ({"gates": {"max_open_orders": 2}}, Reason.OPEN_ORDERS),
+    ({"gates": {"max_book_age_ms": 10}}, Reason.BOOK_STALE),
+    ({"model": "own_models:blind", "model_parameters": {}}, Reason.NOT_FINITE),
+]
+# What pauses, and is over a moment after its cause.
+PAUSED = [
+    ({"gates": {"max_fills": 1}}, Reason.FILL_BURST),
+    ({"gates": {"max_minute_loss": "0"}}, Reason.MINUTE_LOSS),
+    (
+        {"gates": {"max_adverse_markout_ticks": 0, "markout_fills": 1, "markout_horizon_ms": 1}},
+        Reason.ADVERSE_MARKOUT,
+    ),
+    (
+        {"gates": {"max_volatility_ratio": 1.0, "volatility_baseline_s": 0.1}},
+        Reason.VOLATILITY_JUMP,
+    ),
+]
+# What halts until it is armed.
+HALTED = [
+    ({"gates": {"max_session_loss": "0"}}, Reason.SESSION_LOSS),
+    ({"gates": {"max_drawdown": "0"}}, Reason.DRAWDOWN),
+    ({"model": "own_models:broken", "model_parameters": {"zero": 0}}, Reason.INTERNAL_ERROR),
+]
+
+
+def test_each_gate_stops_says_why_and_lets_go(desk):
+    desk.quotes_again()
+    for changes, reason in PULLED + PAUSED:
+        desk.take({"gates": {"pause_s": 0.3}} | changes)
+        desk.sees(reason)
+        desk.take()
+        desk.quotes_again()
+        assert desk.is_logged(reason) or reason is Reason.PRICE_COLLAR
+    for changes, reason in HALTED:
+        desk.take(changes)
+        desk.sees(reason)
+        desk.take()
+        time.sleep(0.1)
+        desk.sees(reason)  # mended, and halted all the same
+        beat = desk.launcher.monitor.beats[Role.MM_STRATEGY]
+        desk.watch_until(lambda b=beat: b.state is ServiceState.HALTED, "HALTED in the heartbeat")
+        assert f"by {reason.name}" in arm(desk.config_dir)
+        desk.quotes_again()
+        assert desk.is_logged(reason)
+    stop_by_hand(desk)
+    lose_a_peer(desk)
+    edit_wrongly(desk)
+    desk.take({"model": "own_models:wide", "model_parameters": {"half_spread_ticks": 7}})
+    desk.quotes_again()
+    desk.watch_until(lambda: width_of(desk.quotes()) == pytest.approx(14), "the own model's quotes")
+
+
+def width_of(row):
+    """Return how far apart the model wanted bid and ask."""
+    return row["model_ask_ticks"] - row["model_bid_ticks"]
+
+
+def stop_by_hand(desk):
+    """Kill by command and by signal; it outlives a restart, and `mm arm` ends it."""
+    kill(desk.config_dir, "a test")
+    desk.sees(Reason.KILLED)
+    found = said_by_mm_why(desk)
+    assert (found["risk_state"], found["risk_reason"]) == ("HALTED", "KILLED")
+    assert found["bid"]["orders"] == found["ask"]["orders"] == []
+    child = desk.launcher.processes.children["mm_strategy"]
+    child.process.send_signal(signal.SIGKILL)
+    child.process.wait()
+    desk.watch_until(lambda: desk.launcher.restarts["mm_strategy"] == 1, "a restart")
+    halted_ns = time.time_ns()
+    beats = desk.launcher.monitor.beats
+    desk.watch_until(
+        lambda: (
+            beats[Role.MM_STRATEGY].heard_ns > halted_ns
+            and beats[Role.MM_STRATEGY].state is ServiceState.HALTED
+        ),
+        "halted again after the restart",
+    )
+    assert "armed" in arm(desk.config_dir)
+    desk.quotes_again()
+    found = said_by_mm_why(desk)
+    assert found["reason"] == "NONE"
+    assert found["reservation"] == pytest.approx(
+        found["fair_value"] + found["drift_shift"] + found["inventory_shift"], abs=1e-6
+    )
+    child.process.send_signal(signal.SIGUSR1)
+    desk.sees(Reason.KILLED)
+    arm(desk.config_dir)
+    desk.quotes_again()
+
+
+def lose_a_peer(desk):
+    """Stop the pricing for a while: its heartbeat is missed, and it comes back."""
+    pricing = desk.launcher.processes.children["mm_pricing"].process
+    pricing.send_signal(signal.SIGSTOP)
+    desk.sees(Reason.UPSTREAM_SILENT)
+    pricing.send_signal(signal.SIGCONT)
+    desk.quotes_again()
+
+
+def edit_wrongly(desk):
+    """Write files that are wrong: they are refused with the reason, and the quotes go on."""
+    for wrong, complaint in (
+        ({"levels": 9}, "levels: must be <= 5, got 9"),
+        ({"order_qty": "0.0105"}, r"must be a multiple of the lot 0\.001"),
+        ({"model": "own_models:none"}, "has no attribute 'none'"),
+        ({"model_parameters": {"skew": 1}}, "among"),
+    ):
+        with pytest.raises(CannotContinue, match=f"goes on as before: .*{complaint}"):
+            desk.take(wrong)
+        desk.quotes_again()

@@ -1,0 +1,177 @@
+"""mm_strategy's parts without a media driver: the halt, the settings, models, open orders."""
+
+import numpy as np
+import pytest
+from mm_cli.control import arm, kill
+from mm_cli.restarts import Restarts
+from mm_cli.runs import announce_run, forget_run, state_directory
+from mm_cli.why import clamp_words, collect
+from mm_runtime.config import ConfigError
+from mm_runtime.settings import RuntimeSettings, StrategySettings
+from mm_strategy.desk import Desk, desk_params, load_model
+from mm_strategy.latch import HALT_FILE, Latch
+from mm_strategy.reload import LastGood, ReloadRequests
+
+from mmquant.codes import QuoteClamp, Reason
+from mmquant.records import INSTRUMENT
+
+MS = 1_000_000
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Give settings whose state directory is a folder of the test's own."""
+    monkeypatch.setenv("MM_RUNTIME__STATE_DIRECTORY", str(tmp_path / "var"))
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "runtime.toml").write_text("")
+    (config / "strategy.toml").write_text("levels = 2\n")
+    return tmp_path
+
+
+def btcusdt():
+    instrument = np.zeros(1, INSTRUMENT)
+    row = instrument[0]
+    row["instrument_id"], row["tick_size_e8"], row["lot_size_e8"] = 1, 10**7, 10**5
+    return instrument
+
+
+def test_kill_makes_the_file_that_the_strategy_sees_and_arm_takes_it_away(folder):
+    latch = Latch(folder / "var")
+    assert not latch.look(0)
+    assert "stands until `mm arm`" in kill(folder / "config", "a test")
+    assert not latch.look(MS - 1)  # not looked at more than once a millisecond
+    assert latch.look(MS)
+    assert latch.reason is Reason.KILLED
+    assert not latch.look(2 * MS)
+    assert "by KILLED (a test)" in kill(folder / "config", "again")
+    assert "by KILLED (a test)" in arm(folder / "config")
+    assert latch.look(3 * MS)
+    assert latch.reason is Reason.NONE
+    assert "nothing is halted" in arm(folder / "config")
+
+
+def test_a_halt_is_there_for_the_next_process_whatever_the_file_says(tmp_path):
+    Latch(tmp_path).close(Reason.SESSION_LOSS, "lost", 5)
+    later = Latch(tmp_path)
+    assert later.look(0)
+    assert later.reason is Reason.SESSION_LOSS
+    for content in (b"", b"[]", b'{"code": 0}', b'{"code": 9999}'):
+        (tmp_path / HALT_FILE).write_bytes(content)
+        later = Latch(tmp_path)
+        assert later.look(0)
+        assert later.reason is Reason.KILLED
+
+
+def test_a_halt_that_cannot_be_written_holds_and_is_written_later(tmp_path):
+    latch = Latch(tmp_path / "var")
+    (tmp_path / "var").rmdir()
+    with pytest.raises(OSError, match="No such file"):
+        latch.close(Reason.DRAWDOWN, "lost", 5)
+    assert not latch.look(0)
+    assert latch.reason is Reason.DRAWDOWN
+    (tmp_path / "var").mkdir()
+    assert not latch.look(MS)
+    assert (tmp_path / "var" / HALT_FILE).exists()
+    (tmp_path / "var" / HALT_FILE).unlink()
+    assert latch.look(2 * MS)
+    assert latch.reason is Reason.NONE
+
+
+def test_the_commands_find_the_state_of_a_run_that_lives(folder):
+    settings = RuntimeSettings(state_directory=str(folder / "var"))
+    assert state_directory(settings) == folder / "var"
+    announce_run(settings, folder / "var" / "demo")
+    assert state_directory(settings) == folder / "var" / "demo"
+    forget_run(settings)
+    assert state_directory(settings) == folder / "var"
+
+
+def test_a_request_is_answered_once(tmp_path):
+    requests = ReloadRequests(tmp_path)
+    assert not requests.is_there(0)
+    (tmp_path / "mm_strategy.restart").touch()
+    assert not requests.is_there(10 * MS)
+    assert requests.is_there(20 * MS)
+    assert not requests.is_there(40 * MS)
+
+
+def test_the_launcher_refuses_a_service_whose_settings_are_wrong(tmp_path):
+    def wrong():
+        raise ConfigError("pricing.toml: no")
+
+    restarts = Restarts(tmp_path, {"mm_pricing": wrong, "mm_simulator": lambda: None})
+    assert restarts.due() == []
+    (tmp_path / "mm_pricing.restart").touch()
+    (tmp_path / "mm_simulator.restart").touch()
+    assert restarts.due() == ["mm_simulator"]
+    assert b"pricing.toml: no" in (tmp_path / "mm_pricing.restarted.json").read_bytes()
+    assert restarts.due() == []
+
+
+def test_a_wrong_file_is_replaced_by_the_last_good_one(folder):
+    file = LastGood(folder / "config", folder / "var")
+    assert file.read_or_recall().levels == 2
+    (folder / "config" / "strategy.toml").write_text("levels = 9\n")
+    with pytest.raises(ConfigError, match="levels: must be <= 5, got 9"):
+        file.read_or_recall()  # none has been kept yet
+    (folder / "config" / "strategy.toml").write_text("levels = 3\n")
+    file.keep()
+    (folder / "config" / "strategy.toml").write_text("levels = 9\n")
+    assert file.read_or_recall().levels == 3
+    assert "levels: must be <= 5, got 9" in file.refused
+    with pytest.raises(ConfigError):
+        file.read()
+
+
+def test_settings_become_ticks_lots_and_nanoseconds():
+    config = StrategySettings(soft_limit=0.5)
+    params = desk_params(config, btcusdt(), lag_matters=True)[0]
+    # A tick times a lot is 0.0001 of the quote asset.
+    assert params["max_session_loss_half_tick_lots"] == 1_000 * 2 * 10_000
+    assert params["max_open_tick_lots"] == 100_000 * 10_000
+    assert (params["order_lots"], params["position_limit_lots"]) == (10, 100)
+    assert (params["soft_limit_lots"], params["collar_ppm"]) == (50, 10_000)
+    assert (params["order_ns"], params["order_burst_ns"]) == (66_666_667, 150 * 66_666_667)
+    assert params["max_lag_ns"] == 1_000 * MS
+    assert desk_params(config, btcusdt(), lag_matters=False)[0]["max_lag_ns"] == 2**60
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "complaint"),
+    [
+        ("glft2", {}, "model must be one of skewed, "),
+        ("skewed", {"skew": 1}, "parameters of skewed must be among"),
+        ("nowhere_at_all:quotes", {}, "No module named 'nowhere_at_all'"),
+        ("own:plain", {}, "must be a function decorated with"),
+        ("own:none", {}, "has no attribute 'none'"),
+        ("own_wrong:quotes", {}, "SyntaxError: .* was never closed"),
+        ("own:plain", {"a": float("nan")}, "model_parameters must be finite"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_said(tmp_path, name, values, complaint):
+    (tmp_path / "own.py").write_text("def plain(inputs, params, out):\n    return 0\n")
+    (tmp_path / "own_wrong.py").write_text("def quotes(\n")
+    with pytest.raises(ConfigError, match=complaint):
+        load_model(name, values, tmp_path)
+
+
+def test_open_orders_are_counted_by_what_is_left_of_them():
+    desk = Desk(1)
+    for order_id, tick_lots in ((1, 500), (2, 300), (1, 200), (3, 0), (2, 0)):
+        desk.note_order(order_id, tick_lots)
+    assert (desk.inputs[0]["open_orders"], desk.inputs[0]["open_tick_lots"]) == (1, 200)
+    desk.forget_orders()
+    assert (desk.inputs[0]["open_orders"], desk.inputs[0]["open_tick_lots"]) == (0, 0)
+
+
+def test_every_clamp_has_words():
+    assert all(len(clamp_words(int(clamp))) == 1 for clamp in QuoteClamp)
+    assert clamp_words(0) == []
+    assert len(clamp_words(sum(QuoteClamp))) == len(QuoteClamp)
+
+
+def test_nothing_heard_is_nothing_to_say():
+    from mm_cli.monitor import Desk as Heard
+
+    assert collect(Heard()) == {}
