@@ -60,6 +60,7 @@ _HOMES = {
     # fills and money
     "Account": "accounting",
     "Simulator": "simulator",
+    "recorded_latencies": "simulator",
     "simulator_params": "simulator",
     # markets
     "MarketParameters": "market",
