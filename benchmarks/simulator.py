@@ -35,7 +35,7 @@ ENTRY_NS = 5_000_017
 RESPONSE_NS = 4_000_007
 INTERVAL_NS = 100_000_000
 START_NS = S
-TURNS = 1
+TURNS = 3
 
 PEER = Path(__file__).with_name("simulator_peer.py")
 

@@ -7,7 +7,7 @@ price, lots and aggressor.
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import Template
 from mmquant.kernels.book import book_apply
 from mmquant.kernels.book_read import book_touch

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderAction, OrderKind, OrderStatus, Reason
 from mmquant.kernels.matching import match_arrival
 from mmquant.kernels.orders import (
