@@ -78,6 +78,7 @@ _HOMES = {
     "time_at_limit": "accounting",
     "turnover": "accounting",
     "Simulator": "simulator",
+    "recorded_latencies": "simulator",
     "simulator_params": "simulator",
     # markets
     "Exchange": "market",

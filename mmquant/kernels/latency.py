@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus, Template
 from mmquant.state import MAX_ORDERS
 

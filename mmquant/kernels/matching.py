@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import FillKind, FillModel, Liquidity, OrderStatus, Reason, Template
 from mmquant.kernels.accounting import account_fill
 from mmquant.kernels.book_read import book_depth_at

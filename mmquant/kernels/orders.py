@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderKind, OrderStatus, Reason, Side, Template
 from mmquant.kernels.latency import cancel_delay_ns, entry_delay_ns
 from mmquant.kernels.risk import minimum_tick_lots, order_reason

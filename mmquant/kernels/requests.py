@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderAction, OrderKind, OrderStatus, Reason
 from mmquant.kernels.matching import match_arrival
 from mmquant.kernels.orders import (
@@ -230,7 +230,7 @@ def _refuse(
 @njit
 def _filter_reason(
     sim: NDArray[Any], instrument: NDArray[Any], kind: int, side: int, price: int, qty: int
-) -> int:
+) -> Any:
     """Return NONE, or the first of the venue's filters that an order breaks."""
     if kind == _MARKET:
         s = sim[0]
@@ -294,7 +294,7 @@ def _send_new(
 @njit
 def _change_reason(
     sim: NDArray[Any], instrument: NDArray[Any], request: NDArray[Any], index: int, known: int
-) -> int:
+) -> Any:
     """Return NONE, or why an order cannot be amended or cancelled."""
     s = sim[0]
     r = request[0]

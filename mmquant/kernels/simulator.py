@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode, BookState, FillModel, OrderEventKind, OrderStatus, Reason, Side
 from mmquant.kernels import wire
 from mmquant.kernels.accounting import account_mark, account_to_position

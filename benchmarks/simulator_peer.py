@@ -1,0 +1,119 @@
+"""hftbacktest's side of benchmarks/simulator.py; runs in an environment that has hftbacktest."""
+
+import json
+import sys
+import time
+
+import numpy as np
+from hftbacktest import (
+    BUY,
+    BUY_EVENT,
+    DEPTH_EVENT,
+    EXCH_EVENT,
+    GTX,
+    LIMIT,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    TRADE_EVENT,
+    BacktestAsset,
+    ROIVectorMarketDepthBacktest,
+)
+from hftbacktest.types import event_dtype
+from numba import njit
+
+
+@njit
+def trade(hbt, interval_ns, out):
+    """Join the best prices each interval."""
+    next_id = 1
+    while hbt.elapse(interval_ns) == 0:
+        hbt.clear_inactive_orders(0)
+        depth = hbt.depth(0)
+        bid = depth.best_bid_tick
+        ask = depth.best_ask_tick
+        if depth.best_bid_qty <= 0 or depth.best_ask_qty <= 0 or bid >= ask:
+            continue
+        has_bid = False
+        has_ask = False
+        values = hbt.orders(0).values()
+        while values.has_next():
+            order = values.get()
+            is_buy = order.side == BUY
+            if order.req == 4:  # being cancelled
+                continue
+            if order.price_tick == (bid if is_buy else ask):
+                if is_buy:
+                    has_bid = True
+                else:
+                    has_ask = True
+            else:
+                hbt.cancel(0, order.order_id, False)
+        if not has_bid:
+            hbt.submit_buy_order(0, next_id, float(bid), 1.0, GTX, LIMIT, False)
+            next_id += 1
+            out[0] += 1
+        if not has_ask:
+            hbt.submit_sell_order(0, next_id, float(ask), 1.0, GTX, LIMIT, False)
+            next_id += 1
+            out[0] += 1
+
+
+def events_of(rows, feed_ns):
+    """Return the rows as hftbacktest's events, seen `feed_ns` later."""
+    events = np.zeros(len(rows), event_dtype)
+    is_level = rows[:, 0] == 1
+    is_buy = rows[:, 2] > 0
+    what = np.where(is_level, DEPTH_EVENT, TRADE_EVENT) | np.where(is_buy, BUY_EVENT, SELL_EVENT)
+    events["ev"] = (what | EXCH_EVENT | LOCAL_EVENT).astype(np.uint64)
+    events["exch_ts"] = rows[:, 1]
+    events["local_ts"] = rows[:, 1] + feed_ns
+    events["px"] = rows[:, 3]
+    events["qty"] = rows[:, 4]
+    return events
+
+
+def play(events, s):
+    """Return the seconds of one run, and what came of it."""
+    prices = events["px"]
+    asset = (
+        BacktestAsset()
+        .data(events)
+        .linear_asset(1.0)
+        .constant_order_latency(s["entry_ns"], s["response_ns"])
+        .risk_adverse_queue_model()
+        .partial_fill_exchange()
+        .trading_value_fee_model(0.0002, 0.0005)
+        .tick_size(1.0)
+        .lot_size(1.0)
+        .roi_lb(float(prices.min()) - 1000)
+        .roi_ub(float(prices.max()) + 1000)
+    )
+    hbt = ROIVectorMarketDepthBacktest([asset])
+    out = np.zeros(4, np.int64)
+    started = time.perf_counter()
+    trade(hbt, s["interval_ns"], out)
+    seconds = time.perf_counter() - started
+    state = hbt.state_values(0)
+    result = {
+        "seconds": seconds,
+        "orders": int(out[0]),
+        "fills": int(state.num_trades),
+        "position": int(state.position),
+        "balance": float(state.balance),
+        "fees": float(state.fee),
+    }
+    hbt.close()
+    return result
+
+
+def main():
+    """Play twice, the first to compile; print the second as JSON."""
+    rows = np.load(sys.argv[1])
+    settings = json.loads(sys.argv[2])
+    events = events_of(rows, settings["feed_ns"])
+    play(events[: min(len(events), 20_000)], settings)
+    print(json.dumps(play(events, settings)))
+
+
+if __name__ == "__main__":
+    main()

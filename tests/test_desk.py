@@ -1,0 +1,103 @@
+"""The simulator service's desk: messages in; events, positions and the bracket out."""
+
+import numpy as np
+import pytest
+from mm_runtime.settings import SimulatorSettings
+from mm_runtime.settings.simulator import BracketSettings
+from mm_simulator.desk import Desk
+from simulating import instrument_with
+
+from mmquant.codes import BookCode, BookState, FillKind, Market, Reason, Template
+from mmquant.records import LEVEL, QUOTES, TRADE
+from mmquant.wire import Inbox, MessageBuffer
+
+pytestmark = pytest.mark.kernels
+
+MS = 1_000_000
+NOW = 10**15
+FEED = 30 * MS
+
+
+def desk_with(**changes):
+    instrument = instrument_with(market=Market.USDM)
+    return Desk(instrument, SimulatorSettings(**changes))
+
+
+def snapshot(desk, bids, asks, now_ns, update_id=1, state=BookState.LIVE):
+    """Let a snapshot reach the desk, FEED after the venue made it."""
+    message = MessageBuffer(Template.BOOK_SNAPSHOT, (8, 8))
+    block = message.block[0]
+    block["now_ns"], block["venue_ns"] = now_ns, now_ns - FEED
+    block["instrument_id"], block["epoch"], block["last_update_id"] = 7, 3, update_id
+    block["known_low_ticks"], block["known_high_ticks"] = 1, 10**6
+    block["book_state"] = state
+    for side, rows in enumerate((bids, asks)):
+        message.set_group(side, np.array(rows, LEVEL))
+    inbox = Inbox()
+    inbox.receive(message.payload())
+    return desk.on_market(inbox.words)
+
+
+def quote(desk, bid, ask, now_ns):
+    block = np.zeros(1, QUOTES)
+    block[0]["now_ns"], block[0]["instrument_id"], block[0]["seq"] = now_ns, 7, 1
+    desk.levels[:] = 0
+    desk.levels[0], desk.levels[16] = (bid, 5), (ask, 5)
+    desk.on_quotes(block)
+
+
+def trade(desk, price, qty, aggressor, now_ns):
+    row = np.zeros(1, TRADE)[0]
+    row["price_ticks"], row["qty_lots"], row["aggressor"] = price, qty, aggressor
+    row["now_ns"], row["venue_ns"], row["trade_id"] = now_ns, now_ns - FEED, 1
+    desk.on_trade(row)
+
+
+def test_a_quote_meets_the_market_after_feed_and_entry_latency_and_is_heard_of_later():
+    desk = desk_with(entry_latency_ms=5.0, response_latency_ms=50.0)
+    assert snapshot(desk, [(100, 40)], [(104, 40)], NOW) == BookCode.OK
+    quote(desk, 101, 103, NOW)
+    trade(desk, 101, 9, -1, NOW + 34 * MS)  # not there yet
+    assert not desk.has_fills
+    trade(desk, 101, 3, -1, NOW + 40 * MS)
+    fills = [e for e in desk.pending if e["template_id"] == Template.FILL]
+    assert [int(e["qty_lots"]) for e in fills] == [3]
+    assert fills[0]["kind"] == FillKind.TOUCH
+    assert fills[0]["now_ns"] == NOW + 40 * MS
+    assert fills[0]["known_ns"] == NOW + 60 * MS  # 10 at the venue, and 50 back
+    desk.tell_later(fills[0], NOW + 40 * MS)
+    desk.tell_position_later(NOW + 40 * MS)
+    assert not desk.is_due(NOW + 59 * MS)
+    assert desk.is_due(NOW + 60 * MS)
+    assert desk.outbox[1].is_position
+    assert desk.outbox[1].record["position_lots"] == 3
+
+
+def test_the_bracket_runs_beside_and_its_bounds_hold():
+    desk = desk_with()
+    snapshot(desk, [(100, 40)], [(104, 40)], NOW)
+    quote(desk, 100, 104, NOW)
+    snapshot(desk, [(100, 80)], [(104, 40)], NOW + 100 * MS, 2)
+    snapshot(desk, [(100, 40)], [(104, 40)], NOW + 200 * MS, 3)
+    trade(desk, 100, 22, -1, NOW + 300 * MS)
+    lots = {one.name: int(one.account[0]["position_lots"]) for one in desk.bracket}
+    assert lots == {"optimistic": 5, "central": 2, "pessimistic": 0}
+    assert int(desk.main.account[0]["position_lots"]) == 0
+    desk.cancel_all(Reason.STOPPING)
+    assert all(one.sim[0]["count"] == 0 for one in (desk.main, *desk.bracket))
+
+
+def test_without_a_bracket_nothing_runs_beside():
+    desk = desk_with(bracket=BracketSettings(enabled=False))
+    assert desk.bracket == []
+
+
+def test_nothing_is_filled_on_a_book_that_is_not_live():
+    desk = desk_with()
+    snapshot(desk, [(100, 40)], [(104, 40)], NOW)
+    quote(desk, 101, 103, NOW)
+    snapshot(desk, [(100, 40)], [(104, 40)], NOW + 50 * MS, 2)
+    snapshot(desk, [(90, 40)], [(95, 40)], NOW + 60 * MS, 3, BookState.STALE)
+    assert not desk.has_fills
+    snapshot(desk, [(90, 40)], [(95, 40)], NOW + 70 * MS, 4)
+    assert desk.has_fills
