@@ -155,7 +155,9 @@ def tape_message(
     empties = kind == _CLEAR and n_bids + n_asks == 0
     if kind == _SNAPSHOT or kind == _GAP or empties:
         words[0] = _SNAPSHOT_HEAD
-        words[wire.SNAPSHOT_LAST_UPDATE_ID] = b["last_update_id"] if kind == _GAP else e["update_id"]
+        words[wire.SNAPSHOT_LAST_UPDATE_ID] = (
+            b["last_update_id"] if kind == _GAP else e["update_id"]
+        )
         words[wire.SNAPSHOT_KNOWN_LOW_TICKS] = 0
         words[wire.SNAPSHOT_KNOWN_HIGH_TICKS] = _MOST_TICKS
         words[wire.SNAPSHOT_RECEIVED_NS] = now_ns
