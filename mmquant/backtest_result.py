@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,8 @@ class InstrumentResult:
     @property
     def fills(self) -> NDArray[Any]:
         """The events that are fills."""
-        return self.events[self.events["template_id"] == Template.FILL]
+        found: NDArray[Any] = self.events[self.events["template_id"] == Template.FILL]
+        return found
 
     def feed(self, digest: Any) -> None:
         """Put every row into a hash."""
@@ -246,19 +248,22 @@ class Result:
         """Return where the profit came from by kind and side of fills; see mmquant.decompose."""
         one = self.instrument(symbol)
         horizon_ns = int(one.desk.sim_params[0]["markout_horizon_ns"])
-        return decompose(one.fills, one.mids(), horizon_ns)
+        table: pandas.DataFrame = decompose(one.fills, one.mids(), horizon_ns)
+        return table
 
     def markouts(
         self, horizons_ns: Sequence[int] = _HORIZONS_NS, symbol: str | None = None
     ) -> "pandas.DataFrame":
         """Return how fills did against the mid; see mmquant.markouts."""
         one = self.instrument(symbol)
-        return markouts(one.fills, one.mids(), list(horizons_ns))
+        table: pandas.DataFrame = markouts(one.fills, one.mids(), list(horizons_ns))
+        return table
 
     def curve(self, symbol: str | None = None) -> "pandas.DataFrame":
         """Return profit at each sampled mid in tick-lots; see mmquant.accounting.equity_curve."""
         one = self.instrument(symbol)
-        return equity_curve(one.fills, one.mids())
+        table: pandas.DataFrame = equity_curve(one.fills, one.mids())
+        return table
 
     # numbers
 
@@ -320,9 +325,8 @@ class Result:
 
     def plot(self) -> Any:
         """Return the plots of this result (bokeh); mmquant.plot draws them."""
-        from mmquant import plot  # type: ignore[attr-defined]
-
-        return plot.backtest(self)
+        plots = import_module("mmquant.plot")
+        return plots.backtest(self)
 
 
 _ADDED = (
@@ -360,11 +364,9 @@ def _plots(result: Result) -> tuple[str, str]:
         figure = result.plot()
     except ImportError:
         return "", ""
-    from bokeh.embed import components
-    from bokeh.resources import INLINE
-
-    script, div = components(figure)
-    return INLINE.render() + script, div
+    embed, resources = import_module("bokeh.embed"), import_module("bokeh.resources")
+    script, div = embed.components(figure)
+    return resources.INLINE.render() + script, div
 
 
 def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:

@@ -330,7 +330,8 @@ def _next_due_ns(run: NDArray[Any], rows: Rows) -> int:
     r = run[0]
     reports = min(_event_due_ns(run, rows), _position_due_ns(run, rows))
     gates = min(r["decided_ns"] + r["gate_interval_ns"], r["pricing_ns"] + r["pricing_interval_ns"])
-    return min(reports, gates, r["position_ns"] + r["position_interval_ns"])
+    positions = r["position_ns"] + r["position_interval_ns"]
+    return min(reports, gates, positions)  # type: ignore[no-any-return]
 
 
 @njit
