@@ -132,7 +132,8 @@ def record_session(folder, steps=400, seed=1, kill_at=0):
             agents[2] = strategy()
             agents[2].connect = bus.connect
             agents[2].on_start()
-        for _ in range(3):
+        for turn in range(4):
+            clock.time_ns += 17 * MS * (turn == 3)  # a turn without a message, some time later
             for agent in agents:
                 agent.do_work()
     for agent in (*agents[1:], recorder):

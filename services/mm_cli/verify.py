@@ -245,7 +245,7 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
     if path.stat().st_size <= len(MAGIC):
         result.ended = "killed at its start"
         return result
-    file = None
+    file = journal = None
     try:
         file = SessionFile(path)
         journal = ReplayedJournal(file)
@@ -258,12 +258,13 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
                 comparison.finish()
             except _Different:
                 pass  # the result says what it was
-        result.turns = journal.turns
         if journal.closed is None and result.is_equal:
             result.ended = "killed"
     except (SessionError, Diverged) as error:
         result.problem = str(error)
     finally:
+        if journal is not None:
+            result.turns = journal.turns
         if file is not None:
             file.close()
     return result

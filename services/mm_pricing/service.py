@@ -97,6 +97,7 @@ class Pricing(Service):
                 self._publish(engine, now_ns)
         if changed or now_ns >= self._next_state_ns:
             self._next_state_ns = now_ns + 100 * _MS
+            self.matters()  # when the state is looked at next
             self._tell_state()
         return work
 

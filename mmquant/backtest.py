@@ -1,0 +1,313 @@
+"""tape + parameters -> result: the stages that run live, in one compiled loop.
+
+The loop is mmquant.kernels.backtest; what comes of it is mmquant.backtest_result.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant._checks import number, whole
+from mmquant.backtest_result import InstrumentResult, Result
+from mmquant.codes import Market
+from mmquant.configure import (
+    Config,
+    load_config,
+    load_model,
+    pricing_record,
+    simulator_record,
+    strategy_record,
+)
+from mmquant.kernels.backtest import DONE, Desk, Rows, backtest_run
+from mmquant.kernels.tape_message import MESSAGE_WORDS
+from mmquant.records import FILL, INSTRUMENT, LEVEL, POSITION, PRICING, QUOTES
+from mmquant.simulator_settings import recorded_latencies, simulator_state
+from mmquant.state import (
+    ACCOUNT,
+    BACKTEST,
+    BACKTEST_QUOTE,
+    BACKTEST_SAMPLE,
+    BOOK,
+    EVENT,
+    MAX_EVENTS,
+    MAX_KNOWN_ORDERS,
+    MAX_LEVELS,
+    MODEL_INPUTS,
+    MODEL_QUOTES,
+    PRICING_STATE,
+    STRATEGY_INPUTS,
+    STRATEGY_STATE,
+    TAPE_EVENT,
+)
+
+__all__ = ["Config", "Result", "load_config", "run"]
+
+_MS = 1_000_000
+_GATE_INTERVAL_NS = 20 * _MS  # of mm_strategy
+_POSITION_INTERVAL_NS = 1_000 * _MS  # of mm_simulator
+_MIN_CLEAR_LEVELS = 4_096  # room for the levels that a CLEAR removes
+_FIRST_ROWS = 16_384
+_ROWS_A_TURN = 200_000
+_FILTERS = {
+    "min_price_ticks": 1,
+    "max_price_ticks": 2**52,
+    "min_qty_lots": 1,
+    "max_qty_lots": 2**52,
+}
+
+
+class TapeLike(Protocol):
+    """What is read of a mmquant.tape.Tape."""
+
+    events: NDArray[Any]
+    levels: NDArray[Any]
+    instruments: Sequence[Any]
+    source: str
+
+
+def run(
+    tape: TapeLike,
+    strategy: Mapping[str, Any] | None = None,
+    pricing: Mapping[str, Any] | None = None,
+    simulator: Mapping[str, Any] | None = None,
+    *,
+    model: Callable[..., int] | str | None = None,
+    model_parameters: Mapping[str, float] | None = None,
+    config: Config | None = None,
+    symbols: Sequence[str] | None = None,
+    filters: Mapping[str, int] | None = None,
+    sample_ms: float = 100.0,
+    on_progress: Callable[[float], None] | None = None,
+) -> Result:
+    """Trade a tape with the functions that trade live.
+
+    Parameters
+    ----------
+    tape : mmquant.tape.Tape
+        Rows in order of `received_ns`.
+    strategy, pricing, simulator : mapping, optional
+        What differs from `config`: keys of strategy.toml, pricing.toml and simulator.toml, tables
+        as dicts or with a dot (`{"gates.pause_s": 5}`).
+    model : function or str, optional
+        In place of strategy.toml's: an @njit function `model(inputs, params, out) -> int` (see
+        mmquant.state.model), a name of mmquant.models, or `module:function`.
+    model_parameters : mapping, optional
+        In place of strategy.toml's.
+    config : Config, optional
+        From load_config; the services' defaults when left out.
+    symbols : sequence of str, optional
+        All of the tape's when left out. Each is traded by itself, with an account of its own.
+    filters : mapping, optional
+        The venue's filters: fields of records.INSTRUMENT, such as `min_notional_e8`. Without, only
+        tick and lot are held to.
+    sample_ms : float
+        Least time between two rows of `result.signals()`.
+    on_progress : function, optional
+        Told the share of the tape that is done.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument or the file's key, the rule, what was received and what to do.
+    """
+    changes = dict(strategy or {})
+    if model is not None:
+        changes["model"] = model
+        changes.setdefault("model_parameters", {} if model_parameters is None else model_parameters)
+    elif model_parameters is not None:
+        changes["model_parameters"] = model_parameters
+    config = (config or Config()).changed(strategy=changes, pricing=pricing, simulator=simulator)
+    _check_tape(tape)
+    numbers = _numbers(tape, symbols)
+    share = 1.0 / len(numbers)
+    results = []
+    for k, index in enumerate(numbers):
+        traded = _Traded(tape, index, config, filters or {}, sample_ms)
+        results.append(traded.run(_step_of(on_progress, k * share, share)))
+    digest = hashlib.sha256()
+    for result in results:
+        result.feed(digest)
+    return Result(results, config, tape.source, digest.hexdigest())
+
+
+def _step_of(
+    on_progress: Callable[[float], None] | None, start: float, share: float
+) -> Callable[[float], None]:
+    if on_progress is None:
+        return lambda done: None
+    return lambda done: on_progress(start + share * done)
+
+
+def _check_tape(tape: TapeLike) -> None:
+    if tape.events.dtype != TAPE_EVENT or tape.levels.dtype != LEVEL:
+        raise TypeError(
+            f"tape must have events of TAPE_EVENT and levels of LEVEL, got {tape.events.dtype}: "
+            "read one with mmquant.read_tape"
+        )
+    if tape.events.size == 0:
+        raise ValueError("tape must hold at least one event, got none: nothing can be traded")
+
+
+def _numbers(tape: TapeLike, symbols: Sequence[str] | None) -> list[int]:
+    known = [instrument.symbol for instrument in tape.instruments]
+    wanted = known if symbols is None else list(symbols)
+    for symbol in wanted:
+        if symbol not in known:
+            raise ValueError(f"symbols must be among {', '.join(known)}, got {symbol!r}")
+    if not wanted:
+        raise ValueError("symbols must name at least one, got none")
+    return [known.index(symbol) for symbol in wanted]
+
+
+def _writable[T: np.generic](array: NDArray[T]) -> NDArray[T]:
+    """Return `array` as the kernel is compiled for: one kind, contiguous and writable."""
+    return array if array.flags.writeable and array.flags.c_contiguous else array.copy()
+
+
+def _instrument(row: Any, number_: int, filters: Mapping[str, int]) -> NDArray[Any]:
+    record = np.zeros(1, INSTRUMENT)
+    values = {
+        **_FILTERS,
+        **filters,
+        "instrument_id": number_ + 1,
+        "symbol": row.symbol.encode(),
+        "tick_size_e8": row.tick_size_e8,
+        "lot_size_e8": row.lot_size_e8,
+        "market": int(row.market),
+    }
+    for name, value in values.items():
+        if name not in (INSTRUMENT.names or ()):
+            raise ValueError(f"filters must be fields of records.INSTRUMENT, got {name!r}")
+        record[name] = value
+    return record
+
+
+class _Traded:
+    """One instrument's run."""
+
+    def __init__(
+        self,
+        tape: TapeLike,
+        index: int,
+        config: Config,
+        filters: Mapping[str, int],
+        sample_ms: float,
+    ) -> None:
+        self._events = _writable(tape.events)
+        self._words = _writable(tape.levels).view(np.int64)
+        self._instrument = _instrument(tape.instruments[index], index, filters)
+        market = Market(int(self._instrument[0]["market"]))
+        strategy = config.strategy
+        self._model, model_params = load_model(
+            strategy["model"], strategy["model_parameters"], config.folder
+        )
+        self._run = np.zeros(1, BACKTEST)
+        r = self._run[0]
+        r["instrument"] = index
+        r["pricing_interval_ns"] = config.pricing["publish_interval_ms"] * _MS
+        r["quotes_interval_ns"] = strategy["republish_interval_ms"] * _MS
+        r["gate_interval_ns"] = _GATE_INTERVAL_NS
+        r["position_interval_ns"] = _POSITION_INTERVAL_NS
+        r["sample_interval_ns"] = round(number("sample_ms", sample_ms, 0.001, 1e9) * _MS)
+        sim_params = simulator_record(config.simulator, market)
+        counts = tape.events["n_bids"].astype(np.int64) + tape.events["n_asks"]
+        most = max(_MIN_CLEAR_LEVELS, int(counts.max()))
+        self._desk = _desk(
+            self._instrument,
+            pricing_record(config.pricing),
+            strategy_record(strategy, self._instrument),
+            model_params,
+            sim_params,
+            whole("simulator seed", config.simulator["seed"], 0),
+            MESSAGE_WORDS + 2 * most,
+        )
+        self._rows = _rows(_FIRST_ROWS)
+
+    def run(self, on_progress: Callable[[float], None]) -> InstrumentResult:
+        """Trade to the end of the tape."""
+        size = self._events.size
+        while int(self._run[0]["row"]) < size:
+            last = min(size, int(self._run[0]["row"]) + _ROWS_A_TURN)
+            code = backtest_run(
+                self._run, self._events, self._words, last, self._desk, self._model, self._rows
+            )
+            if code != DONE:
+                self._rows = _grown(self._rows, self._run)
+            on_progress(float(self._run[0]["row"]) / size)
+        return InstrumentResult(self._instrument, self._run, self._desk, self._rows)
+
+
+def _desk(
+    instrument: NDArray[Any],
+    pricing_params: NDArray[Any],
+    strategy_params: NDArray[Any],
+    model_params: NDArray[np.float64],
+    sim_params: NDArray[Any],
+    seed: int,
+    words: int,
+) -> Desk:
+    pricing_state = np.zeros(1, PRICING_STATE)
+    pricing_state["feed_ok"] = 1
+    pricing_state["instrument_id"] = instrument["instrument_id"]
+    inputs = np.zeros(1, STRATEGY_INPUTS)
+    inputs["upstream_ok"] = 1
+    sim = simulator_state(seed)
+    sim["instrument_id"] = instrument["instrument_id"]
+    return Desk(
+        instrument=instrument,
+        pricing_params=pricing_params,
+        pricing_state=pricing_state,
+        pricing_book=np.zeros(1, BOOK),
+        pricing=np.zeros(1, PRICING),
+        strategy_params=strategy_params,
+        strategy_state=np.zeros(1, STRATEGY_STATE),
+        model_params=model_params,
+        inputs=inputs,
+        model_inputs=np.zeros(1, MODEL_INPUTS),
+        model_quotes=np.zeros(1, MODEL_QUOTES),
+        quotes=np.zeros(1, QUOTES),
+        levels=np.zeros(2 * MAX_LEVELS, LEVEL),
+        sim_params=sim_params,
+        sim=sim,
+        sim_book=np.zeros(1, BOOK),
+        account=np.zeros(1, ACCOUNT),
+        recorded=recorded_latencies(()),
+        events=np.zeros(MAX_EVENTS, EVENT),
+        fill=np.zeros(1, FILL),
+        position=np.zeros(1, POSITION),
+        words=np.zeros(words, np.int64),
+        known_ids=np.zeros(MAX_KNOWN_ORDERS, np.int64),
+        known_tick_lots=np.zeros(MAX_KNOWN_ORDERS, np.int64),
+    )
+
+
+def _rows(size: int) -> Rows:
+    return Rows(
+        np.zeros(size, EVENT),
+        np.zeros(size, POSITION),
+        np.zeros(size, np.int64),
+        np.zeros(size, BACKTEST_QUOTE),
+        np.zeros(size, BACKTEST_SAMPLE),
+    )
+
+
+def _grown(rows: Rows, run: NDArray[Any]) -> Rows:
+    """Return `rows` with twice the room where there was little left."""
+    r = run[0]
+    used = (r["events"], r["positions"], r["positions"], r["quotes"], r["samples"])
+    grown = []
+    for array, count in zip(rows, used, strict=True):
+        if 2 * int(count) < array.size:
+            grown.append(array)
+            continue
+        longer = np.zeros(2 * array.size, array.dtype)
+        longer[: array.size] = array
+        grown.append(longer)
+    return Rows(*grown)

@@ -1,0 +1,504 @@
+"""What a backtest made: rows as DataFrames, metrics, where the profit came from, and a summary."""
+
+import html
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant.accounting import decompose, drawdown, equity_curve, markouts, sharpe, turnover
+from mmquant.codes import OrderStatus, PricingFlag, Reason, Template
+from mmquant.kernels.backtest import Desk, Rows
+
+if TYPE_CHECKING:
+    import pandas
+
+    from mmquant.configure import Config
+
+__all__ = ["InstrumentResult", "Result"]
+
+_E8 = 1e8
+_MICRO = 1e6
+_S = 1_000_000_000
+_MINUTE_NS = 60 * _S
+_HORIZONS_NS = (_S // 10, _S, 5 * _S, 30 * _S)
+_FEW_FILLS = 100
+_SHORT_S = 3_600.0
+_ORDER_COLUMNS = [
+    "now_ns",
+    "known_ns",
+    "order_id",
+    "quotes_seq",
+    "side",
+    "price_ticks",
+    "qty_lots",
+    "filled_lots",
+    "status",
+    "reason",
+]
+_FILL_COLUMNS = [
+    "now_ns",
+    "known_ns",
+    "fill_id",
+    "order_id",
+    "side",
+    "price_ticks",
+    "qty_lots",
+    "fee_micro_tick_lots",
+    "mark_half_ticks",
+    "trade_id",
+    "position_lots",
+    "kind",
+    "liquidity",
+    "queue_entry_lots",
+    "queue_ahead_lots",
+    "queue_ns",
+]
+
+
+class InstrumentResult:
+    """One instrument's rows: arrays of state.EVENT and so on, cut to what was written.
+
+    Attributes
+    ----------
+    symbol, tick, lot
+        Its name, and the sizes in units of the assets.
+    events, positions, quotes, samples
+        As the kernel wrote them.
+    run
+        state.BACKTEST: counters.
+    """
+
+    def __init__(self, instrument: NDArray[Any], run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+        self.instrument = instrument
+        self.run = run
+        self.desk = desk
+        r = run[0]
+        self.symbol = instrument[0]["symbol"].decode()
+        self.tick = float(instrument[0]["tick_size_e8"]) / _E8
+        self.lot = float(instrument[0]["lot_size_e8"]) / _E8
+        self.events = rows.events[: int(r["events"])]
+        self.positions = rows.positions[: int(r["positions"])]
+        self.quotes = rows.quotes[: int(r["quotes"])]
+        self.samples = rows.samples[: int(r["samples"])]
+
+    @property
+    def fills(self) -> NDArray[Any]:
+        """The events that are fills."""
+        found: NDArray[Any] = self.events[self.events["template_id"] == Template.FILL]
+        return found
+
+    def feed(self, digest: Any) -> None:
+        """Put every row into a hash."""
+        for array in (self.events, self.positions, self.quotes, self.samples):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(self.desk.account.tobytes())
+
+    def money(self, half_tick_lots: float) -> float:
+        """Return an amount in the quote asset."""
+        return float(half_tick_lots) / 2.0 * self.tick * self.lot
+
+    def fees(self) -> float:
+        """Return the fees paid in the quote asset."""
+        return float(self.desk.account[0]["fees_micro_tick_lots"]) / _MICRO * self.tick * self.lot
+
+    def parts(self) -> dict[str, float]:
+        """Return where the profit came from, in the quote asset, as the live account has it."""
+        a = self.desk.account[0]
+        names = ("spread", "adverse_selection", "inventory")
+        parts = {name: self.money(a[f"{name}_half_tick_lots"]) for name in names}
+        return {**parts, "fees": -self.fees()}
+
+    def mids(self) -> "pandas.Series[float]":
+        """Return the sampled mids in ticks, and those of the fills, in order of time."""
+        import pandas
+
+        live = self.samples[(self.samples["bid_lots"] > 0) & (self.samples["ask_lots"] > 0)]
+        mids = (live["bid_ticks"] + live["ask_ticks"]) / 2
+        last = self.desk.account[0]["mark_half_ticks"] / 2
+        times, values = live["now_ns"], mids
+        now_ns = int(self.run[0]["now_ns"])
+        if last and (times.size == 0 or times[-1] < now_ns):
+            times, values = np.append(times, now_ns), np.append(values, last)
+        return pandas.Series(values, pandas.to_datetime(times, utc=True), name="mid_ticks")
+
+    def seconds(self) -> float:
+        """Return the time from the first row to the last."""
+        if not self.positions.size:
+            return 0.0
+        return float(int(self.run[0]["now_ns"]) - int(self.positions[0]["now_ns"])) / _S
+
+
+def _frame(rows: NDArray[Any], columns: Sequence[str] | None = None) -> "pandas.DataFrame":
+    import pandas
+
+    names = list(columns or rows.dtype.names or ())
+    frame = pandas.DataFrame({name: np.ascontiguousarray(rows[name]) for name in names})
+    frame.index = pandas.to_datetime(rows["now_ns"], utc=True)
+    frame.index.name = "time"
+    return frame
+
+
+class Result:
+    """What a backtest made.
+
+    Tables have a row an event and its time as the index; prices are ticks and quantities lots, as
+    in the kernels, and `price`, `quantity` in units of the assets beside them.
+
+    Attributes
+    ----------
+    instruments : list of InstrumentResult
+    config : Config
+    source : str
+        Where the tape came from.
+    hash : str
+        SHA-256 of every row: the same tape and parameters give the same.
+    """
+
+    def __init__(
+        self, instruments: list[InstrumentResult], config: "Config", source: str, digest: str
+    ) -> None:
+        self.instruments = instruments
+        self.config = config
+        self.source = source
+        self.hash = digest
+
+    def __repr__(self) -> str:
+        m = self.metrics()
+        return (
+            f"Result({', '.join(self.symbols)}: {m['fills']:.0f} fills, net "
+            f"{m['net_profit']:+.4f}, {self.hash[:12]})"
+        )
+
+    @property
+    def symbols(self) -> list[str]:
+        """Names of the instruments."""
+        return [one.symbol for one in self.instruments]
+
+    def instrument(self, symbol: str | None = None) -> InstrumentResult:
+        """Return one instrument's rows; without a name, of the only one.
+
+        Raises
+        ------
+        ValueError
+            There is no such one, or several and none was named.
+        """
+        if symbol is None and len(self.instruments) == 1:
+            return self.instruments[0]
+        for one in self.instruments:
+            if one.symbol == symbol:
+                return one
+        raise ValueError(f"symbol must be one of {', '.join(self.symbols)}, got {symbol!r}")
+
+    # tables
+
+    def fills(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return own fills."""
+        one = self.instrument(symbol)
+        frame = _frame(one.fills, _FILL_COLUMNS)
+        frame["price"] = frame["price_ticks"] * one.tick
+        frame["quantity"] = frame["qty_lots"] * one.lot
+        frame["fee"] = frame["fee_micro_tick_lots"] / _MICRO * one.tick * one.lot
+        return frame
+
+    def orders(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return every change of an own order: entered, resting, filled, cancelled, rejected."""
+        one = self.instrument(symbol)
+        rows = one.events[one.events["template_id"] == Template.ORDER_UPDATE]
+        frame = _frame(rows, _ORDER_COLUMNS)
+        frame["status"] = _names(OrderStatus, rows["status"])
+        frame["reason"] = _names(Reason, rows["reason"])
+        frame["price"] = frame["price_ticks"] * one.tick
+        frame["quantity"] = frame["qty_lots"] * one.lot
+        return frame
+
+    def quotes(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return the quotes wanted, a row a change of mind, and what made them."""
+        one = self.instrument(symbol)
+        frame = _frame(one.quotes)
+        for name in ("reason", "bid_reason", "ask_reason", "risk_reason"):
+            frame[name] = _names(Reason, one.quotes[name])
+        return frame
+
+    def positions(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return the position messages: at each fill, and each second."""
+        return _frame(self.instrument(symbol).positions)
+
+    def signals(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return what the strategy saw: touch, fair value, volatility, drift."""
+        return _frame(self.instrument(symbol).samples)
+
+    def equity(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return position and profit over time in the quote asset: `gross`, `fees`, `net`."""
+        one = self.instrument(symbol)
+        p = one.positions
+        frame = _frame(p, ["now_ns", "position_lots", "mark_half_ticks"])
+        frame["position"] = p["position_lots"] * one.lot
+        frame["mid"] = p["mark_half_ticks"] / 2 * one.tick
+        unit = one.tick * one.lot
+        frame["gross"] = p["total_half_tick_lots"] / 2 * unit
+        frame["fees"] = p["fees_micro_tick_lots"] / _MICRO * unit
+        frame["net"] = frame["gross"] - frame["fees"]
+        return frame
+
+    def decomposition(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return where the profit came from by kind and side of fills; see mmquant.decompose."""
+        one = self.instrument(symbol)
+        horizon_ns = int(one.desk.sim_params[0]["markout_horizon_ns"])
+        table: pandas.DataFrame = decompose(one.fills, one.mids(), horizon_ns)
+        return table
+
+    def markouts(
+        self, horizons_ns: Sequence[int] = _HORIZONS_NS, symbol: str | None = None
+    ) -> "pandas.DataFrame":
+        """Return how fills did against the mid; see mmquant.markouts."""
+        one = self.instrument(symbol)
+        table: pandas.DataFrame = markouts(one.fills, one.mids(), list(horizons_ns))
+        return table
+
+    def curve(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return profit at each sampled mid in tick-lots; see mmquant.accounting.equity_curve."""
+        one = self.instrument(symbol)
+        table: pandas.DataFrame = equity_curve(one.fills, one.mids())
+        return table
+
+    # numbers
+
+    def metrics(self, symbol: str | None = None) -> dict[str, float]:
+        """Return the numbers that a sweep compares; money in the quote asset.
+
+        Of several instruments and no symbol: sums; what cannot be added is left out.
+        """
+        if symbol is None and len(self.instruments) > 1:
+            every = [self.metrics(one.symbol) for one in self.instruments]
+            names = [name for name in every[0] if name in _ADDED]
+            total = {name: sum(each[name] for each in every) for name in names}
+            total["seconds"] = max(each["seconds"] for each in every)
+            return total
+        return _metrics(self, self.instrument(symbol))
+
+    def warnings(self) -> list[str]:
+        """Return what speaks against believing this result."""
+        return [line for one in self.instruments for line in _warnings(self, one)]
+
+    def summary(self) -> str:
+        """Return the result in words: what happened, where the money came from, what to doubt."""
+        lines = [f"backtest of {self.source}", ""]
+        for one in self.instruments:
+            lines += _summary(self, one)
+        doubts = self.warnings()
+        lines += ["", "what speaks against believing it:" if doubts else "no warnings"]
+        lines += [f"  - {doubt}" for doubt in doubts]
+        lines += ["", f"hash {self.hash}"]
+        return "\n".join(lines)
+
+    def report(self, path: Path | str) -> Path:
+        """Write one HTML page that needs nothing else: summary, tables, and plots where they are.
+
+        Returns
+        -------
+        Path
+            The page.
+        """
+        path = Path(path)
+        head, body = _plots(self)
+        tables = []
+        for one in self.instruments:
+            for title, frame in (
+                ("Numbers", _metrics_frame(self, one)),
+                ("Where the profit came from, in half tick-lots", self.decomposition(one.symbol)),
+                ("Markouts in ticks a lot", self.markouts(symbol=one.symbol)),
+            ):
+                tables.append(f"<h2>{html.escape(one.symbol)}: {title}</h2>{frame.to_html()}")
+        page = _PAGE.format(
+            title=html.escape(f"backtest: {', '.join(self.symbols)}"),
+            head=head,
+            summary=html.escape(self.summary()),
+            plots=body,
+            tables="".join(tables),
+        )
+        path.write_text(page, encoding="utf-8")
+        return path
+
+    def plot(self) -> Any:
+        """Return the plots of this result (bokeh); mmquant.plot draws them."""
+        plots = import_module("mmquant.plot")
+        return plots.backtest(self)
+
+
+_ADDED = (
+    "net_profit",
+    "gross_profit",
+    "fees",
+    "spread",
+    "adverse_selection",
+    "inventory",
+    "fills",
+    "orders",
+    "filled_lots",
+    "notional",
+)
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }}
+pre {{ background: #f4f4f4; padding: 1em; overflow-x: auto }}
+table {{ border-collapse: collapse; font-size: 13px }}
+td, th {{ border: 1px solid #ccc; padding: 2px 8px; text-align: right }}
+</style>{head}</head><body>
+<h1>{title}</h1><pre>{summary}</pre>{plots}{tables}</body></html>
+"""
+
+
+def _names(kinds: Any, values: NDArray[Any]) -> list[str]:
+    known = {int(kind): kind.name for kind in kinds}
+    return [known.get(int(value), str(value)) for value in values]
+
+
+def _plots(result: Result) -> tuple[str, str]:
+    """Return scripts and figures with bokeh inside; nothing where there are no plots."""
+    try:
+        figure = result.plot()
+    except ImportError:
+        return "", ""
+    embed, resources = import_module("bokeh.embed"), import_module("bokeh.resources")
+    script, div = embed.components(figure)
+    return resources.INLINE.render() + script, div
+
+
+def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
+    fills, seconds = one.fills, one.seconds()
+    equity = result.equity(one.symbol)
+    parts = one.parts()
+    gross = parts["spread"] + parts["adverse_selection"] + parts["inventory"]
+    orders = one.events[one.events["template_id"] == Template.ORDER_UPDATE]
+    entered = int(np.unique(orders["order_id"]).size)
+    values = {
+        "net_profit": gross + parts["fees"],
+        "gross_profit": gross,
+        "fees": -parts["fees"],
+        **{name: parts[name] for name in ("spread", "adverse_selection", "inventory")},
+        "fills": float(fills.size),
+        "orders": float(entered),
+        "filled_lots": float(fills["qty_lots"].sum()),
+        "notional": float((fills["price_ticks"] * fills["qty_lots"]).sum() * one.tick * one.lot),
+        "seconds": seconds,
+    }
+    values["net_per_hour"] = values["net_profit"] / seconds * 3600.0 if seconds else 0.0
+    values["fills_per_hour"] = values["fills"] / seconds * 3600.0 if seconds else 0.0
+    values["fill_share"] = float(np.unique(fills["order_id"]).size) / max(1, entered)
+    values["max_drawdown"] = drawdown(equity["net"].to_numpy(), equity["now_ns"]).depth
+    held = np.abs(one.positions["position_lots"])
+    values["max_position"] = float(held.max()) * one.lot if held.size else 0.0
+    values["last_position"] = float(one.desk.account[0]["position_lots"]) * one.lot
+    live = one.samples["flags"] & PricingFlag.LIVE > 0
+    values["live_share"] = float(live.mean()) if live.size else 0.0
+    values["quoted_share"] = _quoted_share(one)
+    if seconds >= 2.0 * _MINUTE_NS / _S:
+        ratio = sharpe(equity["net"].to_numpy(), equity["now_ns"], interval_ns=_MINUTE_NS)
+        values["sharpe_per_minute"] = float(ratio.ratio)
+    if fills.size and seconds:
+        turned = turnover(
+            fills["price_ticks"],
+            fills["qty_lots"],
+            one.positions["position_lots"],
+            one.positions["now_ns"],
+        )
+        values["holding_s"] = float(turned.holding_ns) / _S
+    return values
+
+
+def _quoted_share(one: InstrumentResult) -> float:
+    """Return the share of time that both sides were quoted."""
+    q = one.quotes
+    if q.size == 0:
+        return 0.0
+    spans = np.diff(np.append(q["now_ns"], int(one.run[0]["now_ns"])))
+    both = (q["bid_lots"] > 0) & (q["ask_lots"] > 0)
+    begun = int(one.positions[0]["now_ns"])
+    return float(spans[both].sum()) / max(1, int(one.run[0]["now_ns"]) - begun)
+
+
+def _metrics_frame(result: Result, one: InstrumentResult) -> "pandas.DataFrame":
+    import pandas
+
+    return pandas.DataFrame({"value": result.metrics(one.symbol)})
+
+
+def _warnings(result: Result, one: InstrumentResult) -> list[str]:
+    fills, seconds, name = one.fills, one.seconds(), one.symbol
+    found = []
+    if not fills.size:
+        reasons = _names(Reason, np.unique(one.quotes["reason"]))
+        why = ", ".join(reason for reason in reasons if reason != "NONE")
+        found.append(f"{name}: no fill at all" + (f"; not quoted because of {why}" if why else ""))
+    elif fills.size < _FEW_FILLS:
+        found.append(
+            f"{name}: only {fills.size} fills: below about {_FEW_FILLS} the profit is mostly luck"
+        )
+    if seconds < _SHORT_S:
+        found.append(f"{name}: a short sample, {seconds / 60:.0f} min: one regime of the market")
+    quoted = one.quotes[(one.quotes["bid_ticks"] > 0) & (one.quotes["ask_ticks"] > 0)]
+    if quoted.size:
+        spread = float(np.median(quoted["ask_ticks"] - quoted["bid_ticks"]))
+        mid = float(np.median((quoted["ask_ticks"] + quoted["bid_ticks"]) / 2))
+        cost = 2 * mid * float(one.desk.sim_params[0]["maker_fee_ppm"]) / 1e6
+        if spread < cost:
+            found.append(
+                f"{name}: the quoted spread (median {spread:.1f} ticks) is below the fees of a "
+                f"round trip ({cost:.1f} ticks): no model can earn that back"
+            )
+    left = abs(float(one.desk.account[0]["position_lots"]))
+    largest = float(np.abs(one.positions["position_lots"]).max()) if one.positions.size else 0.0
+    if left and left >= 0.5 * largest:
+        found.append(
+            f"{name}: it ends with {left * one.lot:g}, half of its largest position or more: that "
+            "part of the profit has not been made yet"
+        )
+    if int(one.run[0]["snapshots_needed"]):
+        found.append(f"{name}: the tape's book broke {one.run[0]['snapshots_needed']} times")
+    if int(one.run[0]["orders_forgotten"]):
+        found.append(f"{name}: {one.run[0]['orders_forgotten']} orders were too many to be known")
+    return found
+
+
+def _summary(result: Result, one: InstrumentResult) -> list[str]:
+    m, parts = result.metrics(one.symbol), one.parts()
+    r = one.run[0]
+    reasons = _reasons(one)
+    return [
+        f"{one.symbol}: {m['seconds'] / 3600:.2f} h, {int(r['market_events'])} market events, "
+        f"{int(r['decisions'])} decisions",
+        f"  profit       {m['net_profit']:+.4f} after fees = spread {parts['spread']:+.4f} "
+        f"(what the quotes seemed to earn)",
+        f"               adverse selection {parts['adverse_selection']:+.4f} (what the market took "
+        f"back within {int(one.desk.sim_params[0]['markout_horizon_ns']) / _S:g} s)",
+        f"               inventory {parts['inventory']:+.4f} (what the position made later), "
+        f"fees {parts['fees']:+.4f}",
+        f"  fills        {m['fills']:.0f} of {m['orders']:.0f} orders, "
+        f"{m['fills_per_hour']:.0f} an hour, notional {m['notional']:.0f}",
+        f"  position     at most {m['max_position']:g}, {m['last_position']:+g} at the end; "
+        f"deepest drawdown {m['max_drawdown']:.4f}",
+        f"  both sides were quoted {100 * m['quoted_share']:.1f} % of the time"
+        + (f"; not quoted: {reasons}" if reasons else ""),
+    ]
+
+
+def _reasons(one: InstrumentResult) -> str:
+    """Return why nothing was quoted, by the time it lasted."""
+    q = one.quotes
+    if q.size == 0:
+        return ""
+    spans = np.diff(np.append(q["now_ns"], int(one.run[0]["now_ns"]))) / _S
+    total = {
+        name: float(spans[q["reason"] == value].sum())
+        for value, name in zip(
+            np.unique(q["reason"]), _names(Reason, np.unique(q["reason"])), strict=True
+        )
+        if name != "NONE"
+    }
+    rows = sorted(total.items(), key=lambda item: -item[1])[:4]
+    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in rows)

@@ -1,0 +1,385 @@
+"""config/*.toml -> the parameters that the kernels take: the files that the services read.
+
+Ranges are those of the kernels' own facades; `mm` and the services check the same files again
+when they start.
+"""
+
+import difflib
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant.codes import Market
+from mmquant.models import MODELS, model_params
+from mmquant.quoting import bind_model, strategy_params
+from mmquant.simulator_settings import simulator_params
+from mmquant.state import PRICING_PARAMS
+
+__all__ = [
+    "Config",
+    "load_config",
+    "load_model",
+    "pricing_record",
+    "simulator_record",
+    "strategy_record",
+]
+
+_MS = 1_000_000
+_S = 1_000_000_000
+_E8 = 100_000_000
+_MOST = 2**61
+_NEVER_NS = 2**60
+_FREE = "model_parameters"  # its keys are the model's own
+
+# What holds where a file says nothing: the defaults of the services.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "pricing": {
+        "volatility_half_life_s": 60.0,
+        "drift_half_life_s": 60.0,
+        "warmup_s": 1.0,
+        "max_gap_s": 5.0,
+        "microprice_weight": 1.0,
+        "publish_interval_ms": 1_000,
+    },
+    "strategy": {
+        "model": "skewed",
+        "model_parameters": {
+            "min_half_spread_ticks": 2.0,
+            "volatility_multiple": 0.5,
+            "horizon_s": 1.0,
+            "inventory_skew": 1.0,
+            "drift_weight": 0.1,
+        },
+        "horizon_s": 1.0,
+        "arrival_rate_per_s": 1.0,
+        "arrival_decay_per_tick": 0.1,
+        "levels": 3,
+        "order_qty": "0.010",
+        "position_limit_qty": "0.100",
+        "soft_limit": 1.0,
+        "requote_ticks": 4,
+        "min_life_ms": 0,
+        "min_spread_ticks": 1,
+        "max_spread_ticks": 200,
+        "republish_interval_ms": 500,
+        "ladder": {
+            "spacing_ticks": 5,
+            "spacing_bps": 0.0,
+            "spacing_ratio": 1.0,
+            "size_step": 0.0,
+            "size_ratio": 1.0,
+        },
+        "rates": {
+            "orders_per_s": 15.0,
+            "order_burst": 150,
+            "cancels_per_s": 100.0,
+            "cancel_burst": 300,
+        },
+        "gates": {
+            "max_book_age_ms": 5_000,
+            "max_lag_ms": 1_000,
+            "max_clock_skew_ms": 100,
+            "collar_bps": 100.0,
+            "max_open_orders": 60,
+            "max_open_notional": "100000",
+            "max_session_loss": "1000",
+            "max_drawdown": "1000",
+            "max_minute_loss": "250",
+            "max_fills": 40,
+            "fill_window_s": 1.0,
+            "markout_fills": 32,
+            "markout_horizon_ms": 1_000,
+            "max_adverse_markout_ticks": 100.0,
+            "max_volatility_ratio": 8.0,
+            "volatility_baseline_s": 300.0,
+            "pause_s": 10.0,
+        },
+    },
+    "simulator": {
+        "entry_latency_ms": 5.0,
+        "cancel_latency_ms": 5.0,
+        "response_latency_ms": 5.0,
+        "entry_jitter": 0.0,
+        "cancel_jitter": 0.0,
+        "response_jitter": 0.0,
+        "fill_model": "risk_averse",
+        "queue_power": 1.0,
+        "fill_probability_factor": 0.5,
+        "seed": 1,
+        "markout_horizon_ms": 1_000,
+        "fees": {
+            "spot_maker_ppm": 1_000,
+            "spot_taker_ppm": 1_000,
+            "usdm_maker_ppm": 200,
+            "usdm_taker_ppm": 500,
+        },
+        "bracket": {
+            "enabled": True,
+            "optimistic": "cancel_ahead",
+            "central": "prob_power",
+            "pessimistic": "risk_averse",
+        },
+        "ledger": {"file": "ledger.sqlite", "synchronous": "FULL"},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What pricing.toml, strategy.toml and simulator.toml say, as nested dicts.
+
+    Attributes
+    ----------
+    pricing, strategy, simulator
+        Every key of the file, with the services' defaults where it is silent.
+    folder
+        Where a model of one's own, `module:function`, is looked for.
+    """
+
+    pricing: dict[str, Any] = field(default_factory=lambda: deepcopy(DEFAULTS["pricing"]))
+    strategy: dict[str, Any] = field(default_factory=lambda: deepcopy(DEFAULTS["strategy"]))
+    simulator: dict[str, Any] = field(default_factory=lambda: deepcopy(DEFAULTS["simulator"]))
+    folder: Path = Path()
+
+    def changed(self, **changes: Mapping[str, Any] | None) -> "Config":
+        """Return a copy with other values: `pricing=`, `strategy=`, `simulator=`.
+
+        A key may name a table (`{"gates": {"pause_s": 5}}`) or a value in it
+        (`{"gates.pause_s": 5}`); `model_parameters` given as a table replaces the whole of it.
+
+        Raises
+        ------
+        ValueError
+            A key that the file does not have, with the nearest that it has.
+        """
+        sections = {
+            name: _merged(name, getattr(self, name), dict(values or {}))
+            for name, values in changes.items()
+        }
+        return Config(**{**self.__dict__, **sections})
+
+
+def load_config(folder: Path | str) -> Config:
+    """Return what the .toml files in `folder` say; a file that is missing says nothing.
+
+    Raises
+    ------
+    ValueError
+        A file that is not TOML, or a key that it must not have.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"folder must be one with .toml files, got {folder}: there is none")
+    changes: dict[str, dict[str, Any]] = {}
+    for name in DEFAULTS:
+        path = folder / f"{name}.toml"
+        if not path.exists():
+            continue
+        try:
+            changes[name] = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path}: not TOML: {error}") from None
+    return Config(folder=folder).changed(**changes)
+
+
+def _merged(where: str, old: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    result = deepcopy(old)
+    for key, value in changes.items():
+        head, dot, rest = key.partition(".")
+        if head not in result:
+            near = difflib.get_close_matches(head, result, n=1, cutoff=0.0)
+            raise ValueError(
+                f"{where}.toml: {key}: unknown key, the nearest valid one is {near[0]!r}"
+            )
+        if head == _FREE:
+            result[head] = {**result[head], rest: value} if dot else dict(value)
+        elif isinstance(result[head], dict):
+            inner = {rest: value} if dot else value
+            if not isinstance(inner, Mapping):
+                raise ValueError(f"{where}.toml: {key}: must be a table, got {inner!r}")
+            result[head] = _merged(f"{where}.toml: {head}", result[head], inner)
+        elif dot:
+            raise ValueError(f"{where}.toml: {key}: {head} is not a table")
+        else:
+            result[head] = value
+    return result
+
+
+def pricing_record(values: Mapping[str, Any]) -> NDArray[Any]:
+    """Return pricing.toml's values as a PRICING_PARAMS record."""
+    params = np.zeros(1, PRICING_PARAMS)
+    p = params[0]
+    p["volatility_half_life_ns"] = _span("volatility_half_life_s", values, _S, 1)
+    p["drift_half_life_ns"] = _span("drift_half_life_s", values, _S, 1)
+    p["warmup_ns"] = _span("warmup_s", values, _S, 0)
+    p["max_gap_ns"] = _span("max_gap_s", values, _S, 1)
+    weight = values["microprice_weight"]
+    if not 0.0 <= weight <= 1.0:
+        raise ValueError(f"pricing.toml: microprice_weight: must be from 0 to 1, got {weight}")
+    p["microprice_weight"] = weight
+    return params
+
+
+def _span(key: str, values: Mapping[str, Any], unit_ns: int, least_ns: int) -> int:
+    value = values[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise ValueError(f"pricing.toml: {key}: must be a number of seconds, got {value!r}")
+    if round(value * unit_ns) < least_ns:
+        raise ValueError(f"pricing.toml: {key}: must not be so small, got {value!r}")
+    return round(value * unit_ns)
+
+
+def strategy_record(values: Mapping[str, Any], instrument: NDArray[Any]) -> NDArray[Any]:
+    """Return strategy.toml's values for one instrument (records.INSTRUMENT), nothing being late.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the key, the rule and the value.
+    """
+    tick_e8, lot_e8 = (int(instrument[0][name]) for name in ("tick_size_e8", "lot_size_e8"))
+    limit = _lots(values, "position_limit_qty", lot_e8)
+    ladder, rates, gates = values["ladder"], values["rates"], values["gates"]
+    order_ns, cancel_ns = (round(_S / rates[key]) for key in ("orders_per_s", "cancels_per_s"))
+
+    def tick_lots(key: str, parts: int) -> int:
+        amount = _decimal(gates, key) * parts * _E8 * _E8
+        return min(_MOST, int(amount / (tick_e8 * lot_e8)))
+
+    return strategy_params(
+        order_lots=_lots(values, "order_qty", lot_e8),
+        position_limit_lots=limit,
+        soft_limit_lots=int(limit * values["soft_limit"]),
+        horizon_s=values["horizon_s"],
+        arrival_rate_per_s=values["arrival_rate_per_s"],
+        arrival_decay_per_tick=values["arrival_decay_per_tick"],
+        max_volatility_ratio=gates["max_volatility_ratio"],
+        levels=values["levels"],
+        spacing_ticks=ladder["spacing_ticks"],
+        spacing_ppm=round(ladder["spacing_bps"] * 100),
+        spacing_permille=round(ladder["spacing_ratio"] * 1_000),
+        size_step_permille=round(ladder["size_step"] * 1_000),
+        size_permille=round(ladder["size_ratio"] * 1_000),
+        requote_ticks=values["requote_ticks"],
+        min_life_ns=values["min_life_ms"] * _MS,
+        order_ns=order_ns,
+        order_burst_ns=order_ns * rates["order_burst"],
+        cancel_ns=cancel_ns,
+        cancel_burst_ns=cancel_ns * rates["cancel_burst"],
+        min_spread_ticks=values["min_spread_ticks"],
+        max_spread_ticks=values["max_spread_ticks"],
+        max_book_age_ns=gates["max_book_age_ms"] * _MS,
+        max_lag_ns=_NEVER_NS,
+        max_skew_ns=gates["max_clock_skew_ms"] * _MS,
+        collar_ppm=max(1, round(gates["collar_bps"] * 100)),
+        max_open_orders=gates["max_open_orders"],
+        max_open_tick_lots=max(1, tick_lots("max_open_notional", 1)),
+        max_session_loss_half_tick_lots=tick_lots("max_session_loss", 2),
+        max_drawdown_half_tick_lots=tick_lots("max_drawdown", 2),
+        max_minute_loss_half_tick_lots=tick_lots("max_minute_loss", 2),
+        max_fills=gates["max_fills"],
+        fill_window_ns=round(gates["fill_window_s"] * _S),
+        markout_fills=gates["markout_fills"],
+        markout_ns=gates["markout_horizon_ms"] * _MS,
+        max_adverse_half_ticks=round(2 * gates["max_adverse_markout_ticks"]),
+        pause_ns=round(gates["pause_s"] * _S),
+        volatility_baseline_ns=round(gates["volatility_baseline_s"] * _S),
+    )
+
+
+def _decimal(values: Mapping[str, Any], key: str) -> Decimal:
+    value = values[key]
+    try:
+        if isinstance(value, str):
+            return Decimal(value)
+    except InvalidOperation:
+        pass
+    raise ValueError(
+        f"strategy.toml: {key}: must be a decimal number in quotes such as '0.010', got {value!r}"
+    )
+
+
+def _lots(values: Mapping[str, Any], key: str, lot_e8: int) -> int:
+    count, rest = divmod(_decimal(values, key) * _E8, lot_e8)
+    if rest or count < 0:
+        lot = Decimal(lot_e8) / _E8
+        raise ValueError(
+            f"strategy.toml: {key}: must be a multiple of the lot {lot}, got {values[key]}"
+        )
+    return int(count)
+
+
+def simulator_record(values: Mapping[str, Any], market: Market) -> NDArray[Any]:
+    """Return simulator.toml's values for a market as a SIMULATOR_PARAMS record.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the key, the rule and the value.
+    """
+    fees = values["fees"]
+    name = market.name.lower()
+    return simulator_params(
+        entry_latency_ns=round(values["entry_latency_ms"] * _MS),
+        cancel_latency_ns=round(values["cancel_latency_ms"] * _MS),
+        response_latency_ns=round(values["response_latency_ms"] * _MS),
+        entry_jitter=values["entry_jitter"],
+        cancel_jitter=values["cancel_jitter"],
+        response_jitter=values["response_jitter"],
+        markout_horizon_ns=round(values["markout_horizon_ms"] * _MS),
+        maker_fee_ppm=fees[f"{name}_maker_ppm"],
+        taker_fee_ppm=fees[f"{name}_taker_ppm"],
+        fill_model=values["fill_model"],
+        queue_power=values["queue_power"],
+        fill_probability_factor=values["fill_probability_factor"],
+    )
+
+
+def load_model(
+    model: str | Callable[..., int], parameters: Mapping[str, Any], folder: Path
+) -> tuple[Any, NDArray[np.float64]]:
+    """Return what strategy_step takes: the bound model, and its parameters.
+
+    Parameters
+    ----------
+    model : str or function
+        A name of the library, `module:function`, or an @njit function.
+    parameters : mapping of name to number
+        Of a function: its values in the order in which they stand.
+    folder : Path
+        Where a module is looked for, too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such model, it cannot be compiled, or a parameter is wrong.
+    """
+    if isinstance(model, str) and ":" not in model:
+        params = model_params(model, parameters)
+        return bind_model(MODELS[model].step), params
+    function = _function(model, folder) if isinstance(model, str) else model
+    params = np.array(list(parameters.values()), np.float64)
+    if not np.isfinite(params).all():
+        raise ValueError(f"model_parameters must be finite, got {dict(parameters)}")
+    return bind_model(function), params
+
+
+def _function(name: str, folder: Path) -> Callable[..., int]:
+    module_name, _, function_name = name.partition(":")
+    path = str(folder.resolve())
+    if path not in sys.path:
+        sys.path.append(path)
+    try:
+        function: Callable[..., int] = getattr(import_module(module_name), function_name)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise ValueError(f"strategy.toml: model {name!r}: {error} (looked in {path})") from error
+    return function

@@ -1,0 +1,496 @@
+"""The whole system over a tape: market -> pricing -> strategy -> simulator -> what is known of it.
+
+One loop over the rows of one instrument and the timers between them; every decision is made by
+the functions that run live: pricing_step, strategy_step and simulator_on_*. What is due before
+the next row comes first: reports that reach the strategy, then its gates, repeated prices and
+positions. Time is when a row was received; how long ago the venue sent it, and how long orders
+and answers take, is the simulator's part.
+"""
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from mmquant._jit import njit
+from mmquant.codes import OrderStatus, TapeKind, Template
+from mmquant.kernels import wire
+from mmquant.kernels.latency import simulator_respond
+from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
+from mmquant.kernels.quoting import strategy_step
+from mmquant.kernels.simulator import (
+    simulator_on_market,
+    simulator_on_quotes,
+    simulator_on_trade,
+    simulator_position,
+)
+from mmquant.kernels.tape_message import tape_message
+from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
+from mmquant.state import MAX_EVENTS, MAX_KNOWN_ORDERS, MAX_LEVELS, NEVER_NS, TAPE_SKIP
+
+__all__ = ["DONE", "FULL", "Desk", "Rows", "backtest_run"]
+
+DONE = 0
+FULL = 1
+
+_SNAPSHOT = int(TapeKind.SNAPSHOT)
+_GAP = int(TapeKind.GAP)
+_FILL = int(Template.FILL)
+_NEW = int(OrderStatus.NEW)
+_OPEN = int(OrderStatus.OPEN)
+
+
+class Desk(NamedTuple):
+    """State, parameters and space to work in of one instrument; arrays of one element mostly."""
+
+    instrument: NDArray[Any]
+    pricing_params: NDArray[Any]
+    pricing_state: NDArray[Any]
+    pricing_book: NDArray[Any]
+    pricing: NDArray[Any]
+    strategy_params: NDArray[Any]
+    strategy_state: NDArray[Any]
+    model_params: NDArray[Any]
+    inputs: NDArray[Any]
+    model_inputs: NDArray[Any]
+    model_quotes: NDArray[Any]
+    quotes: NDArray[Any]
+    levels: NDArray[Any]
+    sim_params: NDArray[Any]
+    sim: NDArray[Any]
+    sim_book: NDArray[Any]
+    account: NDArray[Any]
+    recorded: NDArray[Any]
+    events: NDArray[Any]  # of one call of the simulator
+    fill: NDArray[Any]
+    position: NDArray[Any]
+    words: NDArray[Any]  # of one message
+    known_ids: NDArray[Any]  # orders that the strategy believes to be alive
+    known_tick_lots: NDArray[Any]
+
+
+class Rows(NamedTuple):
+    """What a run writes; where one is full the run stops and may go on with longer ones."""
+
+    events: NDArray[Any]  # state.EVENT
+    positions: NDArray[Any]  # records.POSITION
+    positions_known_ns: NDArray[Any]
+    quotes: NDArray[Any]  # state.BACKTEST_QUOTE
+    samples: NDArray[Any]  # state.BACKTEST_SAMPLE
+
+
+@njit
+def _has_room(run: NDArray[Any], rows: Rows) -> bool:
+    """Tell whether one more step fits, whatever it does."""
+    r = run[0]
+    return bool(
+        r["events"] + 2 * MAX_EVENTS <= rows.events.size
+        and r["positions"] + 4 <= rows.positions.size
+        and r["quotes"] + 4 <= rows.quotes.size
+        and r["samples"] + 4 <= rows.samples.size
+    )
+
+
+@njit
+def _tell_position(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+    """Put the position as it is now on its way to the strategy, behind the newest event."""
+    r = run[0]
+    at = r["positions"]
+    row = rows.positions[at : at + 1]
+    simulator_position(desk.sim, desk.account, r["now_ns"], row)
+    r["position_seq"] += 1
+    row[0]["seq"] = r["position_seq"]
+    known_ns = r["now_ns"]
+    if r["events"] > r["events_told"]:
+        known_ns = max(known_ns, rows.events[r["events"] - 1]["known_ns"])
+    rows.positions_known_ns[at] = known_ns
+    r["positions"] += 1
+    r["position_ns"] = r["now_ns"]
+
+
+@njit
+def _settle(run: NDArray[Any], desk: Desk, rows: Rows, n: int) -> None:
+    """Keep the `n` events of a call of the simulator; a fill tells the position, too."""
+    if n == 0:
+        return
+    r = run[0]
+    simulator_respond(desk.sim, desk.sim_params, desk.recorded, desk.events, n)
+    has_fill = False
+    for i in range(n):
+        rows.events[r["events"] + i] = desk.events[i]
+        if desk.events[i]["template_id"] == _FILL:
+            has_fill = True
+    r["events"] += n
+    if has_fill:
+        _tell_position(run, desk, rows)
+
+
+@njit
+def _write_quote(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+    r = run[0]
+    q = desk.quotes[0]
+    row = rows.quotes[r["quotes"]]
+    row["now_ns"] = r["now_ns"]
+    row["seq"] = q["seq"]
+    row["pricing_seq"] = q["pricing_seq"]
+    row["position_lots"] = q["position_lots"]
+    row["bid_ticks"] = desk.levels[0]["price_ticks"]
+    row["ask_ticks"] = desk.levels[MAX_LEVELS]["price_ticks"]
+    bid_lots = 0
+    ask_lots = 0
+    for k in range(MAX_LEVELS):
+        bid_lots += desk.levels[k]["qty_lots"]
+        ask_lots += desk.levels[MAX_LEVELS + k]["qty_lots"]
+    row["bid_lots"] = bid_lots
+    row["ask_lots"] = ask_lots
+    row["fair_value_ticks"] = q["fair_value_ticks"]
+    row["reservation_ticks"] = q["reservation_ticks"]
+    row["half_spread_ticks"] = q["half_spread_ticks"]
+    row["inventory_shift_ticks"] = q["inventory_shift_ticks"]
+    row["drift_shift_ticks"] = q["drift_shift_ticks"]
+    row["volatility_ticks_per_sqrt_s"] = q["volatility_ticks_per_sqrt_s"]
+    row["reason"] = q["reason"]
+    row["bid_reason"] = q["bid_reason"]
+    row["ask_reason"] = q["ask_reason"]
+    row["risk_state"] = q["risk_state"]
+    row["risk_reason"] = q["risk_reason"]
+    r["quotes"] += 1
+
+
+@njit
+def _decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
+    """Ask the strategy what it wants now; tell the simulator where that changed or is due."""
+    r = run[0]
+    now = r["now_ns"]
+    r["decisions"] += 1
+    r["decided_ns"] = now
+    desk.inputs[0]["now_ns"] = now
+    changed = strategy_step(
+        desk.strategy_state,
+        desk.strategy_params,
+        model,
+        desk.model_params,
+        desk.inputs,
+        desk.pricing,
+        desk.instrument,
+        desk.model_inputs,
+        desk.model_quotes,
+        desk.quotes,
+        desk.levels,
+    )
+    due = now - r["quotes_ns"] >= r["quotes_interval_ns"]
+    if changed == 0 and not due:
+        return
+    r["quotes_ns"] = now
+    r["quotes_seq"] += 1
+    desk.quotes[0]["seq"] = r["quotes_seq"]
+    if changed == 1:
+        _write_quote(run, desk, rows)
+    n = simulator_on_quotes(
+        desk.sim,
+        desk.account,
+        desk.sim_params,
+        desk.instrument,
+        desk.sim_book,
+        desk.recorded,
+        desk.quotes,
+        desk.levels,
+        now,
+        desk.events,
+    )
+    _settle(run, desk, rows, n)
+
+
+@njit
+def _write_sample(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+    r = run[0]
+    p = desk.pricing[0]
+    row = rows.samples[r["samples"]]
+    row["now_ns"] = r["now_ns"]
+    row["bid_ticks"] = p["bid_ticks"]
+    row["bid_lots"] = p["bid_lots"]
+    row["ask_ticks"] = p["ask_ticks"]
+    row["ask_lots"] = p["ask_lots"]
+    row["microprice_ticks"] = p["microprice_ticks"]
+    row["fair_value_ticks"] = p["fair_value_ticks"]
+    row["volatility_ticks_per_sqrt_s"] = p["volatility_ticks_per_sqrt_s"]
+    row["drift_ticks_per_s"] = p["drift_ticks_per_s"]
+    row["position_lots"] = desk.account[0]["position_lots"]
+    row["flags"] = p["flags"]
+    row["book_state"] = p["book_state"]
+    r["samples"] += 1
+    r["sample_ns"] = r["now_ns"]
+
+
+@njit
+def _publish_pricing(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
+    """Let the strategy hear of `desk.pricing`."""
+    r = run[0]
+    now = r["now_ns"]
+    r["pricing_seq"] += 1
+    p = desk.pricing[0]
+    p["seq"] = r["pricing_seq"]
+    p["received_ns"] = now
+    p["sent_ns"] = now
+    r["pricing_ns"] = now
+    if now - r["sample_ns"] >= r["sample_interval_ns"]:
+        _write_sample(run, desk, rows)
+    desk.inputs[0]["heard_ns"] = now
+    _decide(run, desk, model, rows)
+
+
+@njit
+def _note_order(run: NDArray[Any], desk: Desk, order_id: int, tick_lots: int) -> None:
+    """Keep what is left of an order as reported; nothing of one that has ended."""
+    r = run[0]
+    count = r["known_orders"]
+    at = count
+    for i in range(count):
+        if desk.known_ids[i] == order_id:
+            at = i
+            break
+    inputs = desk.inputs[0]
+    if at < count:
+        inputs["open_tick_lots"] -= desk.known_tick_lots[at]
+        if tick_lots == 0:
+            count -= 1
+            desk.known_ids[at] = desk.known_ids[count]
+            desk.known_tick_lots[at] = desk.known_tick_lots[count]
+    elif tick_lots > 0:
+        if count == MAX_KNOWN_ORDERS:
+            r["orders_forgotten"] += 1
+            return
+        count += 1
+    if tick_lots > 0:
+        desk.known_ids[at] = order_id
+        desk.known_tick_lots[at] = tick_lots
+        inputs["open_tick_lots"] += tick_lots
+    r["known_orders"] = count
+    inputs["open_orders"] = count
+
+
+@njit
+def _hear_event(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+    """Let the strategy hear of the next fill or order update."""
+    r = run[0]
+    e = rows.events[r["events_told"]]
+    r["events_told"] += 1
+    if e["template_id"] == _FILL:
+        f = desk.fill[0]
+        f["now_ns"] = e["now_ns"]
+        f["side"] = e["side"]
+        f["price_ticks"] = e["price_ticks"]
+        f["qty_lots"] = e["qty_lots"]
+        f["mark_half_ticks"] = e["mark_half_ticks"]
+        f["fill_id"] = e["fill_id"]
+        f["order_id"] = e["order_id"]
+        f["position_lots"] = e["position_lots"]
+        strategy_on_fill(desk.strategy_state, desk.strategy_params, desk.fill)
+        return
+    left = 0
+    if e["status"] == _NEW or e["status"] == _OPEN:
+        left = e["price_ticks"] * (e["qty_lots"] - e["filled_lots"])
+    _note_order(run, desk, e["order_id"], left)
+
+
+@njit
+def _hear_position(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
+    """Let the strategy hear of the next position."""
+    r = run[0]
+    desk.position[0] = rows.positions[r["positions_told"]]
+    r["positions_told"] += 1
+    inputs = desk.inputs[0]
+    lots = desk.position[0]["position_lots"]
+    moved = inputs["position_known"] == 0 or inputs["position_lots"] != lots
+    inputs["position_known"] = 1
+    inputs["position_lots"] = lots
+    strategy_on_position(desk.strategy_state, desk.strategy_params, desk.position)
+    if moved or desk.strategy_state[0]["halt_reason"] != 0:
+        _decide(run, desk, model, rows)
+
+
+@njit
+def _event_due_ns(run: NDArray[Any], rows: Rows) -> int:
+    r = run[0]
+    if r["events_told"] == r["events"]:
+        return NEVER_NS
+    return rows.events[r["events_told"]]["known_ns"]  # type: ignore[no-any-return]
+
+
+@njit
+def _position_due_ns(run: NDArray[Any], rows: Rows) -> int:
+    r = run[0]
+    if r["positions_told"] == r["positions"]:
+        return NEVER_NS
+    return rows.positions_known_ns[r["positions_told"]]  # type: ignore[no-any-return]
+
+
+@njit
+def _next_due_ns(run: NDArray[Any], rows: Rows) -> int:
+    """Return when something happens by itself."""
+    r = run[0]
+    reports = min(_event_due_ns(run, rows), _position_due_ns(run, rows))
+    gates = min(r["decided_ns"] + r["gate_interval_ns"], r["pricing_ns"] + r["pricing_interval_ns"])
+    positions = r["position_ns"] + r["position_interval_ns"]
+    return min(reports, gates, positions)  # type: ignore[no-any-return]
+
+
+@njit
+def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
+    """Do one thing that is due at `now_ns`."""
+    r = run[0]
+    now = r["now_ns"]
+    if _event_due_ns(run, rows) <= now:
+        _hear_event(run, desk, rows)
+        return
+    if _position_due_ns(run, rows) <= now:
+        _hear_position(run, desk, model, rows)
+        return
+    r["timers"] += 1
+    if r["position_ns"] + r["position_interval_ns"] <= now:
+        _tell_position(run, desk, rows)
+    elif r["pricing_ns"] + r["pricing_interval_ns"] <= now:
+        pricing_refresh(
+            desk.pricing_state, desk.pricing_book, desk.pricing_params, now, desk.pricing
+        )
+        desk.pricing[0]["frame_ns"] = 0
+        _publish_pricing(run, desk, model, rows)
+    else:
+        _decide(run, desk, model, rows)
+
+
+@njit
+def _take_row(
+    run: NDArray[Any],
+    event: NDArray[Any],
+    tape_words: NDArray[Any],
+    desk: Desk,
+    model: Any,
+    rows: Rows,
+) -> None:
+    """Let everybody hear of one row of the tape."""
+    r = run[0]
+    kind = event[0]["kind"]
+    now = r["now_ns"]
+    r["market_events"] += 1
+    r["levels"] += event[0]["n_bids"] + event[0]["n_asks"]
+    if kind == _SNAPSHOT and (r["epoch"] == 0 or r["is_lost"] == 1):
+        r["epoch"] += 1
+        r["is_lost"] = 0
+    elif kind == _GAP:
+        r["is_lost"] = 1
+    template = tape_message(
+        event,
+        tape_words,
+        desk.pricing_book,
+        desk.instrument[0]["instrument_id"],
+        r["epoch"],
+        now,
+        desk.words,
+    )
+    words = desk.words
+    if template == wire.TEMPLATE_TRADE:
+        n = simulator_on_trade(
+            desk.sim,
+            desk.account,
+            desk.sim_params,
+            desk.sim_book,
+            words[wire.TRADE_PRICE_TICKS],
+            words[wire.TRADE_QTY_LOTS],
+            words[wire.TRADE_AGGRESSOR],
+            words[wire.TRADE_TRADE_ID],
+            now,
+            words[wire.TRADE_VENUE_NS],
+            desk.events,
+        )
+        desk.inputs[0]["trade_ticks"] = words[wire.TRADE_PRICE_TICKS]
+    else:
+        _, n = simulator_on_market(
+            desk.sim, desk.account, desk.sim_params, desk.sim_book, words, desk.events
+        )
+    _settle(run, desk, rows, n)
+    code = pricing_step(
+        desk.pricing_state, desk.pricing_book, desk.pricing_params, words, desk.pricing
+    )
+    if code == NEED_SNAPSHOT:
+        r["snapshots_needed"] += 1
+    if code == PUBLISH or code == NEED_SNAPSHOT:
+        _publish_pricing(run, desk, model, rows)
+
+
+@njit
+def _start(run: NDArray[Any], desk: Desk, rows: Rows, now_ns: int) -> None:
+    r = run[0]
+    r["started"] = 1
+    r["now_ns"] = now_ns
+    r["pricing_ns"] = now_ns
+    r["quotes_ns"] = now_ns
+    r["decided_ns"] = now_ns
+    r["sample_ns"] = now_ns - r["sample_interval_ns"]
+    _tell_position(run, desk, rows)
+
+
+@njit
+def backtest_run(
+    run: NDArray[Any],
+    tape_events: NDArray[Any],
+    tape_words: NDArray[Any],
+    last_row: int,
+    desk: Desk,
+    model: Any,
+    rows: Rows,
+) -> int:
+    """Run over the rows of one instrument up to `last_row`, or until `rows` are full.
+
+    Parameters
+    ----------
+    run : ndarray of state.BACKTEST, shape (1,)
+        Where it stands, updated in place: call again to go on.
+    tape_events : ndarray of state.TAPE_EVENT, shape (n,)
+        In order of `received_ns`; an earlier time than the one before counts as that one.
+    tape_words : ndarray of int64
+        The tape's levels.
+    last_row : int
+        The row to stop before, at most n.
+    desk : Desk
+    model : int
+        From mmquant.quoting.bind_model.
+    rows : Rows
+
+    Returns
+    -------
+    int
+        DONE or FULL.
+
+    Raises
+    ------
+    Exception
+        What the model raises.
+    """
+    r = run[0]
+    while r["row"] < last_row:
+        event = tape_events[r["row"] : r["row"] + 1]
+        if event[0]["instrument"] != r["instrument"] or event[0]["flags"] & TAPE_SKIP:
+            r["row"] += 1
+            r["skipped"] += 1
+            continue
+        if not _has_room(run, rows):
+            return FULL
+        at = event[0]["received_ns"]
+        if r["started"] == 0:
+            _start(run, desk, rows, at)
+        at = max(at, r["now_ns"])
+        due = max(_next_due_ns(run, rows), r["now_ns"])
+        if due < at or (due == at and _reports_first(run, rows, at)):
+            r["now_ns"] = due
+            _do_due(run, desk, model, rows)
+            continue
+        r["now_ns"] = at
+        r["row"] += 1
+        _take_row(run, event, tape_words, desk, model, rows)
+    return DONE
+
+
+@njit
+def _reports_first(run: NDArray[Any], rows: Rows, at_ns: int) -> bool:
+    """Tell whether a report reaches the strategy no later than the market's next message."""
+    return bool(_event_due_ns(run, rows) <= at_ns or _position_due_ns(run, rows) <= at_ns)

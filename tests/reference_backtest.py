@@ -1,0 +1,233 @@
+"""Slow obvious twin of the backtest's loop: messages as bytes, lists and dicts."""
+
+import numpy as np
+
+from mmquant.codes import BookState, OrderStatus, Side, TapeKind, Template
+from mmquant.kernels.latency import simulator_respond
+from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
+from mmquant.kernels.quoting import strategy_step
+from mmquant.kernels.simulator import (
+    simulator_on_market,
+    simulator_on_quotes,
+    simulator_on_trade,
+    simulator_position,
+)
+from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
+from mmquant.records import FILL, POSITION
+from mmquant.state import TAPE_SKIP
+from mmquant.wire import Inbox, encode
+
+ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
+
+
+class ReferenceBacktest:
+    """One instrument; `desk` has parameters and states as the compiled loop takes them."""
+
+    def __init__(self, tape, index, desk, model, intervals):
+        self.tape, self.index, self.desk, self.model = tape, index, desk, model
+        self.pricing_every, self.quotes_every, self.gates_every, self.position_every = intervals
+        self.inbox = Inbox(8 * 1024 * 1024)
+        self.now = None
+        self.epoch, self.lost = 0, False
+        self.events, self.told = [], 0
+        self.positions, self.positions_told = [], 0
+        self.quote_rows = []
+        self.known = {}
+        self.pricing_seq = self.quotes_seq = 0
+
+    def run(self):
+        for event in self.tape.events:
+            if event["instrument"] != self.index or event["flags"] & TAPE_SKIP:
+                continue
+            at = int(event["received_ns"])
+            if self.now is None:
+                self.now = at
+                self.pricing_at = self.quotes_at = self.decided_at = at
+                self.tell_position()
+            at = max(at, self.now)
+            while self.do_what_is_due(at):
+                pass
+            self.now = at
+            self.take(event)
+
+    # what happens by itself
+
+    def do_what_is_due(self, at):
+        """Do the first thing that is due before the next message; False where there is none."""
+        reports = []
+        if self.told < len(self.events):
+            reports.append(int(self.events[self.told]["known_ns"]))
+        if self.positions_told < len(self.positions):
+            reports.append(self.positions[self.positions_told][0])
+        timers = [
+            self.decided_at + self.gates_every,
+            self.pricing_at + self.pricing_every,
+            self.position_at + self.position_every,
+        ]
+        first = max(self.now, min(reports + timers))
+        is_report = bool(reports) and min(reports) <= at
+        if first > at or (first == at and not is_report):
+            return False
+        self.now = first
+        if self.told < len(self.events) and self.events[self.told]["known_ns"] <= self.now:
+            self.told += 1
+            self.hear(self.events[self.told - 1])
+        elif reports and min(reports) <= self.now:
+            self.positions_told += 1
+            self.hear_position(self.positions[self.positions_told - 1][1])
+        elif self.position_at + self.position_every <= self.now:
+            self.tell_position()
+        elif self.pricing_at + self.pricing_every <= self.now:
+            d = self.desk
+            pricing_refresh(d.pricing_state, d.pricing_book, d.pricing_params, self.now, d.pricing)
+            d.pricing[0]["frame_ns"] = 0
+            self.publish_pricing()
+        else:
+            self.decide()
+        return True
+
+    def hear(self, event):
+        d = self.desk
+        if event["template_id"] == Template.FILL:
+            fill = np.zeros(1, FILL)
+            for name in set(FILL.names) & set(event.dtype.names) - {"reserved"}:
+                fill[0][name] = event[name]
+            strategy_on_fill(d.strategy_state, d.strategy_params, fill)
+            return
+        left = int(event["qty_lots"]) - int(event["filled_lots"])
+        self.known.pop(int(event["order_id"]), None)
+        if event["status"] in ALIVE and left:
+            self.known[int(event["order_id"])] = int(event["price_ticks"]) * left
+        d.inputs[0]["open_orders"] = len(self.known)
+        d.inputs[0]["open_tick_lots"] = sum(self.known.values())
+
+    def hear_position(self, position):
+        d = self.desk
+        row = d.inputs[0]
+        moved = not row["position_known"] or row["position_lots"] != position[0]["position_lots"]
+        row["position_known"], row["position_lots"] = 1, position[0]["position_lots"]
+        strategy_on_position(d.strategy_state, d.strategy_params, position)
+        if moved or d.strategy_state[0]["halt_reason"]:
+            self.decide()
+
+    # what the market brings
+
+    def message(self, event):
+        """Return the message of a row as bytes."""
+        first, bids, asks = (int(event[name]) for name in ("first_level", "n_bids", "n_asks"))
+        rows = self.tape.levels[first : first + bids + asks]
+        groups = {"bids": rows[:bids], "asks": rows[bids:]}
+        values = {"now_ns": self.now, "venue_ns": int(event["venue_ns"]), "epoch": self.epoch}
+        values |= {"received_ns": self.now, "sent_ns": self.now, "instrument_id": self.index + 1}
+        kind, update_id = TapeKind(int(event["kind"])), int(event["update_id"])
+        last = int(self.desk.pricing_book[0]["last_update_id"])
+        if kind is TapeKind.TRADE:
+            price, qty = (int(rows[0][name]) for name in ("price_ticks", "qty_lots"))
+            side = Side.BUY if bids else Side.SELL
+            values |= {"trade_id": update_id, "price_ticks": price, "qty_lots": qty}
+            return encode(Template.TRADE, values | {"aggressor": int(side)})
+        if kind is TapeKind.BBO:
+            values["update_id"] = update_id
+            for name, group in (("bid", rows[:bids]), ("ask", rows[bids:])):
+                if len(group):
+                    values[f"{name}_ticks"] = int(group[0]["price_ticks"])
+                    values[f"{name}_lots"] = int(group[0]["qty_lots"])
+            return encode(Template.BEST_BID_OFFER, values)
+        if kind in (TapeKind.SNAPSHOT, TapeKind.GAP):
+            state = BookState.GAP if kind is TapeKind.GAP else BookState.LIVE
+            values |= {"last_update_id": last if kind is TapeKind.GAP else update_id}
+            values |= {"known_high_ticks": 2**53, "book_state": int(state)}
+            return encode(Template.BOOK_SNAPSHOT, values, groups)
+        assert kind is TapeKind.DELTA, "of a CLEAR there is a test of its own"
+        values |= {"first_update_id": last + 1, "last_update_id": update_id}
+        return encode(Template.BOOK_DELTA, values | {"previous_update_id": last}, groups)
+
+    def take(self, event):
+        d = self.desk
+        kind = int(event["kind"])
+        if kind == TapeKind.SNAPSHOT and (self.epoch == 0 or self.lost):
+            self.epoch, self.lost = self.epoch + 1, False
+        self.lost |= kind == TapeKind.GAP
+        assert self.inbox.receive(self.message(event))
+        venue = (d.sim, d.account, d.sim_params)
+        if kind == TapeKind.TRADE:
+            trade = self.inbox.block(Template.TRADE)[0]
+            names = ("price_ticks", "qty_lots", "aggressor", "trade_id")
+            what = [int(trade[name]) for name in names]
+            at = self.now, int(event["venue_ns"])
+            n = simulator_on_trade(*venue, d.sim_book, *what, *at, d.events)
+            d.inputs[0]["trade_ticks"] = trade["price_ticks"]
+        else:
+            _, n = simulator_on_market(*venue, d.sim_book, self.inbox.words, d.events)
+        self.settle(n)
+        code = pricing_step(
+            d.pricing_state, d.pricing_book, d.pricing_params, self.inbox.words, d.pricing
+        )
+        if code in (PUBLISH, NEED_SNAPSHOT):
+            self.publish_pricing()
+
+    # what follows
+
+    def publish_pricing(self):
+        self.pricing_seq += 1
+        row = self.desk.pricing[0]
+        row["seq"], row["received_ns"], row["sent_ns"] = self.pricing_seq, self.now, self.now
+        self.pricing_at = self.now
+        self.desk.inputs[0]["heard_ns"] = self.now
+        self.decide()
+
+    def decide(self):
+        d = self.desk
+        self.decided_at = self.now
+        d.inputs[0]["now_ns"] = self.now
+        changed = strategy_step(
+            d.strategy_state,
+            d.strategy_params,
+            self.model,
+            d.model_params,
+            d.inputs,
+            d.pricing,
+            d.instrument,
+            d.model_inputs,
+            d.model_quotes,
+            d.quotes,
+            d.levels,
+        )
+        if not changed and self.now - self.quotes_at < self.quotes_every:
+            return
+        self.quotes_at = self.now
+        self.quotes_seq += 1
+        d.quotes[0]["seq"] = self.quotes_seq
+        if changed:
+            self.quote_rows.append((self.now, self.quotes_seq, d.quotes.tobytes()))
+        n = simulator_on_quotes(
+            d.sim,
+            d.account,
+            d.sim_params,
+            d.instrument,
+            d.sim_book,
+            d.recorded,
+            d.quotes,
+            d.levels,
+            self.now,
+            d.events,
+        )
+        self.settle(n)
+
+    def settle(self, n):
+        d = self.desk
+        simulator_respond(d.sim, d.sim_params, d.recorded, d.events, n)
+        new = [d.events[i].copy() for i in range(n)]
+        self.events += new
+        if any(event["template_id"] == Template.FILL for event in new):
+            self.tell_position()
+
+    def tell_position(self):
+        d = self.desk
+        position = np.zeros(1, POSITION)
+        simulator_position(d.sim, d.account, self.now, position)
+        position[0]["seq"] = len(self.positions) + 1
+        waiting = self.events[self.told :]
+        known = max(self.now, int(waiting[-1]["known_ns"])) if waiting else self.now
+        self.positions.append((known, position))
+        self.position_at = self.now

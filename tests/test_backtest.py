@@ -1,0 +1,294 @@
+"""The backtest: equal to its slow twin bit for bit, the same on every run, honest in its words."""
+
+import hashlib
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from mm_runtime.settings import PricingSettings, SimulatorSettings, StrategySettings
+from reference_backtest import ReferenceBacktest
+from small_tape import make_tape
+
+from mmquant import backtest, configure
+from mmquant._jit import njit
+from mmquant.backtest import _Traded
+from mmquant.codes import Market, Reason, TapeKind, Template
+from mmquant.kernels.tape_message import MESSAGE_WORDS, tape_message
+from mmquant.records import INSTRUMENT, LEVEL
+from mmquant.state import BOOK, TAPE_EVENT, TAPE_SKIP
+from mmquant.wire import decode
+
+pytestmark = pytest.mark.kernels
+
+CONFIG = Path(__file__).parents[1] / "config"
+MS = 1_000_000
+QUICK = {"pricing": {"warmup_s": 0.1}, "strategy": {"requote_ticks": 1}}
+
+
+@njit
+def far_away(inputs, params, out):
+    """Quote `params[0]` ticks from the fair value."""
+    i, o = inputs[0], out[0]
+    o["bid_ticks"] = i["fair_value_ticks"] - params[0]
+    o["ask_ticks"] = i["fair_value_ticks"] + params[0]
+    o["reservation_ticks"] = i["fair_value_ticks"]
+    return 0
+
+
+@njit
+def nothing_real(inputs, params, out):
+    """Answer with prices that are no numbers."""
+    out[0]["bid_ticks"] = np.nan
+    out[0]["ask_ticks"] = np.nan
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("seed", "gap_at", "simulator"),
+    [
+        (1, 0, {}),
+        (2, 70, {"fill_model": "prob_power"}),
+        (3, 0, {"response_latency_ms": 0.0, "entry_latency_ms": 0.0, "cancel_latency_ms": 0.0}),
+        (4, 60, {"fill_model": "cross", "entry_jitter": 0.5}),
+    ],
+)
+def test_every_row_is_that_of_the_slow_twin(seed, gap_at, simulator):
+    tape = make_tape(120, seed, gap_at=gap_at)
+    simulator = {"markout_horizon_ms": 100, **simulator}
+    result = backtest.run(tape, simulator=simulator, **QUICK).instrument()
+    config = backtest.Config().changed(simulator=simulator, **QUICK)
+    traded = _Traded(tape, 0, config, {}, 100.0)
+    intervals = (1_000 * MS, 500 * MS, 20 * MS, 1_000 * MS)
+    twin = ReferenceBacktest(tape, 0, traded._desk, traded._model, intervals)
+    twin.run()
+    assert result.events.tobytes() == b"".join(event.tobytes() for event in twin.events)
+    assert result.positions.tobytes() == b"".join(p.tobytes() for _, p in twin.positions)
+    made = [(int(q["now_ns"]), int(q["seq"])) for q in result.quotes]
+    assert made == [(now, seq) for now, seq, _ in twin.quote_rows]
+    assert result.desk.account.tobytes() == traded._desk.account.tobytes()
+    assert result.desk.strategy_state.tobytes() == traded._desk.strategy_state.tobytes()
+    assert int(result.run[0]["known_orders"]) == len(twin.known)
+    assert result.fills.size > 5
+
+
+def test_the_same_run_twice_has_one_hash_and_another_seed_another():
+    tape = make_tape(100)
+    simulator = {"fill_model": "cross", "fill_probability_factor": 0.5}
+    first, second = (backtest.run(tape, simulator=simulator, **QUICK) for _ in range(2))
+    assert first.hash == second.hash
+    other = backtest.run(tape, simulator={**simulator, "seed": 2}, **QUICK)
+    assert other.hash != first.hash
+
+
+def test_rows_that_grow_give_the_same(monkeypatch):
+    tape = make_tape(100)
+    whole = backtest.run(tape, **QUICK)
+    monkeypatch.setattr(backtest, "_FIRST_ROWS", 2_100)
+    monkeypatch.setattr(backtest, "_ROWS_A_TURN", 7)
+    done = []
+    assert backtest.run(tape, on_progress=done.append, **QUICK).hash == whole.hash
+    assert done == sorted(done)
+    assert done[-1] == 1.0
+
+
+def test_several_symbols_are_traded_each_by_itself():
+    tape = make_tape(160, symbols=("BTCUSDT", "ETHUSDT"))
+    both = backtest.run(tape, **QUICK)
+    assert both.symbols == ["BTCUSDT", "ETHUSDT"]
+    alone = backtest.run(tape, symbols=["ETHUSDT"], **QUICK)
+    assert alone.instrument().events.tobytes() == both.instrument("ETHUSDT").events.tobytes()
+    total = both.metrics()
+    parts = [both.metrics(symbol) for symbol in both.symbols]
+    assert total["net_profit"] == pytest.approx(sum(part["net_profit"] for part in parts))
+    with pytest.raises(ValueError, match="BTCUSDT, ETHUSDT, got None"):
+        both.fills()
+
+
+def test_money_adds_up_in_every_table():
+    result = backtest.run(make_tape(200), simulator={"markout_horizon_ms": 50}, **QUICK)
+    one, m = result.instrument(), result.metrics()
+    parts = one.parts()
+    assert m["net_profit"] == pytest.approx(sum(parts.values()))
+    fills = result.fills()
+    mark = one.desk.account[0]["mark_half_ticks"] / 2 * one.tick
+    cash = -(fills["side"] * fills["price"] * fills["quantity"]).sum()
+    held = (fills["side"] * fills["quantity"]).sum()
+    assert m["gross_profit"] == pytest.approx(cash + held * mark)
+    assert m["fees"] == pytest.approx(fills["fee"].sum())
+    table = result.decomposition().loc[("all", "all")]
+    assert table["total_half_tick_lots"] / 2 * one.tick * one.lot == pytest.approx(
+        m["gross_profit"]
+    )
+    equity = result.equity()
+    assert (equity["net"] == equity["gross"] - equity["fees"]).all()
+    assert equity["position_lots"].iloc[-1] == one.positions[-1]["position_lots"]
+    assert len(result.orders()) + len(fills) == one.events.size
+    assert set(result.markouts([50 * MS]).index.get_level_values("horizon_ns")) == {50 * MS}
+
+
+def test_a_model_of_ones_own_quotes():
+    tape = make_tape(120)
+    result = backtest.run(tape, model=far_away, model_parameters={"distance": 7.0}, **QUICK)
+    quotes = result.quotes()
+    live = quotes[(quotes["bid_ticks"] > 0) & (quotes["ask_ticks"] > 0)]
+    assert len(live) > 10
+    assert 7.0 <= (live["fair_value_ticks"] - live["bid_ticks"]).median() < 8.0
+    named = {"model": "test_backtest:far_away", "model_parameters": {"distance": 7.0}}
+    config = backtest.Config(folder=Path(__file__).parent).changed(strategy=named)
+    assert backtest.run(tape, config=config, **QUICK).hash == result.hash
+
+
+def test_a_model_that_answers_no_number_quotes_nothing_and_says_why():
+    result = backtest.run(make_tape(60), model=nothing_real, **QUICK)
+    assert result.instrument().fills.size == 0
+    assert "NOT_FINITE" in "\n".join(result.warnings())
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_model_that_does_not_compile_is_named():
+    with pytest.raises(TypeError, match="decorated with numba"):
+        backtest.run(make_tape(20), model=len, **QUICK)
+
+
+def test_the_summary_explains_itself_and_warns():
+    result = backtest.run(make_tape(100), **QUICK)
+    text = result.summary()
+    for words in ("adverse selection", "after fees", result.hash, "an hour"):
+        assert words in text
+    doubts = "\n".join(result.warnings())
+    assert "short sample" in doubts
+    assert "below the fees of a round trip" in doubts
+    assert "mostly luck" in doubts
+    wide = backtest.run(make_tape(100), simulator={"fees.usdm_maker_ppm": 0}, **QUICK)
+    assert "below the fees" not in "\n".join(wide.warnings())
+
+
+def test_the_report_is_one_page_without_links(tmp_path):
+    page = backtest.run(make_tape(100), **QUICK).report(tmp_path / "report.html").read_text()
+    assert "adverse selection" in page
+    assert 'src="http' not in page
+    assert "href=" not in page
+
+
+def test_rows_to_be_skipped_are(tmp_path):
+    tape = make_tape(80)
+    before = backtest.run(tape, **QUICK)
+    junk = np.zeros(3, TAPE_EVENT)
+    junk["received_ns"], junk["flags"] = tape.events["received_ns"][10], TAPE_SKIP
+    tape.events = np.concatenate([tape.events[:11], junk, tape.events[11:]])
+    after = backtest.run(tape, **QUICK)
+    assert after.hash == before.hash
+    assert int(after.instrument().run[0]["skipped"]) == 3
+
+
+def test_nothing_is_quoted_after_a_gap_until_a_snapshot():
+    result = backtest.run(make_tape(160, gap_at=60), **QUICK)
+    quotes = result.quotes()
+    assert "BOOK_NOT_LIVE" in set(quotes["reason"])
+    gap = quotes[quotes["reason"] == "BOOK_NOT_LIVE"]
+    assert (gap["bid_lots"] == 0).all()
+    after = quotes.index > gap.index[-1]
+    assert (quotes["bid_lots"][after] > 0).any(), "it goes on after the snapshot"
+
+
+def test_a_clear_removes_levels_up_to_its_price():
+    book = np.zeros(1, BOOK)
+    words = np.zeros(MESSAGE_WORDS + 64, np.int64)
+    levels = np.array([(100, 1), (99, 2), (97, 3), (101, 4), (103, 5), (99, 0)], LEVEL)
+    from mmquant.kernels.book import book_follow
+
+    event = np.array([(1, 1, 5, 0, 3, 2, 0, TapeKind.SNAPSHOT, 0)], TAPE_EVENT)
+    tape_message(event, levels.view(np.int64), book, 1, 1, 7, words)
+    book_follow(book, words)
+    event = np.array([(1, 1, 6, 5, 1, 0, 0, TapeKind.CLEAR, 0)], TAPE_EVENT)
+    tape_message(event, levels.view(np.int64), book, 1, 1, 8, words)
+    template, block, groups = decode(words.view(np.uint8)[: 8 * (10 + 1 + 4 + 1)])
+    assert template is Template.BOOK_DELTA
+    assert block["previous_update_id"] == 5
+    assert groups["bids"] == [{"price_ticks": p, "qty_lots": 0} for p in (100, 99)]
+    book_follow(book, words)
+    assert (book[0]["best_bid_ticks"], book[0]["best_ask_ticks"]) == (97, 101)
+
+
+# configuration
+
+
+def test_the_defaults_are_those_of_the_services():
+    import msgspec
+
+    structs = {
+        "pricing": PricingSettings(),
+        "strategy": StrategySettings(),
+        "simulator": SimulatorSettings(),
+    }
+    for name, settings in structs.items():
+        assert configure.DEFAULTS[name] == msgspec.to_builtins(settings), name
+
+
+def test_the_shipped_files_are_read_as_the_services_read_them():
+    from mm_runtime.config import load
+    from mm_simulator.desk import Desk as SimulatorDesk
+    from mm_strategy.desk import desk_params
+
+    config = backtest.load_config(CONFIG)
+    instrument = np.zeros(1, INSTRUMENT)
+    instrument["tick_size_e8"], instrument["lot_size_e8"] = 10_000_000, 100_000
+    instrument["market"] = Market.USDM
+    live = desk_params(load("strategy", StrategySettings, CONFIG), instrument, lag_matters=False)
+    assert configure.strategy_record(config.strategy, instrument).tobytes() == live.tobytes()
+    sim = SimulatorDesk(instrument, load("simulator", SimulatorSettings, CONFIG)).main.params
+    assert configure.simulator_record(config.simulator, Market.USDM).tobytes() == sim.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"strategy": {"requote_tick": 1}}, "nearest valid one is 'requote_ticks'"),
+        ({"strategy": {"gates.pause": 1}}, "nearest valid one is 'pause_s'"),
+        ({"strategy": {"gates": 3}}, "must be a table"),
+        ({"strategy": {"levels.x": 3}}, "levels is not a table"),
+        ({"strategy": {"order_qty": "0.0105"}}, "multiple of the lot 0.001"),
+        ({"strategy": {"order_qty": 0.01}}, "in quotes such as"),
+        ({"strategy": {"model": "nothing"}}, "model must be one of"),
+        ({"strategy": {"model": "no_module:f"}}, "no_module"),
+        ({"pricing": {"warmup_s": -1.0}}, "warmup_s"),
+        ({"pricing": {"microprice_weight": 2.0}}, "from 0 to 1"),
+        ({"simulator": {"fill_model": "magic"}}, "magic"),
+        ({"simulator": {"fees.usdm_maker_ppm": 10**9}}, "maker_fee_ppm"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(changes, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        backtest.run(make_tape(20), **changes)
+
+
+def test_a_wrong_tape_is_refused():
+    tape = make_tape(20)
+    tape.events = tape.events[:0]
+    with pytest.raises(ValueError, match="at least one event"):
+        backtest.run(tape)
+    with pytest.raises(ValueError, match="among BTCUSDT, got 'X'"):
+        backtest.run(make_tape(20), symbols=["X"])
+    tape.events = np.zeros(3)
+    with pytest.raises(TypeError, match="TAPE_EVENT"):
+        backtest.run(tape)
+
+
+def test_files_that_are_no_toml_are_named(tmp_path):
+    (tmp_path / "strategy.toml").write_text("levels = = 3")
+    with pytest.raises(ValueError, match=r"strategy\.toml: not TOML"):
+        backtest.load_config(tmp_path)
+    with pytest.raises(ValueError, match="there is none"):
+        backtest.load_config(tmp_path / "nowhere")
+
+
+def test_the_hash_covers_every_row():
+    result = backtest.run(make_tape(60), **QUICK)
+    digest = hashlib.sha256()
+    result.instrument().feed(digest)
+    assert digest.hexdigest() == result.hash
+    result.instrument().quotes["reason"][-1] = Reason.STOPPING
+    digest = hashlib.sha256()
+    result.instrument().feed(digest)
+    assert digest.hexdigest() != result.hash
