@@ -17,7 +17,8 @@ MAX_FUNCTION_LINES = 70
 LIBRARY_MAY = {"mmquant", "numba", "llvmlite", "numpy", "pandas", "msgspec"} | {
     name
     for name in (
-        "collections contextlib dataclasses decimal enum fractions functools hashlib importlib "
+        "collections contextlib copy dataclasses decimal difflib enum fractions functools hashlib html "
+        "importlib inspect multiprocessing tomllib "
         "itertools json math os pathlib shutil sqlite3 sys tempfile types typing warnings zlib"
     ).split()
 }

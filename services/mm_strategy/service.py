@@ -120,7 +120,7 @@ class Strategy(Service):
             if seen[:1] != _NEW:
                 raise ConfigError(seen[1:].decode())
             config = msgspec.json.decode(seen[1:], type=StrategySettings)
-            model = load_model(config.model, config.model_parameters, self.config_dir)
+            model = load_model(config.model, config.model_parameters, self.config_dir or Path())
             params = {
                 desk.instrument_id: desk_params(config, desk.instrument, self._lag_matters)
                 for desk in self._desks.values()
