@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant.accounting import decompose, drawdown, equity_curve, markouts, sharpe, turnover
+from mmquant.backtest_words import describe_doubts, describe_run, names_of
 from mmquant.codes import OrderStatus, PricingFlag, Reason, Template
 from mmquant.kernels.backtest import Desk, Rows
 
@@ -25,8 +26,6 @@ _MICRO = 1e6
 _S = 1_000_000_000
 _MINUTE_NS = 60 * _S
 _HORIZONS_NS = (_S // 10, _S, 5 * _S, 30 * _S)
-_FEW_FILLS = 100
-_SHORT_S = 3_600.0
 _ORDER_COLUMNS = [
     "now_ns",
     "known_ns",
@@ -209,8 +208,8 @@ class Result:
         one = self.instrument(symbol)
         rows = one.events[one.events["template_id"] == Template.ORDER_UPDATE]
         frame = _frame(rows, _ORDER_COLUMNS)
-        frame["status"] = _names(OrderStatus, rows["status"])
-        frame["reason"] = _names(Reason, rows["reason"])
+        frame["status"] = names_of(OrderStatus, rows["status"])
+        frame["reason"] = names_of(Reason, rows["reason"])
         frame["price"] = frame["price_ticks"] * one.tick
         frame["quantity"] = frame["qty_lots"] * one.lot
         return frame
@@ -220,7 +219,7 @@ class Result:
         one = self.instrument(symbol)
         frame = _frame(one.quotes)
         for name in ("reason", "bid_reason", "ask_reason", "risk_reason"):
-            frame[name] = _names(Reason, one.quotes[name])
+            frame[name] = names_of(Reason, one.quotes[name])
         return frame
 
     def positions(self, symbol: str | None = None) -> "pandas.DataFrame":
@@ -282,13 +281,13 @@ class Result:
 
     def warnings(self) -> list[str]:
         """Return what speaks against believing this result."""
-        return [line for one in self.instruments for line in _warnings(self, one)]
+        return [line for one in self.instruments for line in describe_doubts(self, one)]
 
     def summary(self) -> str:
         """Return the result in words: what happened, where the money came from, what to doubt."""
         lines = [f"backtest of {self.source}", ""]
         for one in self.instruments:
-            lines += _summary(self, one)
+            lines += describe_run(self, one)
         doubts = self.warnings()
         lines += ["", "what speaks against believing it:" if doubts else "no warnings"]
         lines += [f"  - {doubt}" for doubt in doubts]
@@ -351,11 +350,6 @@ td, th {{ border: 1px solid #ccc; padding: 2px 8px; text-align: right }}
 </style>{head}</head><body>
 <h1>{title}</h1><pre>{summary}</pre>{plots}{tables}</body></html>
 """
-
-
-def _names(kinds: Any, values: NDArray[Any]) -> list[str]:
-    known = {int(kind): kind.name for kind in kinds}
-    return [known.get(int(value), str(value)) for value in values]
 
 
 def _plots(result: Result) -> tuple[str, str]:
@@ -426,79 +420,3 @@ def _metrics_frame(result: Result, one: InstrumentResult) -> "pandas.DataFrame":
     import pandas
 
     return pandas.DataFrame({"value": result.metrics(one.symbol)})
-
-
-def _warnings(result: Result, one: InstrumentResult) -> list[str]:
-    fills, seconds, name = one.fills, one.seconds(), one.symbol
-    found = []
-    if not fills.size:
-        reasons = _names(Reason, np.unique(one.quotes["reason"]))
-        why = ", ".join(reason for reason in reasons if reason != "NONE")
-        found.append(f"{name}: no fill at all" + (f"; not quoted because of {why}" if why else ""))
-    elif fills.size < _FEW_FILLS:
-        found.append(
-            f"{name}: only {fills.size} fills: below about {_FEW_FILLS} the profit is mostly luck"
-        )
-    if seconds < _SHORT_S:
-        found.append(f"{name}: a short sample, {seconds / 60:.0f} min: one regime of the market")
-    quoted = one.quotes[(one.quotes["bid_ticks"] > 0) & (one.quotes["ask_ticks"] > 0)]
-    if quoted.size:
-        spread = float(np.median(quoted["ask_ticks"] - quoted["bid_ticks"]))
-        mid = float(np.median((quoted["ask_ticks"] + quoted["bid_ticks"]) / 2))
-        cost = 2 * mid * float(one.desk.sim_params[0]["maker_fee_ppm"]) / 1e6
-        if spread < cost:
-            found.append(
-                f"{name}: the quoted spread (median {spread:.1f} ticks) is below the fees of a "
-                f"round trip ({cost:.1f} ticks): no model can earn that back"
-            )
-    left = abs(float(one.desk.account[0]["position_lots"]))
-    largest = float(np.abs(one.positions["position_lots"]).max()) if one.positions.size else 0.0
-    if left and left >= 0.5 * largest:
-        found.append(
-            f"{name}: it ends with {left * one.lot:g}, half of its largest position or more: that "
-            "part of the profit has not been made yet"
-        )
-    if int(one.run[0]["snapshots_needed"]):
-        found.append(f"{name}: the tape's book broke {one.run[0]['snapshots_needed']} times")
-    if int(one.run[0]["orders_forgotten"]):
-        found.append(f"{name}: {one.run[0]['orders_forgotten']} orders were too many to be known")
-    return found
-
-
-def _summary(result: Result, one: InstrumentResult) -> list[str]:
-    m, parts = result.metrics(one.symbol), one.parts()
-    r = one.run[0]
-    reasons = _reasons(one)
-    return [
-        f"{one.symbol}: {m['seconds'] / 3600:.2f} h, {int(r['market_events'])} market events, "
-        f"{int(r['decisions'])} decisions",
-        f"  profit       {m['net_profit']:+.4f} after fees = spread {parts['spread']:+.4f} "
-        f"(what the quotes seemed to earn)",
-        f"               adverse selection {parts['adverse_selection']:+.4f} (what the market took "
-        f"back within {int(one.desk.sim_params[0]['markout_horizon_ns']) / _S:g} s)",
-        f"               inventory {parts['inventory']:+.4f} (what the position made later), "
-        f"fees {parts['fees']:+.4f}",
-        f"  fills        {m['fills']:.0f} of {m['orders']:.0f} orders, "
-        f"{m['fills_per_hour']:.0f} an hour, notional {m['notional']:.0f}",
-        f"  position     at most {m['max_position']:g}, {m['last_position']:+g} at the end; "
-        f"deepest drawdown {m['max_drawdown']:.4f}",
-        f"  both sides were quoted {100 * m['quoted_share']:.1f} % of the time"
-        + (f"; not quoted: {reasons}" if reasons else ""),
-    ]
-
-
-def _reasons(one: InstrumentResult) -> str:
-    """Return why nothing was quoted, by the time it lasted."""
-    q = one.quotes
-    if q.size == 0:
-        return ""
-    spans = np.diff(np.append(q["now_ns"], int(one.run[0]["now_ns"]))) / _S
-    total = {
-        name: float(spans[q["reason"] == value].sum())
-        for value, name in zip(
-            np.unique(q["reason"]), _names(Reason, np.unique(q["reason"])), strict=True
-        )
-        if name != "NONE"
-    }
-    rows = sorted(total.items(), key=lambda item: -item[1])[:4]
-    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in rows)

@@ -111,8 +111,9 @@ def run(
 
     if not sets:
         raise ValueError("sets must hold at least one, got none: make them with sweep.grid")
-    shared = {"tape": tape, "config": config or Config(), "model": model}
-    base = _digest(tape, shared["config"], model)
+    config = config or Config()
+    shared = {"tape": tape, "config": config, "model": model}
+    base = _digest(tape, config, model)
     keys = [hashlib.sha256((base + _text(values)).encode()).hexdigest() for values in sets]
     done = _read(Path(results)) if results is not None else {}
     left = [i for i, key in enumerate(keys) if key not in done]

@@ -1,5 +1,7 @@
 """A row of a tape -> the message that the collector would have sent of it."""
 
+from typing import Any
+
 import numpy as np
 
 from mmquant import records
@@ -131,8 +133,8 @@ def tape_message(
     e = event[0]
     kind = e["kind"]
     at = 2 * e["first_level"]
-    n_bids = np.int64(e["n_bids"])
-    n_asks = np.int64(e["n_asks"])
+    n_bids: Any = np.int64(e["n_bids"])
+    n_asks: Any = np.int64(e["n_asks"])
     b = book[0]
     words[wire.SEQ] = 0
     words[wire.NOW_NS] = now_ns
