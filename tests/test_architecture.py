@@ -19,9 +19,9 @@ LIBRARY_MAY = {
     name
     for name in (
         "mmquant numba llvmlite numpy pandas msgspec bokeh distributed fsspec pyarrow "
-        "collections concurrent contextlib copy dataclasses decimal difflib enum fractions functools "
-        "hashlib html importlib inspect io itertools json math multiprocessing os pathlib shutil sqlite3 "
-        "sys tempfile time tomllib types typing warnings zipfile zlib"
+        "collections concurrent contextlib copy dataclasses decimal difflib enum fractions "
+        "functools hashlib html importlib inspect io itertools json math multiprocessing os "
+        "pathlib shutil sqlite3 sys tempfile time tomllib types typing warnings zipfile zlib"
     ).split()
 }
 KERNELS_MAY = (

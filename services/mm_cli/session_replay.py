@@ -22,6 +22,7 @@ from mm_runtime.settings import (
 )
 from mm_runtime.transport import Publisher, Subscriber, Transport
 from mm_simulator.service import Simulator
+from mm_strategy.reload import LastGood
 from mm_strategy.service import Strategy
 
 from mmquant.codes import Stream, Template
@@ -240,11 +241,11 @@ class _PlayedTransport(Transport):
         """Have nothing to close."""
 
 
-def _more(journal: ReplayedJournal, config: Settings) -> tuple[Any, ...]:
+def _more(journal: ReplayedJournal, scratch: Path) -> tuple[Any, ...]:
     """Return what mm_strategy is built with besides: its file is read through the journal."""
     if journal.opened["service"] != "mm_strategy":
         return ()
-    return (lambda: config, Path(journal.opened["config_dir"]))
+    return (LastGood(Path(journal.opened["config_dir"]), scratch),)
 
 
 def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> Iterator[int]:
@@ -270,7 +271,7 @@ def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> I
     runtime = msgspec.convert(journal.opened["runtime"], RuntimeSettings)
     runtime = msgspec.structs.replace(runtime, state_directory=str(scratch))
     config = msgspec.convert(journal.opened["config"], settings_type)
-    service = build(runtime, config, journal, *_more(journal, config))
+    service = build(runtime, config, journal, *_more(journal, scratch))
     service.journal = journal
     transport = _PlayedTransport(journal, output)
     service.connect = lambda settings: transport

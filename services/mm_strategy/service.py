@@ -61,7 +61,7 @@ class Strategy(Service):
         self.config = config
         self.kill_asked = False  # by SIGUSR1
         self.reload_asked = False  # by SIGHUP
-        self._file = file
+        self._file, self.config_dir = file, file.config_dir
         self._model = load_model(config.model, config.model_parameters, file.config_dir)
         self._lag_matters = settings.aeron.when_blocked != "wait"
         directory = Path(settings.state_directory)
