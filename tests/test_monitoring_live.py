@@ -123,7 +123,7 @@ def system(tmp_path_factory):
             )
             system.wait_until(
                 lambda: (
-                    system.query("mmquant_fills_total > 0")
+                    system.query("rate(mmquant_fills_total[1m]) > 0")
                     and system.query("rate(mmquant_quote_latency_seconds_count[1m]) > 0")
                 ),
                 "fills and quotes scraped",
