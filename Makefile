@@ -33,7 +33,7 @@ test-kernels: ## the kernels' tests compiled, with array bounds checked, and as 
 
 peers-test: ## clients that others wrote keep the offline venue's book (fetches them)
 	@tools/set-up requirements-dev.lock
-	$(PYTHON_IN_VENV) -m pytest -m peers tests/test_peers_clients.py
+	$(PYTHON_IN_VENV) -m pytest -m peers
 
 compose-test: ## the containers on a real engine: up, killed, paused, gone
 	@tools/set-up requirements-dev.lock
@@ -41,7 +41,7 @@ compose-test: ## the containers on a real engine: up, killed, paused, gone
 
 bench: ## figures against peers, as ratios inside one run
 	@tools/set-up requirements-dev.lock
-	for name in imports book ewma parser transport replay; do \
+	for name in imports book ewma parser tape quoting strategy simulator fill_truth transport replay; do \
 		$(PYTHON_IN_VENV) -m benchmarks.$$name || exit 1; done
 
 lock: ## renew the lock files (needs uv)
