@@ -13,7 +13,12 @@ from mm_runtime.settings.collector import (
     RecordSettings,
     SyncSettings,
 )
-from mm_runtime.settings.pricing import PricingSettings
+from mm_runtime.settings.pricing import (
+    BlendSettings,
+    PricingSettings,
+    ReferenceSettings,
+    WarmStartSettings,
+)
 from mm_runtime.settings.runtime import (
     AeronmdSettings,
     AeronSettings,
@@ -31,6 +36,7 @@ from mm_runtime.settings.strategy import StrategySettings
 __all__ = [
     "AeronSettings",
     "AeronmdSettings",
+    "BlendSettings",
     "CollectorSettings",
     "ConnectionSettings",
     "DepthSettings",
@@ -45,10 +51,12 @@ __all__ = [
     "PricingSettings",
     "PublishSettings",
     "RecordSettings",
+    "ReferenceSettings",
     "RuntimeSettings",
     "Settings",
     "SimulatorSettings",
     "StrategySettings",
     "SyncSettings",
     "TermSettings",
+    "WarmStartSettings",
 ]
