@@ -65,11 +65,11 @@ def _checked(model: Model) -> Model:
     model.compile(signature.args)  # type: ignore[attr-defined]
     compiled = model.overloads[signature.args]
     answer = compiled.signature.return_type
-    if not isinstance(numba.types.unliteral(answer), numba.types.Integer):
+    if not isinstance(answer, numba.types.Integer | numba.types.IntegerLiteral):
         raise TypeError(f"model must answer an int, got {answer}: return 0 where it has a price")
 
     # One type for all models, also those whose answer is a constant: cached code fits it.
-    @numba.njit(signature)
+    @numba.njit(signature)  # type: ignore[untyped-decorator]
     def same_type(inputs: NDArray[Any], params: NDArray[np.float64], out: NDArray[Any]) -> int:
         return model(inputs, params, out)
 
