@@ -42,7 +42,8 @@ _HOMES = {
     "depth_imbalance": "signals",
     "fit_microprice": "stoikov",
     "order_flow_imbalance": "signals",
-    "price_by_model": "signals",
+    "decayed_order_flow": "signals",
+    "price_by_model": "pricing_model",
     "trade_flow_imbalance": "signals",
     "vamp": "signals",
     # calibration

@@ -8,7 +8,7 @@ Books are arrays of int64 ticks and lots with a row a book and a column a level,
 back as such.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,24 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
 from mmquant._checks import number, whole
-from mmquant._jit import njit_uncached
 from mmquant.kernels import signals as kernels
-from mmquant.state import TRADE_FLOW
+from mmquant.state import MAX_SIGNAL_LEVELS, ORDER_FLOW, TRADE_FLOW
 
 __all__ = [
     "basis_bps",
     "blend",
+    "decayed_order_flow",
     "depth_imbalance",
     "order_flow_imbalance",
-    "price_by_model",
     "trade_flow_imbalance",
     "vamp",
 ]
-
-Model = Callable[
-    [NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.float64]], float
-]
-
 
 _Book = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -123,6 +117,44 @@ def order_flow_imbalance(
     if np.ndim(bid_lots) == 1:
         return _arrays.like(template, np.ascontiguousarray(out[:, 0]))
     return _arrays.like_columns(template, out, range(out.shape[1]))
+
+
+def decayed_order_flow(
+    bid_ticks: ArrayLike,
+    bid_lots: ArrayLike,
+    ask_ticks: ArrayLike,
+    ask_lots: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    half_life_ns: int,
+) -> Any:
+    """Return the decayed sum of the order flow imbalance over all levels given, in lots.
+
+    What mm_pricing publishes as `order_flow_lots`: F = 2^(-dt / half_life) F + the row's flow.
+
+    Parameters
+    ----------
+    bid_ticks, bid_lots, ask_ticks, ask_lots : array_like of int, shape (n, levels) or (n,)
+        At most 20 levels.
+    times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
+        By default the DatetimeIndex of `bid_ticks`.
+    half_life_ns : int
+        Positive.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        The first is 0.
+    """
+    book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    whole("levels", book[1].shape[1], 1, MAX_SIGNAL_LEVELS)
+    ts_ns = _arrays.times_ns(times, bid_ticks)
+    _arrays.same_length(bid_ticks=book[0][:, 0], times=ts_ns)
+    state = np.zeros(1, ORDER_FLOW)
+    state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
+    out = np.empty(ts_ns.size)
+    kernels.decayed_order_flow_path(state, *book, ts_ns, out)
+    return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)
 
 
 def trade_flow_imbalance(
@@ -230,46 +262,3 @@ def blend(
     out = np.empty(n)
     kernels.blend_path(price_rows, weights, signal_rows, ticks_per_unit, out)
     return _arrays.like(_arrays.kind_of(*(v for v, _ in [*prices.values(), *shifts.values()])), out)
-
-
-@njit_uncached
-def _model_path(
-    model: Model,
-    bid_ticks: NDArray[np.int64],
-    bid_lots: NDArray[np.int64],
-    ask_ticks: NDArray[np.int64],
-    ask_lots: NDArray[np.int64],
-    params: NDArray[np.float64],
-    out: NDArray[np.float64],
-) -> None:
-    for i in range(out.size):
-        out[i] = model(bid_ticks[i], bid_lots[i], ask_ticks[i], ask_lots[i], params)
-
-
-def price_by_model(
-    model: Model,
-    bid_ticks: ArrayLike,
-    bid_lots: ArrayLike,
-    ask_ticks: ArrayLike,
-    ask_lots: ArrayLike,
-    params: ArrayLike,
-) -> Any:
-    """Return what a pricing function of your own says of each book.
-
-    Parameters
-    ----------
-    model : function compiled by numba.njit
-        `model(bid_ticks, bid_lots, ask_ticks, ask_lots, params) -> float`, the first four int64
-        arrays (levels,) of one book, best first, not to be changed.
-    bid_ticks, bid_lots, ask_ticks, ask_lots : array_like of int, shape (n, levels) or (n,)
-    params : array_like of float
-        Passed on as a float64 array.
-
-    Returns
-    -------
-    ndarray of float64 or Series, shape (n,)
-    """
-    book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
-    out = np.empty(book[1].shape[0])
-    _model_path(model, *book, np.array(params, np.float64), out)
-    return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)

@@ -4,6 +4,7 @@ model = fit_microprice(bid_ticks, bid_lots, ask_ticks, ask_lots)
 price = model.apply(bid_ticks, bid_lots, ask_ticks, ask_lots)
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,32 @@ class MicropriceModel:
 
     adjustment_ticks: NDArray[np.float64]
     steps: int
+
+    def to_json(self) -> str:
+        """Return the model as text, such as mm_pricing reads from a file."""
+        table = self.adjustment_ticks.tolist()
+        return json.dumps({"adjustment_ticks": table, "steps": self.steps})
+
+    @classmethod
+    def from_json(cls, text: str) -> "MicropriceModel":
+        """Return the model that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            Not such a text, or a table with other than finite numbers in rows of one length.
+        """
+        try:
+            data = json.loads(text)
+            table = np.array(data["adjustment_ticks"], np.float64)
+            steps = int(data["steps"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"text must be what to_json gives, got {text[:60]!r}") from error
+        if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
+            raise ValueError(
+                f"adjustment_ticks must be rows of finite numbers, got shape {table.shape}"
+            )
+        return cls(table, steps)
 
     def apply(
         self, bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike

@@ -57,6 +57,7 @@ def _warm_signals() -> None:
     signals.vamp(*touch)
     signals.depth_imbalance(touch[1], touch[3])
     flow = signals.order_flow_imbalance(*touch)
+    signals.decayed_order_flow(*touch, ts, half_life_ns=_S)
     signals.trade_flow_imbalance(lots, np.ones(8, np.int64), ts, half_life_ns=_S)
     signals.basis_bps(micro, micro, ts, ts, max_age_ns=_S)
     signals.blend({"micro": (micro, 1.0)}, {"flow": (flow, 0.1)})
@@ -87,7 +88,7 @@ def warm() -> None:
     """Compile what `mmquant`'s book, estimators, signals, bars and calibration call, or load it.
 
     Some twenty seconds of one core the first time, about one with the cache filled.
-    `price_by_model` is left out: it is compiled for each model.
+    A model of one's own is compiled by whoever passes it to `price_by_model`.
     """
     _warm_book()
     _warm_averages()

@@ -15,10 +15,20 @@ from mm_runtime.settings import (
 )
 from mm_runtime.transport import Transport
 
-from mmquant.codes import BookState, PricingFlag, RequestKind, Role, ServiceState, Stream, Template
+from mmquant.codes import (
+    BookState,
+    Market,
+    PricingFlag,
+    RequestKind,
+    Role,
+    ServiceState,
+    Stream,
+    Template,
+)
 from mmquant.wire import Inbox, MessageBuffer
 
 LEVELS = (2, 2)
+WARM_LIVE = PricingFlag.LIVE | PricingFlag.WARM
 
 
 class Collector:
@@ -30,6 +40,7 @@ class Collector:
         self.market_data = self.transport.publisher(Stream.MARKET_DATA, 10)
         self.heartbeats = self.transport.publisher(Stream.HEARTBEATS, 10)
         self.trades = self.transport.publisher(Stream.TRADES, 10)
+        self.state = self.transport.publisher(Stream.STATE, 10)
         self.instruments = set()
         self.subscribers = [
             self.transport.subscriber(
@@ -58,6 +69,13 @@ class Collector:
         message.group(1, 1)[0] = (101, 5)
         self.market_data.offer(message)
 
+    def rules(self):
+        message = MessageBuffer(Template.INSTRUMENT)
+        row = message.block[0]
+        row["instrument_id"], row["symbol"], row["market"] = 1, b"BTCUSDT", Market.USDM
+        row["tick_size_e8"], row["lot_size_e8"] = 10_000_000, 100_000
+        self.state.offer(message)
+
     def poll(self):
         return sum(subscriber.poll(10) for subscriber in self.subscribers)
 
@@ -75,9 +93,10 @@ class Collector:
 
 
 @pytest.fixture
-def system():
+def system(tmp_path):
     settings = RuntimeSettings(
-        aeron=AeronSettings(directory=f"/dev/shm/mmquant-test-{os.getpid()}")
+        state_directory=str(tmp_path),
+        aeron=AeronSettings(directory=f"/dev/shm/mmquant-test-{os.getpid()}"),
     )
     driver = Driver(settings.aeron_directory(), AeronmdSettings())
     collector = Collector(settings)
@@ -118,3 +137,27 @@ def test_a_trade_before_any_book_is_told_of_under_its_instrument(system):
     collector.trade()
     work_until(pricing, collector, lambda: collector.flags)
     assert collector.instruments == {1}
+
+
+def test_a_restart_is_warm_at_once(system):
+    pricing, collector = system
+    s_ns = 10**9
+    collector.rules()
+    collector.book(Template.BOOK_SNAPSHOT, s_ns)
+    work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
+    for update_id in (2 * s_ns, 3 * s_ns, 4 * s_ns):
+        collector.book(Template.BOOK_DELTA, update_id, previous=update_id - s_ns)
+    work_until(pricing, collector, lambda: WARM_LIVE & sum(collector.flags[-1:]) == WARM_LIVE)
+    pricing.stop()
+    again = Pricing(pricing.settings, PricingSettings(), SystemClock())
+    again.on_start()
+    try:
+        collector.rules()
+        work_until(again, collector, lambda: any(e.symbol for e in again._engines.values()))
+        collector.flags.clear()
+        collector.book(Template.BOOK_SNAPSHOT, 5 * s_ns)
+        wanted = WARM_LIVE | PricingFlag.WARM_STARTED
+        work_until(again, collector, lambda: wanted & sum(collector.flags[-1:]) == wanted)
+        assert again.counters["warm_starts"] == 1
+    finally:
+        again.on_close()

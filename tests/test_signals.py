@@ -2,7 +2,6 @@
 
 import math
 
-import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,9 +13,9 @@ from mmquant.fair_value import imbalance, microprice, mid
 from mmquant.signals import (
     basis_bps,
     blend,
+    decayed_order_flow,
     depth_imbalance,
     order_flow_imbalance,
-    price_by_model,
     trade_flow_imbalance,
     vamp,
 )
@@ -134,14 +133,20 @@ def test_a_blend_of_mid_and_microprice_is_the_fair_value_of_the_service():
     assert out == pytest.approx(m + 0.3 * (w - m), rel=1e-15)
 
 
-@numba.njit
-def last_level_mid(bid_ticks, bid_lots, ask_ticks, ask_lots, params):
-    return (bid_ticks[-1] + ask_ticks[-1]) / 2 + params[0] * (bid_lots[0] - ask_lots[0])
-
-
-def test_a_model_of_ones_own_prices_each_book():
-    out = price_by_model(last_level_mid, BID_TICKS, BID_LOTS, ASK_TICKS, ASK_LOTS, [0.5])
-    assert out.tolist() == [202.0]
+def test_the_decayed_order_flow_is_the_decayed_sum_of_all_levels():
+    rng = np.random.default_rng(5)
+    bid_ticks = 100 - np.arange(3) - rng.integers(0, 3, (40, 1))
+    ask_ticks = 101 + np.arange(3) + rng.integers(0, 3, (40, 1))
+    lots = rng.integers(0, 9, (2, 40, 3))
+    ts_ns = np.cumsum(rng.integers(0, 2 * S, 40))
+    book = (bid_ticks, lots[0], ask_ticks, lots[1])
+    flows = order_flow_imbalance(*book).sum(axis=1)
+    expected = [
+        sum(q * 2.0 ** (-(now - t) / S) for q, t in zip(flows[: i + 1], ts_ns, strict=False))
+        for i, now in enumerate(ts_ns)
+    ]
+    out = decayed_order_flow(*book, ts_ns, half_life_ns=S)
+    assert out == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 def test_series_and_frames_come_back_on_their_index():

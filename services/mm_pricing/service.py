@@ -9,7 +9,10 @@ from mm_runtime.config import load
 from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import PricingSettings, RuntimeSettings
+from numpy.typing import NDArray
 
+from mm_pricing.memory import Memory
+from mm_pricing.parameters import load_model, load_table, pricing_params
 from mmquant.codes import (
     BookState,
     PricingFlag,
@@ -20,8 +23,12 @@ from mmquant.codes import (
     Stream,
     Template,
 )
+from mmquant.kernels import wire
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
+from mmquant.pricing_model import PricingSteps
+from mmquant.records import INSTRUMENT
 from mmquant.state import BOOK, PRICING_PARAMS, PRICING_STATE
+from mmquant.stoikov import MicropriceModel
 from mmquant.wire import Inbox, MessageBuffer
 
 __all__ = ["Pricing", "build", "warm_up"]
@@ -44,6 +51,18 @@ class _Engine:
         self.market_now_ns = 0
         self.published_ns = 0
         self.next_request_ns = 0
+        self.rules = np.zeros(1, INSTRUMENT)  # instrument_id 0: not known yet
+        self.symbol = ""
+        self.may_restore = True
+        self.stored_ns = 0
+
+    def set_reference(self, other: "_Engine", now_ns: int) -> None:
+        """Take the other's mid, if it is LIVE, as this one's reference, in this one's ticks."""
+        theirs, tick_size_e8 = other.state[0], int(self.rules[0]["tick_size_e8"])
+        if tick_size_e8 > 0 and theirs["published_flags"] & PricingFlag.LIVE:
+            mid = (int(theirs["published_bid_ticks"]) + int(theirs["published_ask_ticks"])) / 2
+            ticks = mid * int(other.rules[0]["tick_size_e8"]) / tick_size_e8
+            self.state[0]["reference_ticks"], self.state[0]["reference_ns"] = ticks, now_ns
 
 
 class Pricing(Service):
@@ -54,26 +73,40 @@ class Pricing(Service):
     needs_streams = (Stream.MARKET_DATA,)
     is_journalled = True
 
-    def __init__(self, settings: RuntimeSettings, config: PricingSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        config: PricingSettings,
+        clock: Clock,
+        table: MicropriceModel | None = None,
+        model: PricingSteps | None = None,
+    ) -> None:
         super().__init__(settings, clock)
         self.config = config
-        self._params = np.zeros(1, PRICING_PARAMS)
-        params = self._params[0]
-        params["volatility_half_life_ns"] = round(config.volatility_half_life_s * _S)
-        params["drift_half_life_ns"] = round(config.drift_half_life_s * _S)
-        params["warmup_ns"] = round(config.warmup_s * _S)
-        params["max_gap_ns"] = round(config.max_gap_s * _S)
-        params["microprice_weight"] = config.microprice_weight
+        self._params = pricing_params(config, table)
+        self._model = model
+        self._model_params = np.array(config.fair_value_params, np.float64)
+        self._memory = Memory(
+            Path(settings.state_directory) / "pricing",
+            self._params,
+            round(config.warm_start.max_age_s * _S),
+        )
+        self._store_interval_ns = round(config.warm_start.interval_s * _S)
+        self._store_failed = False
         self._engines: dict[int, _Engine] = {}
+        self._reference: _Engine | None = None
         self._feed_ok = False
         self._next_state_ns = 0
 
     def start(self) -> None:
         """Open the streams; ask for the books at once."""
         warm_up()
+        if self._model is not None:
+            _warm_model(self._model, self._model_params)
         self._out = self.publish_on(Stream.PRICING, _QUEUED, conflate=not self.waits)
         books = (Template.BOOK_DELTA, Template.BOOK_SNAPSHOT, Template.BEST_BID_OFFER)
         on_books = dict.fromkeys(books, self._on_market)
+        self.subscribe(Stream.STATE, {Template.INSTRUMENT: self._on_instrument})
         self.subscribe(Stream.TRADES, {Template.TRADE: self._on_market}, paced=True)
         self.subscribe(Stream.MARKET_DATA, on_books, paced=True)
         self.request(RequestKind.BOOK_SNAPSHOT)
@@ -90,42 +123,107 @@ class Pricing(Service):
                 engine.state[0]["feed_ok"] = feed_ok
                 # The market's clock, which is not ours in a replay, must not jump here.
                 engine.market_now_ns = max(engine.market_now_ns, int(engine.out.block[0]["now_ns"]))
-                pricing_refresh(
-                    engine.state, engine.book, self._params, engine.market_now_ns, engine.out.block
-                )
+                self._refresh(engine)
                 engine.out.block[0]["frame_ns"] = 0  # no frame is behind it
                 self._publish(engine, now_ns)
+            if now_ns - engine.stored_ns >= self._store_interval_ns:
+                engine.stored_ns = now_ns
+                self._store(engine)
         if changed or now_ns >= self._next_state_ns:
             self._next_state_ns = now_ns + 100 * _MS
             self._tell_state()
         return work
 
+    def stop(self) -> None:
+        """Store the estimates for the next start."""
+        for engine in self._engines.values():
+            self._store(engine)
+
     def samples(self) -> Iterator[Sample]:
         """Give what may be said of each instrument's fair value."""
         for engine in list(self._engines.values()):
             labels = (str(engine.instrument_id),)
-            flags = int(engine.out.block[0]["flags"])
+            row = engine.out.block[0]
+            flags = int(row["flags"])
             yield Sample("pricing_live", bool(flags & PricingFlag.LIVE), labels)
             yield Sample("pricing_warm", bool(flags & PricingFlag.WARM), labels)
+            yield Sample("pricing_warm_started", bool(flags & PricingFlag.WARM_STARTED), labels)
+            yield Sample("pricing_jumps_total", int(row["jumps"]), labels)
+            yield Sample("pricing_data_gaps_total", int(row["gaps"]), labels)
 
     # inner works
 
     def _on_market(self) -> None:
         received_ns = self.clock.now_ns()
         instrument_id = int(self.inbox.words[3]) & 0xFFFFFFFF
-        engine = self._engines.get(instrument_id)
-        if engine is None:
-            engine = self._engines[instrument_id] = _Engine(instrument_id)
-            engine.state[0]["feed_ok"] = self._feed_ok
-        code = pricing_step(
-            engine.state, engine.book, self._params, self.inbox.words, engine.out.block
-        )
+        engine = self._engine(instrument_id)
+        if engine.may_restore and engine.symbol:
+            self._restore(engine, int(self.inbox.words[wire.NOW_NS]))
+        code = self._step(engine, self.inbox.words)
         if code in (PUBLISH, NEED_SNAPSHOT):  # without its book it says so: LIVE is off
             self._publish(engine, received_ns)
         if code == NEED_SNAPSHOT and received_ns >= engine.next_request_ns:
             engine.next_request_ns = received_ns + _REQUEST_INTERVAL_NS
             self.counters["snapshot_requests"] += 1
             self.request(RequestKind.BOOK_SNAPSHOT, instrument_id)
+        if engine is self._reference:
+            now_ns = int(self.inbox.words[wire.NOW_NS])
+            for other in self._engines.values():
+                if other is not engine:
+                    other.set_reference(engine, now_ns)
+
+    def _step(self, engine: _Engine, words: NDArray[np.int64]) -> int:
+        state, book, out = engine.state, engine.book, engine.out.block
+        if self._model is None:
+            return pricing_step(state, book, self._params, words, out)
+        return self._model.step(state, book, self._params, self._model_params, words, out)
+
+    def _refresh(self, engine: _Engine) -> None:
+        state, book, out = engine.state, engine.book, engine.out.block
+        now_ns = engine.market_now_ns
+        if self._model is None:
+            pricing_refresh(state, book, self._params, now_ns, out)
+        else:
+            self._model.refresh(state, book, self._params, self._model_params, now_ns, out)
+
+    def _engine(self, instrument_id: int) -> _Engine:
+        engine = self._engines.get(instrument_id)
+        if engine is None:
+            engine = self._engines[instrument_id] = _Engine(instrument_id)
+            engine.state[0]["feed_ok"] = self._feed_ok
+            engine.stored_ns = self.clock.now_ns()
+        return engine
+
+    def _on_instrument(self) -> None:
+        rules = self.inbox.block(Template.INSTRUMENT)
+        engine = self._engine(int(rules[0]["instrument_id"]))
+        engine.rules[0] = rules[0]
+        engine.symbol = rules[0]["symbol"].decode()
+        if engine.symbol == self.config.reference.symbol:
+            self._reference = engine
+
+    def _restore(self, engine: _Engine, now_ns: int) -> None:
+        engine.may_restore = False
+        why = self._memory.restore(engine.rules, engine.state, now_ns)
+        if why:
+            self.log.info("%s: estimates start cold: %s", engine.symbol, why)
+            return
+        self.counters["warm_starts"] += 1
+        seconds = int(engine.state[0]["restored_ns"]) / _S
+        self.log.info("%s: estimates go on from %.1f s stored", engine.symbol, seconds)
+
+    def _store(self, engine: _Engine) -> None:
+        if not engine.symbol or engine.may_restore:  # what is stored has not been looked at yet
+            return
+        try:
+            self._memory.save(engine.rules, engine.state)
+        except OSError as error:
+            self.counters["stores_failed"] += 1
+            if not self._store_failed:
+                self.log.warning("the estimates cannot be stored: %s", error)
+            self._store_failed = True
+        else:
+            self._store_failed = False
 
     def _publish(self, engine: _Engine, received_ns: int) -> None:
         block = engine.out.block[0]
@@ -163,6 +261,15 @@ def warm_up() -> None:
     pricing_refresh(engine.state, engine.book, params, 0, engine.out.block)
 
 
+def _warm_model(model: PricingSteps, model_params: NDArray[np.float64]) -> None:
+    engine, params = _Engine(0), np.zeros(1, PRICING_PARAMS)
+    state, book, out = engine.state, engine.book, engine.out.block
+    model.step(state, book, params, model_params, Inbox().words, out)
+    model.refresh(state, book, params, model_params, 0, out)
+
+
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Pricing:
     """Return the service that pricing.toml describes."""
-    return Pricing(settings, load("pricing", PricingSettings, config_dir), clock)
+    config = load("pricing", PricingSettings, config_dir)
+    table, model = load_table(config, config_dir), load_model(config, config_dir)
+    return Pricing(settings, config, clock, table, model)

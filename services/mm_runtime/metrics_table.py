@@ -96,6 +96,11 @@ _METRICS_OF = {
         _counter("snapshot_requests", "snapshots asked of the collector: a book was lost"),
         _gauge("pricing_live", "1 if the fair value rests on a LIVE book", "instrument"),
         _gauge("pricing_warm", "1 if the estimates have seen enough data", "instrument"),
+        _gauge("pricing_warm_started", "1 while they rest mainly on a stored state", "instrument"),
+        _counter("pricing_jumps", "moves that were cut to the limit of a jump", "instrument"),
+        _counter("pricing_data_gaps", "pauses too long to learn from", "instrument"),
+        _counter("warm_starts", "stored estimates that were taken up"),
+        _counter("stores_failed", "times the estimates could not be stored"),
     ),
     "mm_strategy": (
         _counter("quotes", "quotes messages sent, those without quotes included"),
@@ -163,5 +168,7 @@ COUNTERS: dict[str, str | None] = {
     "shm_bytes": None,
     "snapshot_requests": "snapshot_requests_total",
     "snapshots": "snapshots_total",
+    "stores_failed": "stores_failed_total",
     "trade_gaps": "trade_gaps_total",
+    "warm_starts": "warm_starts_total",
 }

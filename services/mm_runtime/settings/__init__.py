@@ -13,7 +13,12 @@ from mm_runtime.settings.collector import (
     RecordSettings,
     SyncSettings,
 )
-from mm_runtime.settings.pricing import PricingSettings
+from mm_runtime.settings.pricing import (
+    BlendSettings,
+    PricingSettings,
+    ReferenceSettings,
+    WarmStartSettings,
+)
 from mm_runtime.settings.recorder import RecorderSettings
 from mm_runtime.settings.runtime import (
     AeronmdSettings,
@@ -43,6 +48,7 @@ from mm_runtime.settings.strategy import (
 __all__ = [
     "AeronSettings",
     "AeronmdSettings",
+    "BlendSettings",
     "BracketSettings",
     "CollectorSettings",
     "ConnectionSettings",
@@ -62,6 +68,7 @@ __all__ = [
     "RateSettings",
     "RecordSettings",
     "RecorderSettings",
+    "ReferenceSettings",
     "RuntimeSettings",
     "SessionSettings",
     "Settings",
@@ -69,4 +76,5 @@ __all__ = [
     "StrategySettings",
     "SyncSettings",
     "TermSettings",
+    "WarmStartSettings",
 ]

@@ -1,0 +1,132 @@
+"""What outlives a restart: one small file an instrument, replaced whole, checked when read."""
+
+import hashlib
+import os
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmquant.codes import Market
+from mmquant.state import PRICING_MEMORY
+
+__all__ = ["Memory"]
+
+_SUMS = ("volatility", "order_flow", "trade_flow")
+# What the stored sums depend on: under other settings they mean something else.
+_SHAPING = (
+    "volatility_half_life_ns",
+    "drift_half_life_ns",
+    "order_flow_half_life_ns",
+    "trade_flow_half_life_ns",
+    "order_flow_levels",
+    "max_gap_ns",
+    "jump_sigmas",
+)
+_CHECKED_FROM = PRICING_MEMORY.fields["symbol"][1]  # type: ignore[index]
+
+
+class Memory:
+    """The stored estimates of all instruments.
+
+    Parameters
+    ----------
+    folder
+        Made where it does not exist.
+    params : ndarray of PRICING_PARAMS, shape (1,)
+    max_age_ns
+        By the market's clock; 0: nothing is stored and nothing used.
+    """
+
+    def __init__(self, folder: Path, params: NDArray[Any], max_age_ns: int) -> None:
+        self.folder = folder
+        self.max_age_ns = max_age_ns
+        shaping = [params[0][name].item() for name in _SHAPING]
+        self.layout = hashlib.sha256(f"{PRICING_MEMORY.descr} {shaping}".encode()).hexdigest()[:32]
+
+    def path(self, instrument: NDArray[Any]) -> Path:
+        """Return the file of an INSTRUMENT record of shape (1,)."""
+        row = instrument[0]
+        symbol = re.sub(r"[^A-Za-z0-9_-]", "_", row["symbol"].decode())
+        return self.folder / f"{symbol}-{Market(int(row['market'])).name.lower()}.state"
+
+    def save(self, instrument: NDArray[Any], state: NDArray[Any]) -> None:
+        """Store the estimates of a PRICING_STATE, if they have seen anything.
+
+        A reader finds the file before or the one after, never half of one.
+
+        Raises
+        ------
+        OSError
+            The folder or the file cannot be written.
+        """
+        if self.max_age_ns == 0 or state[0]["volatility"][0]["samples"] == 0:
+            return
+        record = np.zeros(1, PRICING_MEMORY)
+        row, rules = record[0], instrument[0]
+        row["layout"] = self.layout.encode()
+        for name in ("symbol", "market", "tick_size_e8", "lot_size_e8"):
+            row[name] = rules[name]
+        row["now_ns"] = state[0]["inputs"][0]["now_ns"]
+        for name in _SUMS:
+            row[name] = state[0][name]
+        row["checksum"] = zlib.crc32(record.tobytes()[_CHECKED_FROM:])
+        path = self.path(instrument)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_bytes(record.tobytes())
+        os.replace(unfinished, path)
+
+    def restore(self, instrument: NDArray[Any], state: NDArray[Any], now_ns: int) -> str:
+        """Put the stored estimates into a PRICING_STATE; return "" or why they are not used.
+
+        The order flow goes on as a sum: the book before the restart is not compared with the
+        first one behind it. How the volatility takes the time between is its gap rule's affair.
+
+        Parameters
+        ----------
+        instrument : ndarray of INSTRUMENT, shape (1,)
+        state : ndarray of PRICING_STATE, shape (1,)
+            Changed where the answer is "".
+        now_ns : int
+            The market's time.
+        """
+        path = self.path(instrument)
+        if self.max_age_ns == 0:
+            return "warm_start.max_age_s is 0"
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return f"no {path}"
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror}"
+        if len(data) != PRICING_MEMORY.itemsize:
+            return f"{path} has {len(data)} bytes, not {PRICING_MEMORY.itemsize}"
+        record = np.frombuffer(bytearray(data), PRICING_MEMORY)
+        why = self._why_not(record, instrument[0], now_ns)
+        if why:
+            return f"{path} {why}"
+        for name in _SUMS:
+            state[0][name] = record[0][name]
+        state[0]["order_flow"]["follows"] = 0
+        state[0]["restored_ns"] = record[0]["volatility"][0]["observed_ns"]
+        return ""
+
+    def _why_not(self, record: NDArray[Any], rules: Any, now_ns: int) -> str:
+        row = record[0]
+        if row["layout"].decode(errors="replace") != self.layout:
+            return "is of another version or of other settings"
+        if row["checksum"] != zlib.crc32(record.tobytes()[_CHECKED_FROM:]):
+            return "is damaged"
+        for name in ("symbol", "market", "tick_size_e8", "lot_size_e8"):
+            if row[name] != rules[name]:
+                return f"has another {name}: {row[name]!r}, not {rules[name]!r}"
+        age_ns = now_ns - int(row["now_ns"])
+        if age_ns < 0:
+            return f"is {-age_ns / 1e9:.1f} s ahead of the market's clock"
+        if age_ns > self.max_age_ns:
+            return f"is {age_ns / 1e9:.1f} s old, at most {self.max_age_ns / 1e9:g} s are allowed"
+        return ""

@@ -1,0 +1,182 @@
+"""What a restart of pricing finds: taken up where it fits, else left alone with a reason."""
+
+import numpy as np
+import pytest
+from mm_pricing.memory import Memory
+from mm_pricing.parameters import load_model, load_table, pricing_params
+from mm_runtime.config import ConfigError
+from mm_runtime.settings import BlendSettings, PricingSettings
+from test_pricing_kernel import S, Service
+
+from mmquant.codes import Market, PricingFlag
+from mmquant.records import INSTRUMENT
+from mmquant.state import PRICING_STATE
+from mmquant.stoikov import MicropriceModel
+
+MAX_AGE_NS = 600 * S
+CONFIG = PricingSettings(warmup_s=3.0)
+
+
+def instrument(**changes):
+    rules = np.zeros(1, INSTRUMENT)
+    values = {"instrument_id": 7, "symbol": b"BTC/USDT", "market": Market.USDM}
+    values |= {"tick_size_e8": 10_000_000, "lot_size_e8": 100_000}
+    for name, value in {**values, **changes}.items():
+        rules[0][name] = value
+    return rules
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return Memory(tmp_path / "pricing", pricing_params(CONFIG), MAX_AGE_NS)
+
+
+def service():
+    made = Service({})
+    made.params[0] = pricing_params(CONFIG)[0]
+    return made
+
+
+def warm_service():
+    made = service()
+    made.snapshot(S, 1, 10, [(99, 5)], [(101, 15)])
+    for second, bid in enumerate((98, 99, 98, 97), start=2):
+        made.best(second * S, 1, 9 + second, (bid, 5, 101, 5))
+    assert made["flags"] & PricingFlag.WARM
+    return made
+
+
+def test_a_restart_is_warm_at_its_first_message(memory):
+    old, new = warm_service(), service()
+    memory.save(instrument(), old.state)
+    assert memory.restore(instrument(), new.state, 6 * S) == ""
+    new.snapshot(6 * S, 2, 50, [(97, 5)], [(101, 5)])
+    assert new["flags"] == PricingFlag.LIVE | PricingFlag.WARM | PricingFlag.WARM_STARTED
+    # The price held over the second between: an interval like any other.
+    old.best(6 * S, 1, 90, (97, 5, 101, 6))
+    assert new["volatility_ticks_per_sqrt_s"] == old["volatility_ticks_per_sqrt_s"] > 0
+    assert new["drift_ticks_per_s"] == old["drift_ticks_per_s"]
+
+
+def test_the_time_between_is_a_gap_where_it_is_long(memory):
+    old, new = warm_service(), service()
+    memory.save(instrument(), old.state)
+    assert memory.restore(instrument(), new.state, 100 * S) == ""
+    sigma = old["volatility_ticks_per_sqrt_s"]
+    new.snapshot(100 * S, 2, 50, [(970, 5)], [(1010, 5)])
+    assert (new["volatility_ticks_per_sqrt_s"], new["gaps"]) == (sigma, 1)
+    assert new["flags"] & PricingFlag.WARM
+
+
+def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
+    old, new = warm_service(), service()
+    old.delta(6 * S, 1, 10, 30, [(97, 40)], [])
+    flow_lots = old["order_flow_lots"]
+    assert flow_lots != 0.0
+    memory.save(instrument(), old.state)
+    memory.restore(instrument(), new.state, 6 * S)
+    new.snapshot(6 * S, 2, 50, [(50, 5)], [(500, 5)])
+    assert new["order_flow_lots"] == flow_lots
+
+
+@pytest.mark.parametrize(
+    ("now_ns", "rules", "config", "why"),
+    [
+        (4 * S, {}, CONFIG, "1.0 s ahead of the market's clock"),
+        (5 * S + MAX_AGE_NS + 1, {}, CONFIG, "600.0 s old, at most 600 s are allowed"),
+        (6 * S, {"tick_size_e8": 1}, CONFIG, "has another tick_size_e8"),
+        (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "has another symbol"),
+        (6 * S, {"market": Market.SPOT}, CONFIG, "no /"),
+        (6 * S, {}, PricingSettings(volatility_half_life_s=1.0), "other settings"),
+    ],
+)
+def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
+    memory.save(instrument(), warm_service().state)
+    other = Memory(memory.folder, pricing_params(config), MAX_AGE_NS)
+    state = np.zeros(1, PRICING_STATE)
+    assert why in other.restore(instrument(**rules), state, now_ns)
+    assert not state.tobytes().strip(b"\0")
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda data: data[:-1], "bytes, not"),
+        (lambda data: b"", "has 0 bytes"),
+        (lambda data: data[:-8] + b"damaged!", "is damaged"),
+    ],
+)
+def test_a_damaged_file_is_left_alone(memory, damage, why):
+    memory.save(instrument(), warm_service().state)
+    path = memory.path(instrument())
+    path.write_bytes(damage(path.read_bytes()))
+    state = np.zeros(1, PRICING_STATE)
+    assert why in memory.restore(instrument(), state, 6 * S)
+    assert not state.tobytes().strip(b"\0")
+
+
+def test_a_half_written_file_is_never_seen(memory, monkeypatch):
+    memory.save(instrument(), warm_service().state)
+    before = memory.path(instrument()).read_bytes()
+
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mm_pricing.memory.os.replace", no_room)
+    later = warm_service()
+    later.best(9 * S, 1, 99, (97, 5, 101, 9))
+    with pytest.raises(OSError, match="No space"):
+        memory.save(instrument(), later.state)
+    assert memory.path(instrument()).read_bytes() == before
+
+
+def test_nothing_is_stored_before_there_is_anything_or_where_it_is_switched_off(memory, tmp_path):
+    memory.save(instrument(), np.zeros(1, PRICING_STATE))
+    off = Memory(memory.folder, pricing_params(CONFIG), 0)
+    off.save(instrument(), warm_service().state)
+    assert not memory.folder.exists()
+    assert "max_age_s is 0" in off.restore(instrument(), np.zeros(1, PRICING_STATE), 6 * S)
+
+
+def test_a_fitted_table_is_read_and_applied(tmp_path):
+    table = MicropriceModel(np.array([[-0.25, 0.25], [-0.5, 0.5]]), 9)
+    (tmp_path / "table.json").write_text(table.to_json())
+    config = PricingSettings(
+        stoikov_file="table.json", blend=BlendSettings(stoikov=1.0, microprice=0.0)
+    )
+    made = Service({})
+    made.params[0] = pricing_params(config, load_table(config, tmp_path))[0]
+    made.snapshot(S, 1, 10, [(99, 15)], [(101, 5)])
+    assert made["stoikov_ticks"] == made["fair_value_ticks"] == 100.5
+    assert table.apply([99], [15], [101], [5])[0] == 100.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"stoikov_file": "none.json"}, "No such file"),
+        ({"stoikov_file": "bad.json"}, "text must be what to_json gives"),
+        ({"blend": BlendSettings(stoikov=1.0)}, "must be 0 where stoikov_file is empty"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_said(tmp_path, changes, why):
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(ConfigError, match=why):
+        load_table(PricingSettings(**changes), tmp_path)
+
+
+def test_a_model_is_imported_from_the_configuration_folder(tmp_path):
+    code = "import numba\n@numba.njit\ndef half(inputs, params, out):\n"
+    code += "    out[0]['fair_value_ticks'] = inputs[0]['mid_ticks'] + 0.5\n    return 0\n"
+    (tmp_path / "my_pricing_for_test.py").write_text(code)
+    steps = load_model(PricingSettings(fair_value="my_pricing_for_test:half"), tmp_path)
+    made = service()
+    made.snapshot(S, 1, 10, [(99, 5)], [(101, 15)])
+    steps.refresh(made.state, made.book, made.params, np.zeros(0), 2 * S, made.out)
+    assert made["fair_value_ticks"] == 100.5
+
+
+@pytest.mark.parametrize("name", ["no_such_module:model", "math:no_such_function"])
+def test_a_model_that_is_not_there_is_said(tmp_path, name):
+    with pytest.raises(ConfigError, match="fair_value: '"):
+        load_model(PricingSettings(fair_value=name), tmp_path)

@@ -1,0 +1,107 @@
+"""A pricing model of one's own: the same function, and the same bits, in a notebook and live."""
+
+import os
+
+import numba
+import numpy as np
+import pandas as pd
+import pytest
+from test_pricing_kernel import PARAMS, RICH, S, Service
+
+from mmquant import price_by_model
+from mmquant.codes import PricingFlag
+from mmquant.kernels.pricing import PUBLISH
+from mmquant.pricing_model import pricing_steps
+from mmquant.wire import encode
+
+pytestmark = pytest.mark.kernels
+
+
+@numba.njit
+def leaning(inputs, params, out):
+    signals = inputs[0]
+    if signals["bid_lots"] == 13:
+        return 81
+    out[0]["fair_value_ticks"] = (
+        signals["microprice_ticks"] + params[0] * signals["order_flow_lots"] / signals["ask_lots"]
+    )
+    return 0
+
+
+@numba.njit
+def forgetful(inputs, params, out):
+    out[0]["fair_value_ticks"] = params[0]
+
+
+class ModelService(Service):
+    """A Service whose steps ask the model."""
+
+    def __init__(self, model, params):
+        super().__init__(params)
+        self.steps = pricing_steps(model)
+        self.own = np.array([0.25])
+
+    def send(self, template, groups=None, **values):
+        copied = {"instrument_id": 7, "received_ns": 11, "sent_ns": 13}
+        words = np.frombuffer(encode(template, {**copied, **values}, groups), np.int64).copy()
+        return self.steps.step(self.state, self.book, self.params, self.own, words, self.out)
+
+    def refresh(self, now_ns):
+        self.steps.refresh(self.state, self.book, self.params, self.own, now_ns, self.out)
+
+
+def live_rows(service):
+    """Step through some touches; return what was published, and the fair values."""
+    assert service.snapshot(S, 1, 10, [(99, 5), (98, 2)], [(101, 15)]) == PUBLISH
+    rows = [service.out[0].copy()]
+    for i, lots in enumerate((6, 2, 9, 13, 4)):
+        assert service.best((2 + i) * S, 1, 11 + i, (99 + i % 2, lots, 102, 3)) == PUBLISH
+        rows.append(service.out[0].copy())
+    service.refresh(9 * S)
+    rows.append(service.out[0].copy())
+    return pd.DataFrame(np.array(rows))
+
+
+def test_live_and_notebook_give_the_same_bits():
+    rows = live_rows(ModelService(leaning, RICH))
+    prices = price_by_model(leaning, rows, [0.25])
+    assert prices.index.equals(rows.index)
+    refused = rows["bid_lots"] == 13
+    assert prices.isna().tolist() == refused.tolist()
+    assert prices[~refused].tolist() == rows["fair_value_ticks"][~refused].tolist()
+    plain = live_rows(Service(RICH))
+    assert plain.drop(columns=["fair_value_ticks", "flags"]).equals(
+        rows.drop(columns=["fair_value_ticks", "flags"])
+    )
+
+
+def test_a_model_that_refuses_takes_live_away():
+    rows = live_rows(ModelService(leaning, PARAMS))
+    refused = rows[rows["bid_lots"] == 13].iloc[0]
+    assert int(refused["flags"]) & PricingFlag.NO_FAIR_VALUE
+    assert not int(refused["flags"]) & PricingFlag.LIVE
+    assert refused["fair_value_ticks"] == 0.0
+    assert rows["flags"].iloc[5] & PricingFlag.LIVE
+
+
+def test_what_is_missing_is_nan_and_a_price_of_nothing_too():
+    columns = {"microprice_ticks": [100.0, 0.0], "ask_lots": [3, 3], "order_flow_lots": [6.0, 6.0]}
+    prices = price_by_model(leaning, columns, [0.5])
+    assert prices[0] == 101.0
+    assert np.isnan(prices[1])
+    assert np.isnan(price_by_model(leaning, {"ask_lots": [3]}, [0.5])[0])
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: price_by_model(leaning.py_func, {"ask_lots": [1]}), TypeError, "@numba.njit"),
+        (lambda: price_by_model(forgetful, {"ask_lots": [1]}), TypeError, "must answer an int"),
+        (lambda: pricing_steps(leaning.py_func), TypeError, "must be compiled"),
+        (lambda: price_by_model(leaning, {"asks": [1]}), ValueError, "a column a model knows"),
+    ],
+)
+def test_what_is_no_model_is_refused(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
