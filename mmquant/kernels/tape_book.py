@@ -16,7 +16,6 @@ CLEAR, BBO = int(TapeKind.CLEAR), int(TapeKind.BBO)
 TRADE, GAP = int(TapeKind.TRADE), int(TapeKind.GAP)
 OK, IGNORED = int(BookCode.OK), int(BookCode.IGNORED)
 STATE_LIVE, STATE_GAP = int(BookState.LIVE), int(BookState.GAP)
-GONE = np.int64(0)
 
 
 @njit
@@ -34,7 +33,7 @@ def _clear_side(book: np.ndarray, sign: int, limit: int, update_id: int, words: 
             if best == NO_ASK or best > limit:
                 return code
         words[0] = best
-        words[1] = GONE
+        words[1] = 0
         if sign > 0:
             code = book_apply(book, words, 0, 1, 2, 0, update_id, 0)
         else:
@@ -70,7 +69,7 @@ def tape_book_step(
     if kind == TRADE or e["flags"] & TAPE_SKIP != 0:
         return IGNORED
     bids_at = 2 * e["first_level"]
-    n_bids, n_asks = np.int64(e["n_bids"]), np.int64(e["n_asks"])
+    n_bids, n_asks = int(e["n_bids"]), int(e["n_asks"])
     asks_at = bids_at + 2 * n_bids
     update_id = e["update_id"]
     if kind == DELTA:

@@ -131,9 +131,7 @@ class _Reader:
             return given
         name = self._symbol or self._path.name.partition("-")[0]
         if not name.isalnum() or not name.isupper():
-            raise TapeError(
-                "the file's name does not begin with the symbol: pass symbol=", self._path
-            )
+            raise TapeError("its name does not begin with the symbol: pass symbol=", self._path)
         return name
 
     def read(self, sort: bool) -> tuple[NDArray[Any], NDArray[Any]]:

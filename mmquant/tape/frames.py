@@ -92,8 +92,8 @@ def rows_frame(tape: "Tape", symbol: str | None) -> "pandas.DataFrame":
     price[is_empty] = quantity[is_empty] = np.nan
     columns = {
         "venue_time": _index(events["venue_ns"][of]).where(events["venue_ns"][of] > 0),
-        "symbol": pd.Categorical.from_codes(which.astype(np.int16), list(tape.symbols)),
-        "kind": pd.Categorical.from_codes(events["kind"][of].astype(np.int8), KIND_NAMES),
+        "symbol": pd.Categorical.from_codes(which.astype(np.int16), pd.Index(list(tape.symbols))),
+        "kind": pd.Categorical.from_codes(events["kind"][of].astype(np.int8), pd.Index(KIND_NAMES)),
         "side": side,
         "price": price,
         "quantity": quantity,

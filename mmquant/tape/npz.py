@@ -270,10 +270,13 @@ _FOR_WHOM[8], _FOR_WHOM[16] = EXCH, LOCAL
 
 def _ordered(rows: NDArray[Any]) -> NDArray[Any]:
     """Return the rows in both orders at once: split where the orders differ."""
-    exch = np.flatnonzero(rows["ev"] & EXCH)
-    local = np.flatnonzero(rows["ev"] & LOCAL)
-    exch = exch[np.argsort(rows["exch_ts"][exch], kind="stable")]
-    local = local[np.argsort(rows["local_ts"][local], kind="stable")]
+    exch, local = (
+        of[np.argsort(rows[name][of], kind="stable")]
+        for of, name in (
+            (np.flatnonzero(rows["ev"] & EXCH), "exch_ts"),
+            (np.flatnonzero(rows["ev"] & LOCAL), "local_ts"),
+        )
+    )
     picks = np.zeros(exch.size + local.size, np.int64)
     marks = np.zeros(picks.size, np.int64)
     times = np.column_stack((rows["exch_ts"], rows["local_ts"]))

@@ -8,7 +8,8 @@ quantities lots, the sizes stand in each file's metadata. Any reader of Parquet 
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,6 @@ from mmquant.state import TAPE_EVENT
 from mmquant.tape.core import ReadNotes, Tape, TapeInstrument
 from mmquant.tape.errors import TapeError
 from mmquant.tape.parts import packed
-
-if TYPE_CHECKING:
-    import pyarrow
 
 __all__ = ["load", "save"]
 
@@ -35,12 +33,11 @@ _FILE = "part.parquet"
 def _modules() -> tuple[Any, Any, Any]:
     """Return fsspec, pyarrow and pyarrow.parquet, or say how to get them."""
     try:
-        import fsspec
-        import pyarrow
-        import pyarrow.parquet
+        fsspec = import_module("fsspec")
+        pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
         raise ImportError(f"Parquet needs {error.name}: pip install 'mmquant[parquet]'") from error
-    return fsspec, pyarrow, pyarrow.parquet
+    return fsspec, pyarrow, parquet
 
 
 def save(tape: Tape, address: str, **options: Any) -> None:
@@ -70,9 +67,7 @@ def save(tape: Tape, address: str, **options: Any) -> None:
                 pq.write_table(table, file, compression="zstd")
 
 
-def _table(
-    tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any
-) -> "pyarrow.Table":
+def _table(tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any) -> Any:
     """Return a row for each level, and one without a price for an event that has none."""
     events, levels = packed(events, tape.levels)
     n_bids = events["n_bids"].astype(np.int64)
@@ -85,7 +80,7 @@ def _table(
     price, qty = np.zeros(n, np.int64), np.zeros(n, np.int64)
     price[~is_empty], qty[~is_empty] = levels["price_ticks"], levels["qty_lots"]
     side = np.where(is_empty, 0, np.where(place < n_bids[of], 1, -1)).astype(np.int8)
-    columns = {"event": of.astype(np.int32)}
+    columns: dict[str, Any] = {"event": of.astype(np.int32)}
     columns |= {name: events[name][of] for name in _COLUMNS[1:6]}
     columns |= {"side": side, "price_ticks": price, "qty_lots": qty}
     meta = {
@@ -142,7 +137,7 @@ def _symbol_of(name: str) -> str:
     return name.rpartition("symbol=")[2].partition("/")[0]
 
 
-def _tables(table: "pyarrow.Table", index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _tables(table: Any, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
     column = {name: table.column(name).to_numpy() for name in table.column_names}
     number, side = column["event"], column["side"]
     firsts = np.flatnonzero(np.diff(number, prepend=-1))

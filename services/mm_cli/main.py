@@ -184,6 +184,45 @@ def record(
     record_streams(_config(config_dir), environment, duration, print)
 
 
+@app.command("convert")
+def convert_files(
+    files: Annotated[list[str], typer.Argument(help="Files to read, then where to write.")],
+    json_file: JsonFile = None,
+    source_format: Annotated[
+        str | None, typer.Option("--format", help="Of the source; default: told by its content.")
+    ] = None,
+    symbol: Annotated[str | None, typer.Option(help="Where the source does not name it.")] = None,
+    market: Annotated[MarketName | None, typer.Option(help="The same.")] = None,
+    tick_size: Annotated[str | None, typer.Option(help="Default: as seen.")] = None,
+    lot_size: Annotated[str | None, typer.Option(help="Default: as seen.")] = None,
+    stamp_unit: Annotated[str, typer.Option(help="Of a recording: ns, us, ms or s.")] = "ns",
+    repair: Annotated[
+        list[str] | None, typer.Option(help="order, clock or duplicates; repeat for more.")
+    ] = None,
+) -> None:
+    """Convert market data: IN... OUT, where OUT is name.tape, name.npz or a Parquet folder."""
+    from mm_cli.convert import Conversion, convert
+
+    if len(files) < 2:
+        raise typer.BadParameter("give the files to read and, last, where to write")
+    plan = Conversion(
+        sources=tuple(map(Path, files[:-1])),
+        target=files[-1],
+        format=source_format,
+        symbol=symbol,
+        market=None if market is None else market.value,
+        tick_size=tick_size,
+        lot_size=lot_size,
+        stamp_unit=stamp_unit,
+        repair=tuple(repair or ()),
+    )
+    try:
+        lines = convert(plan, json_file)
+    except ValueError as error:  # of the data or of an argument: it says which
+        raise CannotContinue(str(error)) from None
+    print("\n".join(lines))
+
+
 @app.command()
 def warm() -> None:
     """Compile every kernel now: no service has to when it starts, and no notebook."""

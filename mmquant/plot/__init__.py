@@ -1,0 +1,25 @@
+"""DataFrames and arrays -> bokeh figures, the same in notebooks, reports and the dashboard.
+
+Every function takes plain tables and returns a figure; `stack` puts figures with a common time
+axis under each other, `save` writes one self-contained HTML file. Bokeh is imported here and
+nowhere else in the library: `pip install 'mmquant[plot]'`.
+"""
+
+from mmquant.plot.figures import save, stack
+from mmquant.plot.market import book_heatmap, price_pane
+from mmquant.plot.money import decomposition, equity, inventory
+from mmquant.plot.research import intensity, markouts, signature_plot, sweep_heatmap
+
+__all__ = [
+    "book_heatmap",
+    "decomposition",
+    "equity",
+    "intensity",
+    "inventory",
+    "markouts",
+    "price_pane",
+    "save",
+    "signature_plot",
+    "stack",
+    "sweep_heatmap",
+]

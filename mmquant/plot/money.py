@@ -1,0 +1,96 @@
+"""What was held, what it earned, and where that came from."""
+
+import numpy as np
+import pandas as pd
+
+from mmquant.plot.figures import COLOURS, Figure, empty, finish, line, new_figure
+from mmquant.plot.tables import frame, has, series, times
+
+__all__ = ["decomposition", "equity", "inventory"]
+
+_PARTS = (
+    ("spread", "spread earned", "green", "solid"),
+    ("adverse_selection", "adverse selection", "red", "solid"),
+    ("inventory", "inventory", "orange", "solid"),
+    ("fees", "fees", "pink", "solid"),
+)
+
+
+def inventory(position: pd.Series, limit: float | None = None, title: str = "Position") -> Figure:
+    """Return the position over time, and its limits where given.
+
+    Parameters
+    ----------
+    position : Series
+        Index times; positive is long.
+    limit : float, optional
+        Drawn on both sides.
+    title : str
+    """
+    values = series("position", position)
+    plot = new_figure(title, "time (UTC)", "position", is_time=True, height=220)
+    if values.empty:
+        return empty(plot)
+    xs, ys = times(values), values.to_numpy(np.float64)
+    line(plot, xs, np.zeros(xs.size), "", COLOURS["grey"], width=0.8)
+    if limit is not None:
+        for sign in (1, -1):
+            edge = np.full(2, sign * float(limit))
+            ends = xs[[0, -1]]
+            line(plot, ends, edge, "limit", COLOURS["red"], dash="dashed", width=1.0)
+    line(plot, xs, ys, "position", COLOURS["blue"], is_step=True)
+    return finish(plot)
+
+
+def equity(table: pd.DataFrame, unit: str = "quote asset", title: str = "Equity") -> Figure:
+    """Return the profit over time with and without fees.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index times; columns `equity` (after fees) and `fees` (paid so far, positive where they
+        cost).
+    unit : str
+        What profit is counted in.
+    title : str
+    """
+    frame("table", table, ("equity", "fees"))
+    plot = new_figure(title, "time (UTC)", f"profit ({unit})", is_time=True)
+    if table.empty:
+        return empty(plot)
+    xs, net = times(table), table["equity"].to_numpy(np.float64)
+    gross = net + table["fees"].to_numpy(np.float64)
+    line(plot, xs, np.zeros(xs.size), "", COLOURS["grey"], width=0.8)
+    line(plot, xs, gross, "before fees", COLOURS["sky"], is_step=True)
+    line(plot, xs, net, "after fees", COLOURS["blue"], is_step=True, width=2.0)
+    return finish(plot)
+
+
+def decomposition(
+    table: pd.DataFrame, unit: str = "quote asset", title: str = "Where the profit came from"
+) -> Figure:
+    """Return the parts of the profit over time: they add up to the total.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index times; columns `spread`, `adverse_selection`, `inventory`, `fees` (positive where
+        they cost): each so far. Total = spread + adverse_selection + inventory - fees.
+    unit : str
+    title : str
+    """
+    frame("table", table, tuple(name for name, *_ in _PARTS))
+    plot = new_figure(title, "time (UTC)", f"profit ({unit})", is_time=True, height=340)
+    if table.empty:
+        return empty(plot)
+    xs = times(table)
+    total = np.zeros(xs.size)
+    line(plot, xs, np.zeros(xs.size), "", COLOURS["grey"], width=0.8)
+    for name, label, colour, dash in _PARTS:
+        if not has(table, name):
+            continue
+        ys = table[name].to_numpy(np.float64) * (-1 if name == "fees" else 1)
+        total += ys
+        line(plot, xs, ys, label, COLOURS[colour], is_step=True, dash=dash)
+    line(plot, xs, total, "total", COLOURS["black"], is_step=True, width=2.2)
+    return finish(plot)

@@ -1,0 +1,79 @@
+"""`mm convert`: market data from one format to another, with a report of what it holds."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmquant.tape import Tape, read_tape
+
+__all__ = ["Conversion", "convert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What to convert: see `mmquant.read_tape` for the fields."""
+
+    sources: tuple[Path, ...]
+    target: str
+    format: str | None = None
+    symbol: str | None = None
+    market: str | None = None
+    tick_size: str | None = None
+    lot_size: str | None = None
+    stamp_unit: str = "ns"
+    repair: tuple[str, ...] = ()
+
+
+def convert(plan: Conversion, json_file: Path | None) -> list[str]:
+    """Convert, and return what to print.
+
+    Raises
+    ------
+    mmquant.tape.TapeError, ValueError
+        What is wrong with which file, and the remedy.
+    """
+    started_s = time.perf_counter()
+    is_mapped = plan.target.rstrip("/").endswith(".tape") and "://" not in plan.target
+    is_raw = plan.format in (None, "raw") and is_mapped and not plan.repair
+    tape = _read(plan, Path(plan.target) if is_raw and _are_raw(plan) else None)
+    read_s = time.perf_counter() - started_s
+    if not (is_raw and _are_raw(plan)):
+        tape.save(plan.target)
+    total_s = time.perf_counter() - started_s
+    info, report = tape.info(), tape.report()
+    if json_file is not None:
+        summary: dict[str, Any] = {
+            "target": plan.target,
+            "read_s": read_s,
+            "total_s": total_s,
+            "info": info.to_dict(),
+            "report": report.to_dict(),
+        }
+        json_file.write_text(json.dumps(summary, indent=2) + "\n")
+    return [
+        str(info),
+        str(report),
+        f"{plan.target}: {len(tape):,} events, {tape.rows:,} rows in {total_s:.2f} s",
+    ]
+
+
+def _are_raw(plan: Conversion) -> bool:
+    from mmquant.tape.read import detect
+
+    return plan.format == "raw" or all(detect(path) == "raw" for path in plan.sources)
+
+
+def _read(plan: Conversion, out: Path | None) -> Tape:
+    return read_tape(
+        list(plan.sources),
+        format=plan.format,
+        symbol=plan.symbol,
+        market=plan.market,
+        tick_size=plan.tick_size,
+        lot_size=plan.lot_size,
+        stamp_unit=plan.stamp_unit,
+        repair=plan.repair,
+        out=out,
+    )

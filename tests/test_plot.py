@@ -1,0 +1,159 @@
+"""Figures build, carry the data they are given, and say so where there is none."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("bokeh")
+
+from mmquant import plot
+from mmquant.calibrate import ArrivalFit, MarkoutCurve
+from mmquant.plot.tables import thin
+
+TIMES = pd.date_range("2026-01-01", periods=5, freq="1s")
+PRICES = pd.DataFrame({"mid": [100.0, 101, 99, 100, 102]}, index=TIMES)
+FILLS = pd.DataFrame({"price": [101.0, 99], "quantity": [4.0, 1], "side": [1, -1]}, index=TIMES[:2])
+MONEY = pd.DataFrame(
+    {"spread": 3.0, "adverse_selection": -1.0, "inventory": 0.5, "fees": 1.0, "equity": 1.5},
+    index=TIMES,
+)
+
+
+def columns(figure, name):
+    """Return the values of a column in all of a figure's sources."""
+    data = [one.data_source.data for one in figure.renderers if hasattr(one, "data_source")]
+    return [np.asarray(one[name]) for one in data if name in one]
+
+
+def texts(figure):
+    return [str(text) for values in columns(figure, "text") for text in values]
+
+
+def test_thinning_keeps_every_extreme_first_and_last():
+    rng = np.random.default_rng(1)
+    xs = np.sort(rng.uniform(0, 1, 50_000))
+    ys = rng.normal(size=xs.size)
+    ys[[0, 123, 40_000]] = 50, -60, 70
+    rows = thin(xs, ys, 100)
+    assert rows.size <= 4 * 100 + 100
+    assert {0, 123, 40_000, xs.size - 1} <= set(rows.tolist())
+    edges = np.searchsorted(xs, xs[0] + (xs[-1] - xs[0]) * np.arange(100) / 100)
+    for start, end in zip(edges, np.append(edges[1:], xs.size), strict=True):
+        kept = ys[rows[(rows >= start) & (rows < end)]]
+        assert (kept.min(), kept.max()) == (ys[start:end].min(), ys[start:end].max())
+
+
+def test_thinning_keeps_holes_and_few_points():
+    ys = np.arange(10_000.0)
+    ys[5000:5010] = np.nan
+    rows = thin(np.arange(10_000.0), ys, 50)
+    assert np.isnan(ys[rows]).any()
+    assert thin(np.arange(5.0), np.arange(5.0), 2).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_price_pane_carries_prices_quotes_and_fills_by_size_and_side():
+    quotes = pd.DataFrame({"bid": PRICES.mid - 1, "ask": PRICES.mid + 1}, index=TIMES)
+    figure = plot.price_pane(PRICES.assign(fair=100.5), quotes, FILLS)
+    lines = [values.tolist() for values in columns(figure, "y")]
+    assert PRICES.mid.tolist() in lines
+    assert quotes.bid.tolist() in lines
+    sizes = np.concatenate(columns(figure, "size"))
+    assert sizes[0] > sizes[1]  # four times the quantity
+    marks = {one.glyph.marker for one in figure.renderers if one.name == "hover"}
+    assert marks == {"triangle", "inverted_triangle"}
+
+
+def test_the_heat_map_has_a_cell_for_each_time_and_price():
+    depth = pd.DataFrame([[-1.0, 0, 2], [-3, 1, 0]], index=TIMES[:2], columns=[99.0, 100, 101])
+    figure = plot.book_heatmap(depth)
+    picture = columns(figure, "image")[0][0]
+    assert picture.shape == (3, 2)
+    assert picture[1, 0] == 0 or picture.view(np.uint8).reshape(3, 2, 4)[1, 0, 3] == 0
+    with pytest.raises(ValueError, match="cells"):
+        plot.book_heatmap(pd.DataFrame(np.ones((2000, 600))))
+
+
+def test_money_adds_up():
+    figure = plot.decomposition(MONEY)
+    totals = [values.tolist() for values in columns(figure, "y")]
+    assert [1.5] * 5 in totals
+    net_and_gross = [values.tolist() for values in columns(plot.equity(MONEY), "y")]
+    assert [1.5] * 5 in net_and_gross
+    assert [2.5] * 5 in net_and_gross
+    assert len(columns(plot.inventory(MONEY.spread, limit=2.0), "y")) == 4
+
+
+def test_markouts_have_intervals_of_95_percent():
+    curve = MarkoutCurve(
+        np.array([10**9, 5 * 10**9]), np.array([1.0, np.nan]), np.array([0.5, np.nan]), np.ones(2)
+    )
+    figure = plot.markouts(curve)
+    low, high = columns(figure, "low")[0], columns(figure, "high")[0]
+    np.testing.assert_allclose([low[0], high[0]], [1 - 0.98, 1 + 0.98])
+    assert low.size == 1  # the horizon without a value is left out
+
+
+def test_intensity_is_seen_against_fitted():
+    depths = np.repeat([1.0, 2.0, 4.0], [10, 20, 10])
+    figure = plot.intensity(depths, 10.0, ArrivalFit(4.0, 0.1, 0, 0, 40))
+    seen = columns(figure, "y")[0]
+    np.testing.assert_allclose(seen[0], np.log10(40 / 10))
+    assert "fitted" in str([item.label for item in figure.legend[0].items])
+
+
+def test_signature_and_sweep_carry_their_values():
+    figure = plot.signature_plot([1, 10], [9.0, 3.0], efficient=2.0)
+    assert [9.0, 3.0] in [values.tolist() for values in columns(figure, "y")]
+    results = pd.DataFrame({"a": [1, 1, 2], "b": [1, 1, 1], "pnl": [1.0, 3.0, 5.0]})
+    sweep = plot.sweep_heatmap(results, "a", "b", "pnl")
+    assert sorted(columns(sweep, "value")[0].tolist()) == [2.0, 5.0]  # the mean of a shared cell
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        lambda: plot.price_pane(PRICES[:0]),
+        lambda: plot.book_heatmap(pd.DataFrame()),
+        lambda: plot.inventory(MONEY.spread[:0]),
+        lambda: plot.equity(MONEY[:0]),
+        lambda: plot.decomposition(MONEY[:0]),
+        lambda: plot.markouts(pd.DataFrame({"horizon_s": [], "mean": [], "error": []})),
+        lambda: plot.intensity([], 1.0),
+        lambda: plot.signature_plot([], []),
+        lambda: plot.sweep_heatmap(pd.DataFrame({"a": [], "b": [], "c": []}), "a", "b", "c"),
+    ],
+)
+def test_without_data_the_figure_says_so(figure):
+    assert "no data" in texts(figure())
+
+
+def test_a_single_row_is_drawn():
+    for figure in (
+        plot.price_pane(PRICES[:1], fills=FILLS[:1]),
+        plot.inventory(MONEY.spread[:1]),
+        plot.equity(MONEY[:1]),
+        plot.decomposition(MONEY[:1]),
+        plot.book_heatmap(pd.DataFrame([[-1.0, 2.0]], index=TIMES[:1], columns=[1.0, 2.0])),
+    ):
+        assert "no data" not in texts(figure)
+
+
+def test_wrong_tables_are_named():
+    with pytest.raises(ValueError, match="prices must have columns mid"):
+        plot.price_pane(pd.DataFrame({"price": [1.0]}, index=TIMES[:1]))
+    with pytest.raises(TypeError, match="position must be a Series"):
+        plot.inventory([1, 2])
+    with pytest.raises(TypeError, match=r"depth must be a DataFrame.*Tape\.depth"):
+        plot.book_heatmap([[1]])
+
+
+def test_a_stack_shares_its_axis_and_saves_as_one_file(tmp_path):
+    upper, lower = plot.inventory(MONEY.spread), plot.equity(MONEY)
+    both = plot.stack(upper, lower)
+    assert upper.x_range is lower.x_range
+    path = plot.save(both, tmp_path / "page.html")
+    page = path.read_text()
+    assert "Position" in page
+    assert not re.search(r"<(script|link)[^>]*(src|href)=", page)  # nothing to fetch
