@@ -8,7 +8,7 @@ the plain store (the quantity written to a slot of an array, nothing else) run i
 loop each, alternating, the best of many rounds. Peers run in their own environments, at the same
 diffs in the form that they document as the fastest, conversion not counted:
 
-- mm-toolbox: `Orderbook(500)` (compiled), `update_bids` and `update_asks` a message, float arrays;
+- mm-toolbox: `Orderbook(500)` (compiled), `update_full` a message, float arrays;
 - nautilus_trader: `apply_deltas` a message, the deltas built beforehand;
 - order-book: C, dictionaries of integer prices, a deletion guarded by `in`, `index(0)` a message.
 
@@ -196,11 +196,12 @@ PEERS = {
 from mm_toolbox.orderbook import Orderbook
 book = Orderbook(500)
 base = np.arange(1.0, 501.0)
-book.refresh(np.column_stack([640000 + base, base]), np.column_stack([640001 - base, base]), 0)
 due = [(i, b.astype(float), a.astype(float)) for i, b, a in messages]
 def run():
+    # A round begins anew: what has an id that the book knows already is skipped by it.
+    book.refresh(np.column_stack([640000 + base, base]), np.column_stack([640001 - base, base]), 0)
     for ident, bids, asks in due:
-        book.update_bids(bids, ident); book.update_asks(asks, ident)
+        book.update_full(asks, bids, ident)
         book.bids[0, 0], book.asks[0, 0]
 due, whole, n = due[:20], due, levels
 run(); due = whole[:500]

@@ -18,7 +18,6 @@ __all__ = [
     "fma",
     "njit",
     "njit_parallel",
-    "njit_uncached",
     "prange",
 ]
 
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
 
     def njit_parallel[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with its `prange` loops spread over the cores."""
-        return function
-
-    def njit_uncached[F: Callable[..., object]](function: F) -> F:
-        """Compile `function` anew in each process."""
         return function
 
     prange = range
@@ -62,10 +57,6 @@ else:
     def njit_parallel[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with its `prange` loops spread over the cores."""
         return numba.njit(cache=True, parallel=True)(function)
-
-    def njit_uncached[F: Callable[..., object]](function: F) -> F:
-        """Compile `function` anew in each process: one that takes a function never hits a cache."""
-        return numba.njit(function)
 
 
 def _fma_exactly(a: float, b: float, c: float) -> float:

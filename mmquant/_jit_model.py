@@ -1,4 +1,4 @@
-"""Calls of a quoting model by its address: the caller's machine code stays cached, for any model.
+"""Calls of a user's model by its address: the caller's machine code stays cached, for any model.
 
 A function as an argument costs numba 0.3 ms a call from Python, and one compiled in voids the
 cache of its caller. An address is a plain integer. Interpreted it is the function itself.
@@ -14,18 +14,43 @@ from numba.core import cgutils, errors
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic, overload
 
+from mmquant.state import PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
 
-__all__ = ["bind_model", "call_model"]
+__all__ = ["bind_model", "bind_pricing_model", "call_model"]
 
 _typeof: Callable[[Any], Any] = numba.typeof
-_ARGUMENTS = (
-    _typeof(np.zeros(1, MODEL_INPUTS)),
-    _typeof(np.zeros(1, np.float64)),
-    _typeof(np.zeros(1, MODEL_QUOTES)),
-)
-_SIGNATURE = types.int64(*_ARGUMENTS)
+
+
+def _arguments(inputs: np.dtype[Any], out: np.dtype[Any]) -> tuple[Any, ...]:
+    return tuple(_typeof(np.zeros(1, kind)) for kind in (inputs, np.dtype(np.float64), out))
+
+
+_QUOTING = _arguments(MODEL_INPUTS, MODEL_QUOTES)
+_PRICING = _arguments(PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE)
 _bound: list[Any] = []  # their machine code must outlive every call
+
+
+def _bind(model: Callable[..., int], arguments: tuple[Any, ...]) -> Any:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return model
+    if not isinstance(model, Dispatcher):
+        raise TypeError(f"model must be a function decorated with numba.njit, got {model!r}")
+    signature = types.int64(*arguments)
+    try:
+        model.compile(signature)
+    except (errors.NumbaError, KeyError) as error:
+        lines = [text for text in str(error).splitlines() if text.strip()]
+        raise TypeError(
+            f"model {model.py_func.__name__} cannot be compiled for (inputs, params, out): "
+            f"{'; '.join(lines[:3])}"
+        ) from error
+    compiled: Any = model.get_compile_result(signature)
+    answer = compiled.signature.return_type  # its own where it was compiled before by a call
+    if getattr(answer, "literal_type", answer) != types.int64:
+        raise TypeError(f"model {model.py_func.__name__} must answer an int, got {answer}")
+    _bound.append(compiled)
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
 def bind_model(model: Callable[..., int]) -> Any:
@@ -46,21 +71,12 @@ def bind_model(model: Callable[..., int]) -> Any:
     TypeError
         If it is not compiled by numba, or cannot be compiled for these arguments.
     """
-    if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return model
-    if not isinstance(model, Dispatcher):
-        raise TypeError(f"model must be a function decorated with numba.njit, got {model!r}")
-    try:
-        model.compile(_SIGNATURE)
-    except (errors.NumbaError, KeyError) as error:
-        lines = [text for text in str(error).splitlines() if text.strip()]
-        raise TypeError(
-            f"model {model.py_func.__name__} cannot be compiled for (inputs, params, out): "
-            f"{'; '.join(lines[:3])}"
-        ) from error
-    compiled: Any = model.get_compile_result(_SIGNATURE)
-    _bound.append(compiled)
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+    return _bind(model, _QUOTING)
+
+
+def bind_pricing_model(model: Callable[..., int]) -> Any:
+    """Do as `bind_model` for a model of the fair value; see mmquant.state.pricing."""
+    return _bind(model, _PRICING)
 
 
 def call_model(model: Any, inputs: Any, params: Any, out: Any) -> int:
@@ -73,20 +89,22 @@ if TYPE_CHECKING:
 else:
 
     @intrinsic
-    def _call_at(_typing, _address, _inputs, _params, _out):
+    def _call_at(_typing, _address, inputs, params, out):
+        kinds = (inputs, params, out)
+        if kinds not in (_QUOTING, _PRICING):
+            raise errors.TypingError(f"no model takes {kinds}")
+
         def generate(context, builder, _signature, arguments):
             address, *rest = arguments
             convention = context.call_conv
-            kind = convention.get_function_type(types.int64, _ARGUMENTS)
+            kind = convention.get_function_type(types.int64, kinds)
             function = builder.inttoptr(address, kind.as_pointer())
-            status, result = convention.call_function(
-                builder, function, types.int64, _ARGUMENTS, rest
-            )
+            status, result = convention.call_function(builder, function, types.int64, kinds, rest)
             with cgutils.if_unlikely(builder, status.is_error):
                 convention.return_status_propagate(builder, status)
             return result
 
-        return types.int64(types.int64, *_ARGUMENTS), generate
+        return types.int64(types.int64, *kinds), generate
 
     @overload(call_model)
     def _compiled_call(model, inputs, params, out):

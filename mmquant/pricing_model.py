@@ -12,17 +12,16 @@
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba.core.types.function_type import CompileResultWAP
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
-from mmquant._jit import njit, njit_uncached
+from mmquant._jit_model import bind_pricing_model
 from mmquant.codes import PricingFlag
-from mmquant.kernels import pricing as kernels
+from mmquant.kernels import pricing_model as kernels
 from mmquant.state import PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE
 
 __all__ = ["PricingSteps", "price_by_model", "pricing_steps"]
@@ -48,46 +47,6 @@ class PricingSteps(NamedTuple):
 
     step: Callable[..., int]
     refresh: Callable[..., None]
-
-
-def _signature() -> Any:
-    arrays = (np.zeros(1, PRICING_MODEL_INPUTS), np.zeros(1), np.zeros(1, PRICING_MODEL_PRICE))
-    return numba.types.int64(*(numba.typeof(array) for array in arrays))  # type: ignore[no-untyped-call]
-
-
-def _checked(model: Model) -> Model:
-    """Compile a model for its one signature; return what cached code can be called with."""
-    if not hasattr(_model_path, "overloads"):  # compiling is switched off
-        return model
-    if not hasattr(model, "overloads"):
-        raise TypeError(f"model must be compiled, got {model!r}: put @numba.njit above it")
-    signature = _signature()
-    model.compile(signature.args)  # type: ignore[attr-defined]
-    compiled = model.overloads[signature.args]
-    answer = compiled.signature.return_type
-    if not isinstance(answer, numba.types.Integer | numba.types.IntegerLiteral):
-        raise TypeError(f"model must answer an int, got {answer}: return 0 where it has a price")
-
-    # One type for all models, also those whose answer is a constant: cached code fits it.
-    @numba.njit(signature)  # type: ignore[untyped-decorator]
-    def same_type(inputs: NDArray[Any], params: NDArray[np.float64], out: NDArray[Any]) -> int:
-        return model(inputs, params, out)
-
-    return CompileResultWAP(same_type.overloads[signature.args])
-
-
-@njit
-def _model_path(
-    model: Model,
-    inputs: NDArray[Any],
-    params: NDArray[np.float64],
-    price: NDArray[Any],
-    out: NDArray[np.float64],
-) -> None:
-    for i in range(out.size):
-        price[0]["fair_value_ticks"] = np.nan
-        code = model(inputs[i : i + 1], params, price)
-        out[i] = price[0]["fair_value_ticks"] if code == 0 else np.nan
 
 
 def _inputs(columns: Mapping[str, ArrayLike]) -> NDArray[Any]:
@@ -143,56 +102,23 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
     rows = _inputs(inputs)
     out = np.empty(rows.size)
     own = np.array(params, np.float64)
-    _model_path(_checked(model), rows, own, np.zeros(1, PRICING_MODEL_PRICE), out)
+    address = bind_pricing_model(model)
+    kernels.pricing_model_path(address, rows, own, np.zeros(1, PRICING_MODEL_PRICE), out)
     return _arrays.like(_arrays.kind_of(inputs, *(inputs[name] for name in inputs)), out)
 
 
 def pricing_steps(model: Model) -> PricingSteps:
-    """Return the pricing's step and refresh with `model` compiled into them.
+    """Return the pricing's step and refresh that ask `model`; only the model itself is compiled.
 
-    Compiled anew in each process, some seconds: only the pricing's halves come from the cache. The
-    model is asked about every touch with two sides, LIVE or not.
+    The model is asked about every touch with two sides, LIVE or not.
 
     Raises
     ------
     TypeError
         As for `price_by_model`.
     """
-    _checked(model)
-    take, close = kernels.pricing_take, kernels.pricing_close
-    take_refresh, close_refresh = kernels.pricing_take_refresh, kernels.pricing_close_refresh
-    quiet = kernels.QUIET
-
-    @njit_uncached
-    def ask(state: NDArray[Any], model_params: NDArray[np.float64], out: NDArray[Any]) -> int:
-        if out[0]["bid_lots"] <= 0 or out[0]["ask_lots"] <= 0:
-            return 0
-        return int(model(state[0]["inputs"][:], model_params, state[0]["price"][:]))
-
-    @njit_uncached
-    def step(
-        state: NDArray[Any],
-        book: NDArray[Any],
-        params: NDArray[Any],
-        model_params: NDArray[np.float64],
-        words: NDArray[np.int64],
-        out: NDArray[Any],
-    ) -> int:
-        code = take(state, book, params, words, out)
-        if code == quiet:
-            return quiet
-        return close(state, params, out, code, ask(state, model_params, out))
-
-    @njit_uncached
-    def refresh(
-        state: NDArray[Any],
-        book: NDArray[Any],
-        params: NDArray[Any],
-        model_params: NDArray[np.float64],
-        now_ns: int,
-        out: NDArray[Any],
-    ) -> None:
-        take_refresh(state, book, params, now_ns, out)
-        close_refresh(state, out, ask(state, model_params, out))
-
-    return PricingSteps(step, refresh)
+    address = bind_pricing_model(model)
+    return PricingSteps(
+        partial(kernels.pricing_model_step, address),
+        partial(kernels.pricing_model_refresh, address),
+    )

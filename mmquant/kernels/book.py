@@ -45,7 +45,11 @@ GAP = int(BookCode.GAP)
 CROSSED = int(BookCode.CROSSED)
 BAD_LEVEL = int(BookCode.BAD_LEVEL)
 
+RING_BITS = BOOK_RING_TICKS.bit_length() - 1
 MAX_PRICE_TICKS = 1 << 53  # a sum of two prices is exact in int64, one is exact in float64
+# Not literals: numba would compile what they are passed to for each of them.
+BIDS = np.int64(1)
+ASKS = np.int64(-1)
 LEVEL_WORDS = wire.LEVEL_WORDS
 LEVEL_BYTES = records.LEVEL.itemsize
 DELTA_BLOCK_LENGTH = records.BOOK_DELTA.itemsize
@@ -92,55 +96,46 @@ def _fits(words: np.ndarray, at: int, n: int) -> bool:
 
 
 @njit
-def _survey(words: np.ndarray, at: int, n: int, flip: int) -> tuple[int, int, int, int]:
-    """Return lowest and highest price, lowest quantity and the best price of `n` levels.
+def _flaws(words: np.ndarray, at: int, n: int) -> int:
+    """Return a negative number where any of `n` levels has a price or quantity out of range.
 
-    The best is that of the levels with a quantity: the highest where `flip` is 0 (bids), the
-    lowest where it is -1 (asks), as the complement turns the order round; NO_BID or NO_ASK where
-    there is none. There is no branch in the loop, so that it runs in vector instructions: what
-    can be known of a message before it is applied costs next to nothing here, and leaves the
-    loop that stores with nothing to decide.
+    A difference is negative where a bound is broken, and so is what it is or-ed into: there is
+    no branch in the loop, what can be known of a message before it is applied costs little.
     """
-    low = NO_ASK
-    high = 0
-    least = 0
-    none = NO_BID if flip == 0 else NO_ASK ^ flip
-    best = none
+    flaws = 0
     for i in range(n):
-        tick = words[np.uint64(at + i * LEVEL_WORDS)]
-        qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
-        low = min(low, tick)
-        high = max(high, tick)
-        least = min(least, qty)
-        best = max(best, tick ^ flip if qty > 0 else none)
-    return low, high, least, best ^ flip
+        tick = int(words[np.uint64(at + i * LEVEL_WORDS)])
+        qty = int(words[np.uint64(at + i * LEVEL_WORDS + 1)])
+        flaws |= (tick - 1) | (MAX_PRICE_TICKS - tick) | qty
+    return flaws
 
 
 @njit
-def _store(
-    book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int, low: int, high: int
-) -> None:
-    """Put `n` checked levels of one side, priced within [low, high], where they belong."""
+def _all_flaws(words: np.ndarray, bids_at: int, n_bids: int, asks_at: int, n_asks: int) -> int:
+    """Return what `_flaws` says of both sides, in one go where they lie behind each other."""
+    if asks_at == bids_at + LEVEL_WORDS * n_bids:
+        return _flaws(words, bids_at, n_bids + n_asks)
+    return _flaws(words, bids_at, n_bids) | _flaws(words, asks_at, n_asks)
+
+
+@njit
+def _best_of(words: np.ndarray, at: int, n: int, sign: int) -> int:
+    """Return the best price of `n` levels with a quantity; NO_BID or NO_ASK without one."""
+    flip = 0 if sign > 0 else -1  # the complement turns the order of prices round
+    best = NO_BID if sign > 0 else ~NO_ASK
+    for i in range(n):
+        if words[np.uint64(at + i * LEVEL_WORDS + 1)] > 0:
+            best = max(best, words[np.uint64(at + i * LEVEL_WORDS)] ^ flip)
+    return best ^ flip
+
+
+@njit
+def _centre(book: np.ndarray, bid_ticks: int, ask_ticks: int) -> None:
+    """Let the window of an empty book lie round the first prices that it gets."""
     b = book[0]
-    lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
-    base = b["base_ticks"]
-    end = b["end_ticks"]
-    if low >= base and high < end:
-        for i in range(n):
-            tick = words[np.uint64(at + i * LEVEL_WORDS)]
-            lots[np.uint64(tick) & MASK] = words[np.uint64(at + i * LEVEL_WORDS + 1)]
-    else:
-        for i in range(n):
-            tick = words[np.uint64(at + i * LEVEL_WORDS)]
-            qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
-            if base <= tick < end:
-                lots[np.uint64(tick) & MASK] = qty
-            else:
-                tail_set(book, sign, tick, qty)
-    if sign > 0:
-        b["bid_floor_ticks"] = min(b["bid_floor_ticks"], max(low, base))
-    else:
-        b["ask_ceiling_ticks"] = max(b["ask_ceiling_ticks"], min(high, end - 1))
+    base = touch_target(bid_ticks, ask_ticks, b["base_ticks"])
+    b["base_ticks"] = base
+    b["end_ticks"] = base + BOOK_RING_TICKS
 
 
 @njit
@@ -166,15 +161,43 @@ def _search_best(book: np.ndarray, sign: int, best: int) -> None:
 
 
 @njit
-def _settle(book: np.ndarray, sign: int, best: int) -> None:
-    """Set the best price of a side, at most as good as `best`, and its size."""
+def _store(book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int) -> None:
+    """Put `n` sound levels of one side where they belong, and find its best price anew.
+
+    Best and outermost price stay in registers, as keys: a price, or the complement of an ask's,
+    so that more is better on both sides. Few levels are better than the best, so that question
+    comes before the one for a quantity, which no processor can guess. A best price that was
+    removed is looked for behind the loop.
+    """
     b = book[0]
-    lots = 0
-    if b["base_ticks"] <= best < b["end_ticks"]:
-        slot = np.uint64(best) & MASK
-        lots = b["bid_lots"][slot] if sign > 0 else b["ask_lots"][slot]
-    if lots > 0:
-        _set_best(book, sign, best, lots)
+    lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
+    base = b["base_ticks"]
+    if sign > 0:
+        flip = 0
+        best = b["best_bid_ticks"]
+        worst = b["bid_floor_ticks"]
+    else:
+        flip = -1
+        best = ~b["best_ask_ticks"]
+        worst = ~b["ask_ceiling_ticks"]
+    for i in range(n):
+        tick = words[np.uint64(at + i * LEVEL_WORDS)]
+        qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
+        key = tick ^ flip
+        if key > best and qty > 0:
+            best = key
+        if (tick - base) >> RING_BITS == 0:
+            worst = min(worst, key)
+            lots[np.uint64(tick) & MASK] = qty
+        else:
+            tail_set(book, sign, tick, qty)
+    best ^= flip
+    if sign > 0:
+        b["bid_floor_ticks"] = worst
+    else:
+        b["ask_ceiling_ticks"] = ~worst
+    if (best - base) >> RING_BITS == 0 and lots[np.uint64(best) & MASK] > 0:
+        _set_best(book, sign, best, lots[np.uint64(best) & MASK])
     else:
         _search_best(book, sign, best)  # seldom, so kept out of line
 
@@ -220,13 +243,7 @@ def book_apply(
     if not _fits(words, bids_at, n_bids) or not _fits(words, asks_at, n_asks):
         b["bad_levels"] += 1
         return BAD_LEVEL
-    bid_low, bid_high, least_bid, bid = _survey(words, bids_at, n_bids, 0)
-    ask_low, ask_high, least_ask, ask = _survey(words, asks_at, n_asks, -1)
-    if (
-        min(bid_low, ask_low) < 1
-        or max(bid_high, ask_high) > MAX_PRICE_TICKS
-        or min(least_bid, least_ask) < 0
-    ):
+    if _all_flaws(words, bids_at, n_bids, asks_at, n_asks) < 0:
         b["bad_levels"] += 1
         return BAD_LEVEL
     if load == 1:
@@ -234,13 +251,11 @@ def book_apply(
         b["synced"] = 1
         b["loads"] += 1
     if b["best_bid_ticks"] == NO_BID and b["best_ask_ticks"] == NO_ASK:
-        base = touch_target(bid, ask, b["base_ticks"])
-        b["base_ticks"] = base
-        b["end_ticks"] = base + BOOK_RING_TICKS
-    _store(book, 1, words, bids_at, n_bids, bid_low, bid_high)
-    _store(book, -1, words, asks_at, n_asks, ask_low, ask_high)
-    _settle(book, 1, max(bid, b["best_bid_ticks"]))
-    _settle(book, -1, min(ask, b["best_ask_ticks"]))
+        bid = _best_of(words, bids_at, n_bids, int(BIDS))
+        ask = _best_of(words, asks_at, n_asks, int(ASKS))
+        _centre(book, bid, ask)
+    _store(book, int(BIDS), words, bids_at, n_bids)
+    _store(book, int(ASKS), words, asks_at, n_asks)
     follow_touch(book)
     b["last_update_id"] = last_update_id
     b["updates"] += 1

@@ -13,6 +13,7 @@ from mmquant._jit import bare_njit as njit
 from mmquant.kernels.book_tail import (
     NO_ASK,
     NO_BID,
+    NO_LOTS,
     lower_bound,
     tail_lots,
     tail_next,
@@ -72,7 +73,8 @@ def next_level(book: np.ndarray, sign: int, tick: int) -> int:
             far = tail_next(book, sign, tick)
             if far >= end:
                 return far
-        found = _scan(b["bid_lots"], min(tick, end) - 1, max(base, b["bid_floor_ticks"]), end, -1)
+        low = max(base, b["bid_floor_ticks"])
+        found = _scan(b["bid_lots"], min(tick, end) - 1, low, end, -sign)
         if found >= 0:
             return found
         return tail_next(book, sign, base) if tick > base else tail_next(book, sign, tick)
@@ -80,7 +82,8 @@ def next_level(book: np.ndarray, sign: int, tick: int) -> int:
         far = tail_next(book, sign, tick)
         if far < base:
             return far
-    found = _scan(b["ask_lots"], max(tick + 1, base), base, min(end, b["ask_ceiling_ticks"] + 1), 1)
+    high = min(end, b["ask_ceiling_ticks"] + 1)
+    found = _scan(b["ask_lots"], max(tick + 1, base), base, high, -sign)
     if found >= 0:
         return found
     return tail_next(book, sign, max(tick, end - 1))
@@ -144,7 +147,7 @@ def _lift(book: np.ndarray, sign: int, new_base: int) -> tuple[int, int]:
     after = lower_bound(order, n, new_base + BOOK_RING_TICKS)
     for i in range(first, after):
         moving[i] = tail_lots(book, sign, order[i])
-        tail_set(book, sign, order[i], 0)
+        tail_set(book, sign, order[i], int(NO_LOTS))
     return first, after
 
 

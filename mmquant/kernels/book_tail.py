@@ -16,6 +16,7 @@ from mmquant.state import BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS
 
 NO_BID = 0  # the price of a side without bids: below every price
 NO_ASK = 1 << 62  # the price of a side without asks: above every price
+NO_LOTS = np.int64(0)  # no literal: numba would compile what it is passed to for that alone
 
 SLOT_MASK = BOOK_TAIL_SLOTS - 1
 MASK_32 = 0xFFFFFFFF
