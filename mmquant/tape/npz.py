@@ -246,8 +246,8 @@ def _flat(events: NDArray[Any], tape: Tape, instrument: "TapeInstrument") -> NDA
     empty = alone[of] == 1
     levels = tape.levels[np.where(empty, 0, at)] if tape.levels.size else np.zeros(n, LEVEL)
     codes = np.zeros(len(TapeKind), np.uint64)
-    for code, kind in _CODES.items():
-        codes[kind] = code
+    for number, kind in _CODES.items():
+        codes[kind] = number
     rows = np.zeros(n, EVENT)
     code = np.where(clears, np.uint64(CLEAR), codes[events["kind"][of]])
     bare = (code == DEPTH) & (events["flags"][of] & TAPE_BARE != 0)
