@@ -221,7 +221,7 @@ class _Traded:
         most = max(_MIN_CLEAR_LEVELS, int(counts.max()))
         self._desk = _desk(
             self._instrument,
-            pricing_record(config.pricing),
+            pricing_record(config.pricing, config.folder),
             strategy_record(strategy, self._instrument),
             model_params,
             sim_params,

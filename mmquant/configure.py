@@ -22,7 +22,8 @@ from mmquant.codes import Market
 from mmquant.models import MODELS, model_params
 from mmquant.quoting import bind_model, strategy_params
 from mmquant.simulator_settings import simulator_params
-from mmquant.state import PRICING_PARAMS
+from mmquant.state import MAX_SIGNAL_LEVELS, MAX_STOIKOV_STATES, PRICING_PARAMS
+from mmquant.stoikov import MicropriceModel
 
 __all__ = [
     "Config",
@@ -38,17 +39,53 @@ _S = 1_000_000_000
 _E8 = 100_000_000
 _MOST = 2**61
 _NEVER_NS = 2**60
+_PRICING_SPANS = (
+    "volatility_half_life",
+    "drift_half_life",
+    "warmup",
+    "max_gap",
+    "order_flow_half_life",
+    "trade_flow_half_life",
+)
+_PRICES = ("mid", "weighted_mid", "microprice", "stoikov", "vamp")
+_FACTORS = (
+    "depth_imbalance_ticks",
+    "order_flow_ticks_per_lot",
+    "trade_flow_ticks",
+    "basis_ticks_per_bp",
+)
 _FREE = "model_parameters"  # its keys are the model's own
 
 # What holds where a file says nothing: the defaults of the services.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "pricing": {
+        "fair_value": "blend",
+        "fair_value_params": (),
         "volatility_half_life_s": 60.0,
         "drift_half_life_s": 60.0,
         "warmup_s": 1.0,
         "max_gap_s": 5.0,
-        "microprice_weight": 1.0,
+        "jump_sigmas": 6.0,
+        "depth_levels": 5,
+        "order_flow_levels": 3,
+        "order_flow_half_life_s": 5.0,
+        "trade_flow_half_life_s": 10.0,
+        "stoikov_file": "",
+        "publish_ticks": 0.0,
         "publish_interval_ms": 1_000,
+        "blend": {
+            "mid": 0.0,
+            "weighted_mid": 0.0,
+            "microprice": 1.0,
+            "stoikov": 0.0,
+            "vamp": 0.0,
+            "depth_imbalance_ticks": 0.0,
+            "order_flow_ticks_per_lot": 0.0,
+            "trade_flow_ticks": 0.0,
+            "basis_ticks_per_bp": 0.0,
+        },
+        "reference": {"symbol": "", "max_age_s": 2.0},
+        "warm_start": {"max_age_s": 600.0, "interval_s": 5.0},
     },
     "strategy": {
         "model": "skewed",
@@ -214,19 +251,69 @@ def _merged(where: str, old: dict[str, Any], changes: Mapping[str, Any]) -> dict
     return result
 
 
-def pricing_record(values: Mapping[str, Any]) -> NDArray[Any]:
-    """Return pricing.toml's values as a PRICING_PARAMS record."""
+def pricing_record(values: Mapping[str, Any], folder: Path = Path()) -> NDArray[Any]:
+    """Return pricing.toml's values as a PRICING_PARAMS record.
+
+    Parameters
+    ----------
+    values
+        Of every key of the file.
+    folder
+        Where the file that `stoikov_file` names lies.
+
+    Raises
+    ------
+    ValueError
+        Naming the key, the rule and the value; a fair value that is not the blend, which is
+        tried on a column of signals by `mmquant.price_by_model`.
+    """
+    if values["fair_value"] != "blend":
+        raise ValueError(
+            f"pricing.toml: fair_value: a backtest knows 'blend' only, got "
+            f"{values['fair_value']!r}: try a function of your own by mmquant.price_by_model"
+        )
     params = np.zeros(1, PRICING_PARAMS)
     p = params[0]
-    p["volatility_half_life_ns"] = _span("volatility_half_life_s", values, _S, 1)
-    p["drift_half_life_ns"] = _span("drift_half_life_s", values, _S, 1)
-    p["warmup_ns"] = _span("warmup_s", values, _S, 0)
-    p["max_gap_ns"] = _span("max_gap_s", values, _S, 1)
-    weight = values["microprice_weight"]
-    if not 0.0 <= weight <= 1.0:
-        raise ValueError(f"pricing.toml: microprice_weight: must be from 0 to 1, got {weight}")
-    p["microprice_weight"] = weight
+    for name in _PRICING_SPANS:
+        least_ns = 0 if name == "warmup" else 1
+        p[f"{name}_ns"] = _span(f"{name}_s", values, _S, least_ns)
+    p["reference_max_age_ns"] = _span("max_age_s", values["reference"], _S, 0)
+    for name in ("jump_sigmas", "publish_ticks"):
+        p[name] = _within(name, values[name], 0.0, 1_000.0)
+    for name in ("depth_levels", "order_flow_levels"):
+        p[name] = int(_within(name, values[name], 1, MAX_SIGNAL_LEVELS))
+    blend = values["blend"]
+    for name in _PRICES:
+        p[f"{name}_weight"] = _within(f"blend.{name}", blend[name], 0.0, 1_000.0)
+    for name in _FACTORS:
+        p[name] = _within(f"blend.{name}", blend[name], -1e6, 1e6)
+    if sum(blend[name] for name in _PRICES) <= 0:
+        raise ValueError("pricing.toml: blend: some price must have a weight > 0, got none")
+    if values["stoikov_file"]:
+        _put_table(p, folder / values["stoikov_file"])
+    elif blend["stoikov"] > 0:
+        raise ValueError("pricing.toml: blend.stoikov: must be 0 where stoikov_file is empty")
     return params
+
+
+def _put_table(params: Any, path: Path) -> None:
+    try:
+        rows = MicropriceModel.from_json(path.read_text(encoding="utf-8")).adjustment_ticks
+    except (OSError, ValueError) as error:
+        raise ValueError(f"pricing.toml: stoikov_file: {path}: {error}") from None
+    if rows.size > MAX_STOIKOV_STATES:
+        raise ValueError(
+            f"pricing.toml: stoikov_file: {path}: must have at most {MAX_STOIKOV_STATES} states, "
+            f"got {rows.size}: fit fewer buckets or spreads"
+        )
+    params["stoikov_buckets"], params["stoikov_states"] = rows.shape[1], rows.size
+    params["stoikov_adjustment_ticks"][: rows.size] = rows.reshape(-1)
+
+
+def _within(key: str, value: Any, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"pricing.toml: {key}: must be from {least} to {most}, got {value!r}")
+    return value
 
 
 def _span(key: str, values: Mapping[str, Any], unit_ns: int, least_ns: int) -> int:

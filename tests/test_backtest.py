@@ -227,6 +227,7 @@ def test_the_defaults_are_those_of_the_services():
 
 
 def test_the_shipped_files_are_read_as_the_services_read_them():
+    from mm_pricing.parameters import pricing_params
     from mm_runtime.config import load
     from mm_simulator.desk import Desk as SimulatorDesk
     from mm_strategy.desk import desk_params
@@ -237,6 +238,8 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
     instrument["market"] = Market.USDM
     live = desk_params(load("strategy", StrategySettings, CONFIG), instrument, lag_matters=False)
     assert configure.strategy_record(config.strategy, instrument).tobytes() == live.tobytes()
+    pricing = pricing_params(load("pricing", PricingSettings, CONFIG))
+    assert configure.pricing_record(config.pricing).tobytes() == pricing.tobytes()
     sim = SimulatorDesk(instrument, load("simulator", SimulatorSettings, CONFIG)).main.params
     assert configure.simulator_record(config.simulator, Market.USDM).tobytes() == sim.tobytes()
 
@@ -253,7 +256,10 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
         ({"strategy": {"model": "nothing"}}, "model must be one of"),
         ({"strategy": {"model": "no_module:f"}}, "no_module"),
         ({"pricing": {"warmup_s": -1.0}}, "warmup_s"),
-        ({"pricing": {"microprice_weight": 2.0}}, "from 0 to 1"),
+        ({"pricing": {"blend.microprice": -2.0}}, "from 0.0 to 1000.0"),
+        ({"pricing": {"blend.microprice": 0.0}}, "weight > 0"),
+        ({"pricing": {"fair_value": "own:price"}}, "knows 'blend' only"),
+        ({"pricing": {"blend.stoikov": 1.0}}, "stoikov_file is empty"),
         ({"simulator": {"fill_model": "magic"}}, "magic"),
         ({"simulator": {"fees.usdm_maker_ppm": 10**9}}, "maker_fee_ppm"),
     ],
