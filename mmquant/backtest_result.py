@@ -1,6 +1,5 @@
 """What a backtest made: rows as DataFrames, metrics, where the profit came from, and a summary."""
 
-import html
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -295,37 +294,24 @@ class Result:
         return "\n".join(lines)
 
     def report(self, path: Path | str) -> Path:
-        """Write one HTML page that needs nothing else: summary, tables, and plots where they are.
+        """Write one HTML page that needs nothing else: summary, plots, tables, settings.
+
+        Without bokeh (the extra `mmquant[research]`) the page has no plots.
 
         Returns
         -------
         Path
             The page.
         """
+        from mmquant.backtest_page import page_of
+
         path = Path(path)
-        head, body = _plots(self)
-        tables = []
-        for one in self.instruments:
-            for title, frame in (
-                ("Numbers", _metrics_frame(self, one)),
-                ("Where the profit came from, in half tick-lots", self.decomposition(one.symbol)),
-                ("Markouts in ticks a lot", self.markouts(symbol=one.symbol)),
-            ):
-                tables.append(f"<h2>{html.escape(one.symbol)}: {title}</h2>{frame.to_html()}")
-        page = _PAGE.format(
-            title=html.escape(f"backtest: {', '.join(self.symbols)}"),
-            head=head,
-            summary=html.escape(self.summary()),
-            plots=body,
-            tables="".join(tables),
-        )
-        path.write_text(page, encoding="utf-8")
+        path.write_text(page_of(self), encoding="utf-8")
         return path
 
     def plot(self) -> Any:
-        """Return the plots of this result (bokeh); mmquant.plot draws them."""
-        plots = import_module("mmquant.plot")
-        return plots.backtest(self)
+        """Return the plots of this result (bokeh); `mmquant.plot.backtest` draws them."""
+        return import_module("mmquant.plot").backtest(self)
 
 
 _ADDED = (
@@ -340,27 +326,6 @@ _ADDED = (
     "filled_lots",
     "notional",
 )
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }}
-pre {{ background: #f4f4f4; padding: 1em; overflow-x: auto }}
-table {{ border-collapse: collapse; font-size: 13px }}
-td, th {{ border: 1px solid #ccc; padding: 2px 8px; text-align: right }}
-</style>{head}</head><body>
-<h1>{title}</h1><pre>{summary}</pre>{plots}{tables}</body></html>
-"""
-
-
-def _plots(result: Result) -> tuple[str, str]:
-    """Return scripts and figures with bokeh inside; nothing where there are no plots."""
-    try:
-        figure = result.plot()
-    except ImportError:
-        return "", ""
-    embed, resources = import_module("bokeh.embed"), import_module("bokeh.resources")
-    script, div = embed.components(figure)
-    return resources.INLINE.render() + script, div
 
 
 def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
@@ -414,9 +379,3 @@ def _quoted_share(one: InstrumentResult) -> float:
     both = (q["bid_lots"] > 0) & (q["ask_lots"] > 0)
     begun = int(one.positions[0]["now_ns"])
     return float(spans[both].sum()) / max(1, int(one.run[0]["now_ns"]) - begun)
-
-
-def _metrics_frame(result: Result, one: InstrumentResult) -> "pandas.DataFrame":
-    import pandas
-
-    return pandas.DataFrame({"value": result.metrics(one.symbol)})

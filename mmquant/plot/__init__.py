@@ -5,18 +5,21 @@ axis under each other, `save` writes one self-contained HTML file. Bokeh is impo
 nowhere else in the library: `pip install 'mmquant[plot]'`.
 """
 
-from mmquant.plot.figures import save, stack
+from mmquant.plot.figures import parts, save, stack
 from mmquant.plot.market import book_heatmap, price_pane
 from mmquant.plot.money import decomposition, equity, inventory
 from mmquant.plot.research import intensity, markouts, signature_plot, sweep_heatmap
+from mmquant.plot.result import backtest
 
 __all__ = [
+    "backtest",
     "book_heatmap",
     "decomposition",
     "equity",
     "intensity",
     "inventory",
     "markouts",
+    "parts",
     "price_pane",
     "save",
     "signature_plot",
