@@ -84,6 +84,12 @@ def _warm_calibration() -> None:
     calibrate.markout_curve(xs, sides, xs, ts, ts, horizons_ns=[_S])
 
 
+def _warm_models() -> None:
+    xs, _ = _prices()
+    few = xs[:2]
+    models.avellaneda_stoikov(few, few, sigma=1.0, gamma=0.1, k=1.0, horizon_s=1.0)
+
+
 def warm() -> None:
     """Compile what `mmquant`'s book, estimators, signals, bars and calibration call, or load it.
 
