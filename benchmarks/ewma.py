@@ -3,10 +3,10 @@
     python -m benchmarks.ewma [--samples 10000000]
 
 Ten million samples at irregular times, half-life a minute: mmquant's function (checks, result
-allocated) and its kernel against pandas' ewm(times=...), polars' ewm_mean_by (where polars is
-installed; it is no dependency) and a copy of the same bytes; then 32 half-lives at once against
-the scalar recursion, on one core and on all. Each figure is the least of several turns taken in
-rotation; the ratios are what counts.
+allocated, or written to `out`) and its kernel against pandas' ewm(times=...), polars' ewm_mean_by
+(where polars is installed; it is no dependency) and a copy of the same bytes; then 32 half-lives
+at once against the scalar recursion, on one core and on all. Each figure is the least of several
+turns taken in rotation; the ratios are what counts.
 """
 
 import argparse
@@ -86,7 +86,11 @@ def one_series(n: int, turns: int) -> None:
         "kernel": lambda: kernel(1),
         "kernel_by_time": lambda: kernel(0),
         "mmquant": lambda: ewm_mean(xs, ts_ns, half_life_ns=HALF_LIFE_NS),
+        "mmquant_out": lambda: ewm_mean(xs, ts_ns, half_life_ns=HALF_LIFE_NS, out=out),
         "mmquant_by_time": lambda: ewm_mean(xs, ts_ns, half_life_ns=HALF_LIFE_NS, adjust=False),
+        "mmquant_by_time_out": lambda: ewm_mean(
+            xs, ts_ns, half_life_ns=HALF_LIFE_NS, adjust=False, out=out
+        ),
         "pandas": lambda: series.ewm(halflife=half_life, times=stamps).mean(),
     }
     if importlib.util.find_spec("polars"):
@@ -100,9 +104,11 @@ def one_series(n: int, turns: int) -> None:
     best = least(turns, **functions)
     print(f"one half-life, {n} samples:")
     show(best, n, "copy")
-    print(f"  pandas / mmquant {best['pandas'] / best['mmquant']:.1f}")
+    for ours in ("mmquant", "mmquant_out"):
+        print(f"  pandas / {ours} {best['pandas'] / best[ours]:.1f}")
     if "polars_by_time" in best:
-        print(f"  polars / mmquant_by_time {best['polars_by_time'] / best['mmquant_by_time']:.1f}")
+        for ours in ("mmquant_by_time", "mmquant_by_time_out"):
+            print(f"  polars / {ours} {best['polars_by_time'] / best[ours]:.1f}")
     for adjust in (True, False):
         truth = series.ewm(halflife=half_life, times=stamps, adjust=adjust).mean().to_numpy()
         ours = ewm_mean(xs, ts_ns, half_life_ns=HALF_LIFE_NS, adjust=adjust)

@@ -54,6 +54,7 @@ _HOMES = {
     "forward_moves": "calibrate",
     "markout_curve": "calibrate",
     "regress_drift": "calibrate",
+    "trades_and_mids": "calibrate",
     # quotes and risk
     "explain": "risk",
     "bind_model": "quoting",

@@ -3,13 +3,14 @@
 depths = arrival_depths(trades.price, trades.side, mids, trades.time, mids_time)
 fit = fit_arrivals(depths.depths_ticks, depths.seconds, sides=2)
 curve = markout_curve(price, side, mids, times, mid_times, horizons_ns=[10**8, 10**9])
+curve = markout_curve(*trades_and_mids(tape), horizons_ns=[10**8, 10**9])
 
 Prices are ticks (floats: mids lie between them), sides 1 where the aggressor bought and -1
 where he sold. Formulas and when to use what: docs/estimators.md.
 """
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,12 +19,16 @@ from mmquant import _arrays
 from mmquant._checks import number, whole
 from mmquant.kernels import arrivals, forward
 
+if TYPE_CHECKING:
+    from mmquant.tape import Tape
+
 __all__ = [
     "ArrivalDepths",
     "ArrivalFit",
     "DriftDecay",
     "MarkoutCurve",
     "Regression",
+    "TradesAndMids",
     "arrival_depths",
     "fit_arrivals",
     "fit_arrivals_log_linear",
@@ -31,6 +36,7 @@ __all__ = [
     "forward_moves",
     "markout_curve",
     "regress_drift",
+    "trades_and_mids",
 ]
 
 _S_PER_NS = 1e-9
@@ -43,6 +49,16 @@ class ArrivalDepths(NamedTuple):
     depths_ticks: NDArray[np.float64]
     sides: NDArray[np.int64]
     seconds: float
+
+
+class TradesAndMids(NamedTuple):
+    """The first five arguments of `arrival_depths` and `markout_curve`: (n,) trades, (m,) mids."""
+
+    prices_ticks: NDArray[np.float64]
+    sides: NDArray[np.int64]
+    mids_ticks: NDArray[np.float64]
+    times: NDArray[np.int64]
+    mid_times: NDArray[np.int64]
 
 
 class ArrivalFit(NamedTuple):
@@ -90,6 +106,44 @@ def _sides(sides: ArrayLike) -> NDArray[np.int64]:
     if signs.size > 0 and not (abs(signs) == 1).all():
         raise ValueError("sides must be 1 or -1, got another value: drop trades without a side")
     return signs
+
+
+def trades_and_mids(tape: "Tape", symbol: str | None = None) -> TradesAndMids:
+    """Return a tape's trades, and its mid after each event that left a touch of two sides.
+
+    Parameters
+    ----------
+    tape : Tape
+        Of `read_tape`. What bears TAPE_SKIP is left out.
+    symbol : str, optional
+        Which instrument; needed where there are several.
+
+    Returns
+    -------
+    TradesAndMids
+        Times are those received: at one time the mid, as the tape has it, is what came first.
+        `arrival_depths(*trades_and_mids(tape))`.
+
+    Raises
+    ------
+    ValueError
+        The tape has no such instrument, or was not received in order.
+    """
+    from mmquant.tape.frames import touch_records, trade_records  # the tape's code, if one is used
+
+    index = tape.index_of(symbol)
+    trades, levels = trade_records(tape, index)
+    touches = touch_records(tape, index)
+    whole_touch = touches[(touches["bid_lots"] > 0) & (touches["ask_lots"] > 0)]
+    mids = (whole_touch["bid_ticks"] + whole_touch["ask_ticks"]) / 2
+    # Those that did not move, too: they say how long a mid is known to have held.
+    mid_times = tape.events["received_ns"][whole_touch["update_id"]]
+    _arrays.in_order(mid_times)
+    times = np.ascontiguousarray(trades["received_ns"])
+    _arrays.in_order(times)
+    sides = np.where(trades["n_bids"] > 0, 1, -1)
+    prices = levels["price_ticks"].astype(np.float64)
+    return TradesAndMids(prices, sides, mids, times, mid_times)
 
 
 def arrival_depths(

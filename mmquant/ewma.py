@@ -59,6 +59,17 @@ def _blank_while_cold(
         out[: np.searchsorted(times, first_ns + warmup_ns)] = np.nan
 
 
+def _check_out(out: object, values: ArrayLike, n: int) -> None:
+    """Refuse an `out` that the kernel cannot write, or that holds what it still has to read."""
+    if not isinstance(out, np.ndarray) or out.dtype != np.float64 or out.shape != (n,):
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out must be a float64 array of shape ({n},), got {got}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out must be contiguous and writeable, got a view that is not: copy it")
+    if np.ndim(values) != 1 or np.may_share_memory(out, np.asarray(values)):
+        raise ValueError("out must be for one column and not share its memory: leave it away")
+
+
 def ewm_mean(
     values: ArrayLike,
     times: ArrayLike | None = None,
@@ -66,6 +77,7 @@ def ewm_mean(
     half_life_ns: int,
     adjust: bool = True,
     warmup_ns: int = 0,
+    out: NDArray[np.float64] | None = None,
 ) -> Any:
     """Return the exponentially weighted mean after each sample.
 
@@ -84,6 +96,9 @@ def ewm_mean(
     adjust : bool
     warmup_ns : int
         The mean is NaN until this much time has passed since the first sample.
+    out : ndarray of float64, shape (n,), optional
+        Written and returned in place of a new array, whose memory costs more than the mean where
+        it is large. For one column; not of `values` itself.
 
     Returns
     -------
@@ -99,17 +114,19 @@ def ewm_mean(
     warmup_ns = whole("warmup_ns", warmup_ns, 0)
     ts_ns = _arrays.unchecked_times_ns(times, values)
     warn_of_unit(half_life_ns, ts_ns)
+    if out is not None:
+        _check_out(out, values, ts_ns.size)
 
     def one(column: object) -> NDArray[np.float64]:
         xs = _arrays.unchecked_floats("values", column)
         _arrays.same_length(values=xs, times=ts_ns)
-        out = np.empty(xs.size)
+        means = np.empty(xs.size) if out is None else out
         # The kernel sees on its way whether anything is odd: no pass of its own to look for it.
-        if kernels.ewma_path(_state(half_life_ns, adjust), xs, ts_ns, out) > 0:
+        if kernels.ewma_path(_state(half_life_ns, adjust), xs, ts_ns, means) > 0:
             _arrays.without_infinity("values", xs)
             _arrays.in_order(ts_ns)
-        _blank_while_cold(out, xs, ts_ns, warmup_ns)
-        return out
+        _blank_while_cold(means, xs, ts_ns, warmup_ns)
+        return means
 
     return _arrays.column_wise(values, one)
 

@@ -1,12 +1,28 @@
 """Compiles the functions of book and estimators once, so that no first call has to wait."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmquant import bars, calibrate, ewma, fair_value, realised, signals, stoikov, volatility
+from mmquant import (
+    accounting,
+    bars,
+    calibrate,
+    ewma,
+    fair_value,
+    models,
+    models_params,
+    realised,
+    signals,
+    stoikov,
+    volatility,
+)
 from mmquant.book import OrderBook
 from mmquant.codes import Side
+from mmquant.records import FILL
+from mmquant.tape import read_tape, synthetic_tape
 
 __all__ = ["warm"]
 
@@ -84,8 +100,69 @@ def _warm_calibration() -> None:
     calibrate.markout_curve(xs, sides, xs, ts, ts, horizons_ns=[_S])
 
 
+def _warm_models() -> None:
+    orders = np.arange(-2.0, 3.0)
+    fair = orders + 100.0
+    rates = {"arrival_rate_per_s": 1.0, "arrival_decay_per_tick": 0.3}
+    market = {**rates, "volatility_ticks_per_sqrt_s": 1.0}
+    models.skewed(
+        fair,
+        np.arange(5),
+        position_limit_lots=9,
+        volatility_ticks_per_sqrt_s=1.0,
+        min_half_spread_ticks=1.0,
+    )
+    models.avellaneda_stoikov(
+        fair,
+        orders,
+        volatility_ticks_per_sqrt_s=1.0,
+        arrival_decay_per_tick=0.3,
+        time_left_s=9.0,
+        risk_aversion_per_tick=0.1,
+    )
+    models.avellaneda_stoikov_perpetual(
+        fair,
+        orders,
+        arrival_decay_per_tick=0.3,
+        risk_aversion_per_tick=0.1,
+        max_inventory_orders=9.0,
+    )
+    models.glft(fair, orders, risk_aversion_per_tick=0.1, **market)
+    table = models_params.glft_table_params(risk_aversion_per_tick=0.1, max_inventory_orders=3)
+    models.glft_table(fair, orders, table, **market)
+    models.cartea_jaimungal(
+        fair, orders, inventory_penalty_ticks_per_s=0.1, drift_decay_per_s=0.1, **rates
+    )
+
+
+def _warm_fills() -> None:
+    fills = np.zeros(1, FILL)
+    fills["side"], fills["price_ticks"], fills["qty_lots"], fills["mark_half_ticks"] = 1, 9, 1, 18
+    accounting.markouts(fills, np.array([9.0, 9.0]), [1], np.array([0, 9]))
+
+
+def _warm_tapes() -> None:
+    frame = (
+        b'%d {"stream":"btcusdt@depth","data":{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT",'
+        b'"U":5,"u":7,"pu":4,"b":[["100.50","0.300"]],"a":[["101.00","0.100"]]}}\n'
+        b'%d {"stream":"btcusdt@trade","data":{"e":"trade","E":1,"T":1,"s":"BTCUSDT","t":1,'
+        b'"p":"100.50","q":"0.100","X":"MARKET","m":true}}\n'
+    )
+    snapshot = b'%d {"lastUpdateId":6,"bids":[["100.00","1.200"]],"asks":[["101.50","0.900"]]}\n'
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "capture"
+        path.write_bytes(frame % (_S, _S + 1) + snapshot % (_S + 2))
+        tape = read_tape(path)
+    calibrate.trades_and_mids(tape)
+    tape.resample(_S)
+    tape.depth(_S)
+    tape.report()
+    tape.slice(_S + 1)
+    calibrate.trades_and_mids(synthetic_tape(1.0))
+
+
 def warm() -> None:
-    """Compile what `mmquant`'s book, estimators, signals, bars and calibration call, or load it.
+    """Compile what `mmquant`'s book, estimators, models, markouts and tapes call, or load it.
 
     Some twenty seconds of one core the first time, about one with the cache filled.
     A model of one's own is compiled by whoever passes it to `price_by_model`.
@@ -95,3 +172,6 @@ def warm() -> None:
     _warm_signals()
     _warm_samples()
     _warm_calibration()
+    _warm_models()
+    _warm_fills()
+    _warm_tapes()

@@ -1,5 +1,7 @@
 """Calibration: known laws found again within their errors, hand examples, mistakes."""
 
+import gzip
+import json
 import math
 
 import numpy as np
@@ -14,7 +16,9 @@ from mmquant.calibrate import (
     forward_moves,
     markout_curve,
     regress_drift,
+    trades_and_mids,
 )
+from mmquant.tape import read_tape
 
 pytestmark = pytest.mark.kernels
 
@@ -156,3 +160,44 @@ def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
 def test_mistakes_are_answered_by_name(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def ticks(price):
+    return round(float(price) * 10)
+
+
+def is_market(line):
+    return b"@bookTicker" in line or b"@trade" in line
+
+
+def first_lines(source, target, n):
+    """Copy best prices and trades of a capture's start; return (time, message) of each."""
+    with gzip.open(source, "rb") as lines, gzip.open(target, "wb") as out:
+        rows = [line for line, _ in zip(lines, range(n), strict=False) if is_market(line)]
+        out.writelines(rows)
+    stamped = [line.split(b" ", 1) for line in rows]
+    return [(int(stamp), json.loads(text)) for stamp, text in stamped]
+
+
+def test_depths_of_a_tape_are_those_counted_by_hand(captures, tmp_path):
+    path = tmp_path / "first.gz"
+    mids, orders = [], {}
+    messages = first_lines(captures / "usdm_btcusdt_20240808.gz", path, 4_000)
+    for now_ns, message in messages:
+        stream, data = message.get("stream", ""), message.get("data")
+        if stream.endswith("@bookTicker"):
+            mids.append((now_ns, (ticks(data["b"]) + ticks(data["a"])) / 2))
+        elif stream.endswith("@trade"):
+            before = [mid for stamp, mid in mids if stamp < now_ns]
+            if before:
+                side = -1 if data["m"] else 1
+                depth = side * (ticks(data["p"]) - before[-1])
+                known = orders.get((now_ns, side), depth)
+                orders[now_ns, side] = max(known, depth)
+    tape = read_tape(path)
+    depths = arrival_depths(*trades_and_mids(tape))
+    orders = {key: depth for key, depth in orders.items() if key[0] <= mids[-1][0]}
+    assert len(orders) > 50
+    assert sorted(depths.depths_ticks.tolist()) == sorted(orders.values())
+    curve = markout_curve(*trades_and_mids(tape, "BTCUSDT"), horizons_ns=[S // 10])
+    assert curve.trades[0] > 50

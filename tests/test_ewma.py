@@ -285,3 +285,32 @@ def test_warming_up_is_explicit():
     assert warm == [False, False, True, True]
     out = ewm_mean([math.nan, 1.0, 1.0, 1.0], np.arange(4) * S, half_life_ns=S, warmup_ns=2 * S)
     assert np.isnan(out).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("adjust", [True, False])
+def test_a_mean_is_written_where_it_is_told_to(adjust):
+    xs, times = np.array([1.0, np.nan, 3.0, 2.0]), np.array([0, 1, 5, 6]) * 10**9
+    out = np.full(4, 7.0)
+    given = ewm_mean(xs, times, half_life_ns=10**9, adjust=adjust, out=out)
+    assert given is out
+    assert out.tolist() == ewm_mean(xs, times, half_life_ns=10**9, adjust=adjust).tolist()
+    series = pd.Series(xs, index=pd.to_datetime(times))
+    spare = np.empty(4)
+    assert ewm_mean(series, half_life_ns=10**9, adjust=adjust, out=spare).tolist() == out.tolist()
+    assert spare.tolist() == out.tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "out", "text"),
+    [
+        (np.ones(3), np.empty(4), r"out must be a float64 array of shape \(3,\), got float64"),
+        (np.ones(3), np.empty(3, np.float32), "got float32"),
+        (np.ones(3), [0.0, 0.0, 0.0], "got list"),
+        (np.ones(3), np.empty(6)[::2], "out must be contiguous"),
+        (np.ones((3, 2)), np.empty(3), "out must be for one column"),
+        (SHARED := np.ones(3), SHARED, "not share its memory"),
+    ],
+)
+def test_an_out_that_cannot_be_written_is_refused(values, out, text):
+    with pytest.raises(ValueError, match=text):
+        ewm_mean(values, np.arange(3), half_life_ns=1, out=out)

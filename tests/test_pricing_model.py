@@ -96,9 +96,17 @@ def test_what_is_missing_is_nan_and_a_price_of_nothing_too():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: price_by_model(leaning.py_func, {"ask_lots": [1]}), TypeError, "numba.njit"),
-        (lambda: price_by_model(forgetful, {"ask_lots": [1]}), TypeError, "cannot be compiled"),
-        (lambda: pricing_steps(leaning.py_func), TypeError, "numba.njit"),
+        (
+            lambda: price_by_model(leaning.py_func, {"ask_lots": [1]}),
+            TypeError,
+            "decorated with numba.njit",
+        ),
+        (
+            lambda: price_by_model(forgetful, {"ask_lots": [1]}),
+            TypeError,
+            "forgetful cannot be compiled",
+        ),
+        (lambda: pricing_steps(leaning.py_func), TypeError, "decorated with numba.njit"),
         (lambda: price_by_model(leaning, {"asks": [1]}), ValueError, "a column a model knows"),
     ],
 )

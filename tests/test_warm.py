@@ -29,12 +29,14 @@ import mmquant
 mmquant.warm()
 import numpy as np, pandas as pd
 from mmquant.kernels import (
-    arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, microprice, realised, scan,
-    signals, volatility,
+    arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, markouts, microprice,
+    models_avellaneda_stoikov, models_cartea_jaimungal, models_glft, models_skewed, realised, scan,
+    signals, tape_book, tape_message, volatility,
 )
 modules = [
-    arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, microprice, realised, scan,
-    signals, volatility,
+    arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, markouts, microprice,
+    models_avellaneda_stoikov, models_cartea_jaimungal, models_glft, models_skewed, realised, scan,
+    signals, tape_book, tape_message, volatility,
 ]
 n, S = 50, 10**9
 stamps = pd.date_range("2024", periods=n, freq="s")
@@ -53,6 +55,14 @@ def use_book(f):
     book.replay(pd.DataFrame(rows))
     book.cost_to_fill(mmquant.codes.Side.BUY, "0.2")
     book.to_frame(5)
+rates = {"arrival_rate_per_s": lots + 1.0, "arrival_decay_per_tick": 0.3}
+market = {**rates, "volatility_ticks_per_sqrt_s": price}
+table = mmquant.glft_table_params(risk_aversion_per_tick=0.2, max_inventory_orders=5)
+fills = pd.DataFrame({
+    "side": [1, -1], "price_ticks": 100, "qty_lots": 2, "mark_half_ticks": 201, "kind": 1,
+    "fee_micro_tick_lots": 0, "now_ns": stamps[:2].as_unit("ns").asi8,
+})
+tape = mmquant.synthetic_tape(2.0)
 calls = {
     "OrderBook": use_book,
     "ewm_mean": lambda f: f(frame, half_life_ns=9 * S),
@@ -90,11 +100,31 @@ calls = {
     "markout_curve": lambda f: f(price, sides, price, horizons_ns=[S]),
     "fit_drift_decay": lambda f: f([1, 2, 3], [1.0, 2.0, 2.5], [0.1, 0.1, 0.1]),
     "forward_moves": lambda f: f(price, horizon_ns=S),
+    "skewed": lambda f: f(
+        price, lots, position_limit_lots=9, volatility_ticks_per_sqrt_s=price, horizon_s=2.0,
+        min_half_spread_ticks=1.0,
+    ),
+    "avellaneda_stoikov": lambda f: f(
+        price, lots, volatility_ticks_per_sqrt_s=1.0, arrival_decay_per_tick=price,
+        time_left_s=lots, risk_aversion_per_tick=0.2,
+    ),
+    "avellaneda_stoikov_perpetual": lambda f: f(
+        price, 0.0, arrival_decay_per_tick=1.0, risk_aversion_per_tick=0.2,
+        max_inventory_orders=9,
+    ),
+    "glft": lambda f: f(price, lots, risk_aversion_per_tick=0.2, **market),
+    "glft_table": lambda f: f(price, 1, table, **market),
+    "cartea_jaimungal": lambda f: f(
+        price, 1, inventory_penalty_ticks_per_s=0.2, drift_decay_per_s=1.0, **rates
+    ),
+    "markouts": lambda f: f(fills, price, [S]),
+    "synthetic_tape": lambda f: f(1.0),
+    "trades_and_mids": lambda f: f(tape),
     "regress_drift": lambda f: f(price, price, horizon_ns=S),
 }
 for name, call in calls.items():
     started = time.process_time()
-    call(getattr(mmquant, name))
+    call(getattr(mmquant, name, None) or getattr(mmquant.models, name))
     took = time.process_time() - started
     assert took < 0.3, f"{name} took {took:.2f} s"
 for module in modules:

@@ -24,7 +24,9 @@ __all__ = [
     "in_prices",
     "in_quantities",
     "rows_frame",
+    "touch_records",
     "touches_frame",
+    "trade_records",
     "trades_frame",
 ]
 
@@ -104,14 +106,28 @@ def rows_frame(tape: "Tape", symbol: str | None) -> "pandas.DataFrame":
     return pd.DataFrame(columns, index=_index(events["received_ns"][of]))
 
 
+def trade_records(tape: "Tape", index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return an instrument's trades as TAPE_EVENT and LEVEL, (n,) each."""
+    events = tape.events
+    keep = (events["kind"] == TapeKind.TRADE) & (events["flags"] & TAPE_SKIP == 0)
+    trades = events[keep & (events["instrument"] == index)]
+    return trades, tape.levels[trades["first_level"]]
+
+
+def touch_records(tape: "Tape", index: int) -> NDArray[Any]:
+    """Return the touch after each event of an instrument's book; `update_id` is the event's row."""
+    keep = (tape.events["kind"] != TapeKind.TRADE) & (tape.events["flags"] & TAPE_SKIP == 0)
+    n = int(np.count_nonzero(keep & (tape.events["instrument"] == index)))
+    touches = np.zeros(n, BOOK_TOUCH)
+    tape_book_path(empty_book(), tape.events, tape.words, np.zeros(2, np.int64), index, touches)
+    return touches
+
+
 def trades_frame(tape: "Tape", index: int) -> "pandas.DataFrame":
     """Return an instrument's trades, see `Tape.trades`."""
     import pandas as pd
 
-    events = tape.events
-    keep = (events["kind"] == TapeKind.TRADE) & (events["flags"] & TAPE_SKIP == 0)
-    trades = events[keep & (events["instrument"] == index)]
-    levels = tape.levels[trades["first_level"]]
+    trades, levels = trade_records(tape, index)
     instrument = tape.instruments[index]
     columns = {
         "price": in_prices(instrument, levels["price_ticks"]),
@@ -127,10 +143,7 @@ def touches_frame(tape: "Tape", index: int) -> "pandas.DataFrame":
     """Return the touch after each event of the book, see `Tape.touches`."""
     import pandas as pd
 
-    keep = (tape.events["kind"] != TapeKind.TRADE) & (tape.events["flags"] & TAPE_SKIP == 0)
-    n = int(np.count_nonzero(keep & (tape.events["instrument"] == index)))
-    touches = np.zeros(n, BOOK_TOUCH)
-    tape_book_path(empty_book(), tape.events, tape.words, np.zeros(2, np.int64), index, touches)
+    touches = touch_records(tape, index)
     instrument = tape.instruments[index]
     columns: dict[str, Any] = {}
     for side in ("bid", "ask"):
