@@ -164,7 +164,7 @@ def _warm_tapes() -> None:
 def warm() -> None:
     """Compile what `mmquant`'s book, estimators, models, markouts and tapes call, or load it.
 
-    Some twenty seconds of one core the first time, about one with the cache filled.
+    Some eighty seconds of one core the first time, about two with the cache filled.
     A model of one's own is compiled by whoever passes it to `price_by_model`.
     """
     _warm_book()
