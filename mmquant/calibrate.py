@@ -137,10 +137,8 @@ def trades_and_mids(tape: "Tape", symbol: str | None = None) -> TradesAndMids:
     whole_touch = touches[(touches["bid_lots"] > 0) & (touches["ask_lots"] > 0)]
     mids = (whole_touch["bid_ticks"] + whole_touch["ask_ticks"]) / 2
     # Those that did not move, too: they say how long a mid is known to have held.
-    mid_times = tape.events["received_ns"][whole_touch["update_id"]]
-    _arrays.in_order(mid_times)
-    times = np.ascontiguousarray(trades["received_ns"])
-    _arrays.in_order(times)
+    mid_times = _arrays.times_ns(tape.events["received_ns"][whole_touch["update_id"]], None)
+    times = _arrays.times_ns(np.ascontiguousarray(trades["received_ns"]), None)
     sides = np.where(trades["n_bids"] > 0, 1, -1)
     prices = levels["price_ticks"].astype(np.float64)
     return TradesAndMids(prices, sides, mids, times, mid_times)

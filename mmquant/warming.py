@@ -143,9 +143,9 @@ def _warm_fills() -> None:
 
 def _warm_tapes() -> None:
     frame = (
-        b'%d {"stream":"btcusdt@depth","data":{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT",'
+        b'%d {"stream":"btcusdt@depth","data":{"e":"depthUpdate","E":1000,"T":1000,"s":"BTCUSDT",'
         b'"U":5,"u":7,"pu":4,"b":[["100.50","0.300"]],"a":[["101.00","0.100"]]}}\n'
-        b'%d {"stream":"btcusdt@trade","data":{"e":"trade","E":1,"T":1,"s":"BTCUSDT","t":1,'
+        b'%d {"stream":"btcusdt@trade","data":{"e":"trade","E":1000,"T":1000,"s":"BTCUSDT","t":1,'
         b'"p":"100.50","q":"0.100","X":"MARKET","m":true}}\n'
     )
     snapshot = b'%d {"lastUpdateId":6,"bids":[["100.00","1.200"]],"asks":[["101.50","0.900"]]}\n'
@@ -164,7 +164,7 @@ def _warm_tapes() -> None:
 def warm() -> None:
     """Compile what `mmquant`'s book, estimators, models, markouts and tapes call, or load it.
 
-    Some twenty seconds of one core the first time, about one with the cache filled.
+    Some eighty seconds of one core the first time, about two with the cache filled.
     A model of one's own is compiled by whoever passes it to `price_by_model`.
     """
     _warm_book()
