@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from model_cases import BAD, EVERY, GOOD, MARKET, MOST, PARAMS, USED, gammas, near, prices, step
 
 from mmquant.codes import Reason
-from mmquant.kernels.quoting import quote_prices
 from mmquant.models import (
     avellaneda_stoikov,
     avellaneda_stoikov_perpetual,
@@ -18,7 +17,6 @@ from mmquant.models import (
     glft,
     model_params,
 )
-from mmquant.quoting import strategy_params
 from mmquant.state import MODEL_INPUTS
 
 pytestmark = pytest.mark.kernels
@@ -220,39 +218,6 @@ def test_skewed_equals_its_formulas(i, ticks, bps, multiple, horizon, skew, weig
     )
     assert reason == Reason.NONE
     assert (quotes["bid_ticks"], quotes["ask_ticks"]) == pytest.approx(twin, rel=1e-9, abs=1e-9)
-
-
-def test_skewed_has_the_bits_of_the_maker_before_it():
-    rng = np.random.default_rng(3)
-    table = {
-        "min_half_spread_ticks": 0.7,
-        "volatility_multiple": 1.3,
-        "horizon_s": 7.0,
-        "inventory_skew": 0.9,
-        "drift_weight": 0.4,
-    }
-    old = strategy_params(order_lots=1, position_limit_lots=24, max_spread_ticks=10, **table)
-    params = model_params("skewed", table)
-    for fair, sigma, mu in zip(
-        rng.uniform(1, 1e6, 50), rng.exponential(1.0, 50), rng.normal(size=50), strict=True
-    ):
-        position = int(rng.integers(-30, 30))
-        _, quotes = step(
-            "skewed",
-            params,
-            fair_value_ticks=fair,
-            volatility_ticks_per_sqrt_s=sigma,
-            drift_ticks_per_s=mu,
-            position_lots=position,
-        )
-        bid, ask, reservation, half, shift, drift_shift = quote_prices(
-            old, fair, sigma, mu, position
-        )
-        assert (math.floor(quotes["bid_ticks"]), math.ceil(quotes["ask_ticks"])) == (bid, ask)
-        assert quotes["bid_ticks"] == reservation - half
-        assert quotes["reservation_ticks"] == reservation
-        assert quotes["inventory_shift_ticks"] == shift
-        assert quotes["drift_shift_ticks"] == drift_shift
 
 
 @EVERY
