@@ -130,6 +130,29 @@ class MessageBuffer:
         """
         self.group(index, len(entries))[:] = entries
 
+    def set_bytes(self, index: int, entries: memoryview) -> None:
+        """Lay out group `index` as a copy of the bytes of whole entries: quicker than set_group.
+
+        Raises
+        ------
+        ValueError
+            If they are no whole entries, or more than the capacity given to the constructor.
+        """
+        itemsize = self._dtypes[index].itemsize
+        count, rest = divmod(len(entries), itemsize)
+        if rest or count > self._capacities[index]:
+            name = GROUPS[self.template][index][0]
+            raise ValueError(
+                f"{name} of {self.template.name} must be 0..{self._capacities[index]} entries of "
+                f"{itemsize} bytes, got {len(entries)} bytes"
+            )
+        at = self._group_at(index)
+        self._longs[at >> 3] = itemsize | count << 32
+        at += _GROUP_BYTES
+        end = at + len(entries)
+        self._bytes[at:end] = entries
+        self._empty_groups(index + 1, end)
+
     def payload(self) -> memoryview:
         """Return exactly the message's bytes: a view, valid until the next assignment."""
         if self._whole is not None:

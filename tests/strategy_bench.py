@@ -31,6 +31,14 @@ def far_model(inputs, params, out):
     return 0
 
 
+@njit
+def broken_model(inputs, params, out):
+    """Divide by its first parameter."""
+    out[0]["bid_ticks"] = inputs[0]["fair_value_ticks"] - 1 // int(params[0])
+    out[0]["ask_ticks"] = inputs[0]["fair_value_ticks"] + 1
+    return 0
+
+
 class Bench:
     """One instrument: a good market to begin with, every step changes what it is told to."""
 

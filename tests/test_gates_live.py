@@ -17,20 +17,16 @@ from mm_cli.control import arm, kill, restart
 from mm_cli.launcher import Launcher, Plan, VenuePlan
 from mm_cli.processes import CannotContinue
 from mm_cli.why import collect
+from own_model import code_block
 
 from mmquant.codes import Reason, RiskState, Role, ServiceState
+from mmquant.ledger import read_ledger
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 30.0  # for a test that hangs, not a measurement
 OWN_MODELS = """
 import math
 import numba
-
-@numba.njit
-def wide(inputs, params, out):
-    out[0]["bid_ticks"] = inputs[0]["fair_value_ticks"] - params[0]
-    out[0]["ask_ticks"] = inputs[0]["fair_value_ticks"] + params[0]
-    return 0
 
 @numba.njit
 def blind(inputs, params, out):
@@ -56,7 +52,7 @@ class Desk:
         """Write strategy.toml with changes: a table's keys are merged into it."""
         table = {name: dict(v) if isinstance(v, dict) else v for name, v in self.base.items()}
         for name, value in (changes or {}).items():
-            if name == "gates":
+            if name in ("gates", "rates"):
                 table[name] |= value
             else:
                 table[name] = value
@@ -104,6 +100,12 @@ class Desk:
 
         self.watch_until(active, "quotes again")
 
+    def orders(self, *statuses):
+        """Return the ledger's orders of these statuses."""
+        (ledger,) = self.logs.parent.glob("var/**/ledger.sqlite")
+        orders = read_ledger(ledger).orders
+        return orders[orders["status"].isin(statuses)]
+
     def is_logged(self, reason):
         return any(reason.name in path.read_text() for path in self.logs.glob("mm_strategy.log*"))
 
@@ -118,6 +120,7 @@ def desk(tmp_path, monkeypatch):
     for path in (ROOT / "config").glob("*.toml"):
         (config_dir / path.name).write_text(path.read_text())
     (config_dir / "own_models.py").write_text(OWN_MODELS)
+    (config_dir / "my_models.py").write_text(code_block("own-model", "python"))
     plan = Plan("gates", True, config_dir, VenuePlan(), {"MM_PRICING__WARMUP_S": "0.5"})
     with Launcher(plan) as launcher:
         running = Desk(launcher, config_dir, tmp_path / "logs")
@@ -143,7 +146,19 @@ PULLED = [
     ({"gates": {"max_open_orders": 2}}, Reason.OPEN_ORDERS),
     ({"gates": {"max_book_age_ms": 10}}, Reason.BOOK_STALE),
     ({"model": "own_models:blind", "model_parameters": {}}, Reason.NOT_FINITE),
+    ({"position_limit_qty": "0.010", "soft_limit": 1.0}, Reason.INVENTORY_LIMIT),
+    ({"position_limit_qty": "0.010", "soft_limit": 0.5}, Reason.INVENTORY_SOFT_LIMIT),
+    ({"rates": {"orders_per_s": 5, "order_burst": 1}}, Reason.ORDER_RATE),
+    ({"rates": {"cancels_per_s": 5, "cancel_burst": 1}}, Reason.CANCEL_RATE),
 ]
+# Reasons of a side alone: the service goes on quoting, so its log does not name them.
+OF_A_SIDE = {
+    Reason.PRICE_COLLAR,
+    Reason.INVENTORY_LIMIT,
+    Reason.INVENTORY_SOFT_LIMIT,
+    Reason.ORDER_RATE,
+    Reason.CANCEL_RATE,
+}
 # What pauses, and is over a moment after its cause.
 PAUSED = [
     ({"gates": {"max_fills": 1}}, Reason.FILL_BURST),
@@ -172,7 +187,7 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
         desk.sees(reason)
         desk.take()
         desk.quotes_again()
-        assert desk.is_logged(reason) or reason is Reason.PRICE_COLLAR
+        assert desk.is_logged(reason) or reason in OF_A_SIDE
     for changes, reason in HALTED:
         desk.take(changes)
         desk.sees(reason)
@@ -186,10 +201,9 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
         assert desk.is_logged(reason)
     stop_by_hand(desk)
     lose_a_peer(desk)
+    stop_the_strategy(desk)
     edit_wrongly(desk)
-    desk.take({"model": "own_models:wide", "model_parameters": {"half_spread_ticks": 7}})
-    desk.quotes_again()
-    desk.watch_until(lambda: width_of(desk.quotes()) == pytest.approx(14), "the own model's quotes")
+    quote_by_the_documented_model(desk)
 
 
 def width_of(row):
@@ -237,6 +251,46 @@ def lose_a_peer(desk):
     desk.sees(Reason.UPSTREAM_SILENT)
     pricing.send_signal(signal.SIGCONT)
     desk.quotes_again()
+    pricing.send_signal(signal.SIGKILL)
+    desk.sees(Reason.NOT_WARM)
+    desk.quotes_again()
+    assert desk.is_logged(Reason.NOT_WARM)
+
+
+def stop_the_strategy(desk):
+    """Freeze the strategy: the simulator cancels everything; awake, it refuses what is old."""
+    desk.take({"gates": {"max_lag_ms": 100}})
+    desk.quotes_again()
+    child = desk.launcher.processes.children["mm_strategy"].process
+    child.send_signal(signal.SIGSTOP)
+    beats, frozen_ns = desk.launcher.monitor.beats, time.time_ns()
+    desk.watch_until(
+        lambda: beats[Role.MM_SIMULATOR].reason is Reason.STRATEGY_SILENT, "the dead man's switch"
+    )
+    desk.watch_until(lambda: not desk.orders("NEW", "OPEN").size, "no order left")
+    silent = desk.orders("CANCELLED")
+    assert ((silent["reason"] == "STRATEGY_SILENT") & (silent["updated_ns"] > frozen_ns)).any()
+    child.send_signal(signal.SIGCONT)
+    desk.sees(Reason.UPSTREAM_LAGS)
+    desk.take()
+    desk.quotes_again()
+    assert desk.is_logged(Reason.UPSTREAM_LAGS)
+
+
+def quote_by_the_documented_model(desk):
+    """Take the model and the settings of the documentation as they are printed there."""
+    settings = tomllib.loads(code_block("own-model", "toml"))
+    desk.take(settings)
+    desk.quotes_again()
+    ticks, per_volatility, _ = settings["model_parameters"].values()
+
+    def wanted(row):
+        return 2 * (ticks + per_volatility * row["volatility_ticks_per_sqrt_s"])
+
+    desk.watch_until(
+        lambda: width_of(desk.quotes()) == pytest.approx(wanted(desk.quotes())),
+        "the own model's quotes",
+    )
 
 
 def edit_wrongly(desk):

@@ -8,7 +8,6 @@ import pytest
 from model_cases import BAD, EVERY, MARKET, MOST, PARAMS, step
 
 from mmquant.codes import Reason
-from mmquant.kernels.models_parts import log_ratio
 from mmquant.models import (
     MODELS,
     glft,
@@ -71,13 +70,6 @@ def test_arrays_of_many_rows_have_the_bits_of_single_steps():
             assert reasons[i] == reason
             assert quotes[:, i].tobytes() == np.array(list(alone.values())).tobytes()
         assert np.flatnonzero(reasons).tolist() == [600, 1099]
-
-
-def test_the_logarithm_is_that_of_the_standard_library():
-    xs = np.exp(np.random.default_rng(4).uniform(-60, 600, 2000))
-    for x in [*xs.tolist(), *np.linspace(1e-3, 8, 2000).tolist(), 1e-300, 5e-324]:
-        assert log_ratio(x) == pytest.approx(math.log1p(x) / x, rel=5e-16)
-    assert log_ratio(0.0) == 1.0
 
 
 def test_series_give_a_frame_with_their_index_and_numbers_give_one_row():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_strategy import ReferenceStrategy
-from strategy_bench import SKEWED, Bench, far_model
+from strategy_bench import SKEWED, Bench, broken_model, far_model
 
 from mmquant.codes import PricingFlag, QuoteClamp, Reason, RiskState
-from mmquant.models import MODELS
+from mmquant.models import MODELS, model_params
 from mmquant.quoting import bind_model, strategy_params
 from mmquant.state import MAX_LEVELS, STRATEGY_PARAMS
 
@@ -366,12 +366,49 @@ def test_a_new_position_is_published_even_with_the_same_quotes():
     assert bench.step({"position_lots": 4}) == (1, *first[1:])
 
 
-def test_a_side_that_the_model_leaves_out_is_not_quoted():
+@pytest.mark.parametrize(
+    ("answer", "reasons", "orders"),
+    [
+        ([-math.inf, 1002.0], (Reason.INVENTORY_LIMIT, 0), ([], [(1002, 10)])),
+        ([998.0, math.inf], (0, Reason.INVENTORY_LIMIT), ([(998, 10)], [])),
+    ],
+)
+def test_a_side_that_the_model_leaves_out_is_not_quoted(answer, reasons, orders):
     bench = Bench(model_function=far_model)
-    bench.model_params[:] = [-math.inf, 1002.0]
-    assert bench.step()[1:4] == (0, Reason.INVENTORY_LIMIT, 0)
-    assert bench.side(MAX_LEVELS) == [(1002, 10)]
-    assert bench.side(0) == []
+    bench.model_params[:] = answer
+    assert bench.step()[1:4] == (0, *reasons)
+    assert (bench.side(0), bench.side(MAX_LEVELS)) == orders
+
+
+@pytest.mark.parametrize("name", ["avellaneda_stoikov_perpetual", "glft_table"])
+def test_a_model_at_its_bound_quotes_only_what_leads_back(name):
+    table = {"risk_aversion_per_tick": 0.05, "max_inventory_orders": 5}
+    bench = Bench(model_function=MODELS[name].step, position_limit_lots=200, max_spread_ticks=100)
+    bench.model_params = model_params(name, table)
+    flat = bench.step()
+    assert flat[1:4] == (0, 0, 0)
+    assert all(flat[8:])
+    for position, reasons in (
+        (50, (Reason.INVENTORY_LIMIT, 0)),
+        (-50, (0, Reason.INVENTORY_LIMIT)),
+    ):
+        got = bench.step({"position_lots": position})
+        assert got[1:4] == (0, *reasons)
+        assert [len(side) for side in got[8:]] == [int(reason == 0) for reason in reasons]
+        assert math.isfinite(bench.out[0]["reservation_ticks"])
+
+
+def test_what_a_model_raises_goes_up_and_leaves_the_state():
+    bench = Bench(model_function=broken_model)
+    bench.model_params[:] = [1.0, 1.0]
+    bench.step()
+    before = bench.state.copy()
+    bench.model_params[:] = 0.0
+    with pytest.raises(ZeroDivisionError):
+        bench.step()
+    after = bench.state.copy()
+    for name in ("price_ticks", "qty_lots", "bid_ticks", "ask_ticks", "order_tokens_ns"):
+        assert (before[name] == after[name]).all()
 
 
 @pytest.mark.parametrize(

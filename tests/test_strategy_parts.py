@@ -1,5 +1,7 @@
 """mm_strategy's parts without a media driver: the halt, the settings, models, open orders."""
 
+import tomllib
+
 import numpy as np
 import pytest
 from mm_cli.control import arm, kill
@@ -11,6 +13,8 @@ from mm_runtime.settings import RuntimeSettings, StrategySettings
 from mm_strategy.desk import Desk, desk_params, load_model
 from mm_strategy.latch import HALT_FILE, Latch
 from mm_strategy.reload import LastGood, ReloadRequests
+from own_model import code_block
+from strategy_bench import Bench
 
 from mmquant.codes import QuoteClamp, Reason
 from mmquant.records import INSTRUMENT
@@ -154,6 +158,19 @@ def test_a_model_that_cannot_be_had_is_said(tmp_path, name, values, complaint):
     (tmp_path / "own_wrong.py").write_text("def quotes(\n")
     with pytest.raises(ConfigError, match=complaint):
         load_model(name, values, tmp_path)
+
+
+def test_the_documented_model_quotes_as_it_says(tmp_path):
+    (tmp_path / "my_models.py").write_text(code_block("own-model", "python"))
+    settings = tomllib.loads(code_block("own-model", "toml"))
+    model = load_model(settings["model"], settings["model_parameters"], tmp_path)
+    bench = Bench(levels=1)
+    bench.handle, bench.model_params = model.handle, model.params
+    # Half a spread of 2 + 0.5 * 3, and a tick down for the one order that is held.
+    quoted = bench.step({"position_lots": 10}, volatility_ticks_per_sqrt_s=3.0)
+    assert quoted[1:4] == (0, 0, 0)
+    assert (bench.out[0]["model_bid_ticks"], bench.out[0]["model_ask_ticks"]) == (995.5, 1002.5)
+    assert quoted[8:] == ([(995, 10)], [(1003, 10)])
 
 
 def test_open_orders_are_counted_by_what_is_left_of_them():

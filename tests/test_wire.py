@@ -200,6 +200,21 @@ def test_a_message_is_assigned_through_its_views():
     assert message.words[1] == 9
 
 
+def test_the_bytes_of_entries_make_the_same_message_as_the_entries():
+    rows, message = levels((10, 1), (9, 2)), MessageBuffer(Template.QUOTES, (2, 3))
+    entries = memoryview(rows.view(np.uint8))
+    message.set_group(0, rows)
+    message.set_group(1, rows[:1])
+    expected = bytes(message.payload())
+    message.set_bytes(0, entries)
+    assert len(message.payload()) == len(expected) - 16  # the second is empty
+    message.set_bytes(1, entries[:16])
+    assert bytes(message.payload()) == expected
+    for index, wrong in ((0, entries[:15]), (1, memoryview(bytes(64)))):
+        with pytest.raises(ValueError, match=f"of QUOTES must be 0..{2 + index} entries of 16"):
+            message.set_bytes(index, wrong)
+
+
 def test_a_payload_is_a_view_of_exactly_the_message():
     message = MessageBuffer(Template.BOOK_SNAPSHOT, (5, 5))
     assert len(message.payload()) == 8 + 80 + 8 + 8

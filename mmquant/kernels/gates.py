@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookState, PricingFlag, Reason, RiskState
 
 __all__ = ["market_gate", "risk_gate"]

@@ -4,10 +4,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import QuoteClamp, Reason, RiskState
 from mmquant.kernels.limits import collar_bounds, faded_permille, side_room
-from mmquant.kernels.risk import order_reason, percent_bounds, scaled
+from mmquant.kernels.risk import is_worth_less, order_reason, percent_bounds, scaled
 from mmquant.state import MAX_LEVELS
 
 __all__ = ["clear_levels", "fill_ladder", "keep_held"]
@@ -58,7 +58,7 @@ def _level_reason(
     reason = order_reason(instrument, state[0]["min_tick_lots"], price_ticks, qty_lots)
     if reason != _NONE:
         return reason
-    if qty_lots > state[0]["max_tick_lots"] // price_ticks:
+    if not is_worth_less(price_ticks, qty_lots, state[0]["max_tick_lots"] + 1):
         return _ABOVE_MAXIMUM_NOTIONAL
     if not percent[0] <= price_ticks <= percent[1]:
         return _PERCENT_PRICE
@@ -155,7 +155,7 @@ def fill_ladder(
                 why = shrunk if whole == _NONE else whole
         if why == _NONE and quoted >= most_orders:
             why = _OPEN_ORDERS
-        elif why == _NONE and lots > left_tick_lots // price:
+        elif why == _NONE and not is_worth_less(price, lots, left_tick_lots + 1):
             why = _OPEN_NOTIONAL
         if why == _NONE:
             levels[first + quoted]["price_ticks"] = price

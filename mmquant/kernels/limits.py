@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import Reason, RiskState
 from mmquant.kernels.risk import scaled
 from mmquant.state import MAX_LEVELS

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import njit
@@ -27,9 +26,6 @@ _MODEL_SPREAD = int(Reason.MODEL_SPREAD)
 _MODEL_VOLATILITY = int(Reason.MODEL_VOLATILITY)
 _MODEL_ARRIVALS = int(Reason.MODEL_ARRIVALS)
 _FAR_TICKS = 2.0**53  # where a float stops telling ticks apart
-_SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
-_MANTISSA_BITS = 52
-_LN2 = math.log(2.0)
 
 
 @njit
@@ -74,25 +70,8 @@ def in_range(
 
 @njit
 def log_ratio(x: float) -> float:
-    """Return ln(1 + x) / x for x >= 0, 1 at 0, to 4e-16: no call of a library.
-
-    1 + x = 2^e m with m within sqrt(2) of 1 either way, what the sum rounds off added back, and
-    ln m = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = (m - 1) / (m + 1), s^2 < 0.03.
-    """
-    u = 1.0 + x
-    lost = x - (u - 1.0)
-    bits = np.float64(u).view(np.int64)
-    e = (bits - _SQRT_HALF_BITS) >> _MANTISSA_BITS
-    m = np.int64(bits - (e << _MANTISSA_BITS)).view(np.float64)
-    f = m - 1.0
-    s = f / (2.0 + f)
-    z = s * s
-    high = 2.0 / 15.0 + z * (2.0 / 17.0 + z * (2.0 / 19.0 + z * (2.0 / 21.0 + z * 2.0 / 23.0)))
-    low = 2.0 / 7.0 + z * (2.0 / 9.0 + z * (2.0 / 11.0 + z * (2.0 / 13.0 + z * high)))
-    series = z * (2.0 / 3.0 + z * (2.0 / 5.0 + z * low))
-    square = 0.5 * f * f
-    log = e * _LN2 + (f - (square - (s * (square + series) + lost / u)))
-    return float(log / x) if x > 0.0 else 1.0
+    """Return ln(1 + x) / x for x >= 0, 1 at 0."""
+    return float(math.log1p(x) / x) if x > 0.0 else 1.0
 
 
 @njit

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant._jit_model import call_model
 from mmquant.codes import QuoteClamp, Reason, RiskState, Side
 from mmquant.kernels.gates import market_gate, risk_gate

@@ -4,10 +4,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import Reason
 
 __all__ = [
+    "is_worth_less",
     "maximum_tick_lots",
     "minimum_tick_lots",
     "order_reason",
@@ -25,6 +26,7 @@ _ABOVE_MAXIMUM_NOTIONAL = int(Reason.ABOVE_MAXIMUM_NOTIONAL)
 _PERCENT_PRICE = int(Reason.PERCENT_PRICE)
 _UNREACHABLE = 2**62  # a notional in tick-lots beyond every order
 _E8 = 100_000_000
+_HALF_BITS = 31  # the product of two numbers this short does not overflow
 _MOST_MULTIPLE_E8 = 90 * _E8  # of a reference price: more would overflow, and allows everything
 
 
@@ -95,6 +97,15 @@ def scaled(value: int, numerator: int, denominator: int) -> int:
 
 
 @njit
+def is_worth_less(price_ticks: int, qty_lots: int, tick_lots: int) -> bool:
+    """Return whether a positive price times a positive quantity is below `tick_lots`."""
+    if (price_ticks | qty_lots) >> _HALF_BITS == 0:
+        return price_ticks * qty_lots < tick_lots
+    # Divided, not multiplied: the product may overflow.
+    return qty_lots < (tick_lots + price_ticks - 1) // price_ticks
+
+
+@njit
 def order_reason(
     instrument: NDArray[Any], min_tick_lots: int, price_ticks: int, qty_lots: int
 ) -> int:
@@ -117,8 +128,7 @@ def order_reason(
         return _BELOW_MINIMUM_QUANTITY
     if i["max_qty_lots"] > 0 and qty_lots > i["max_qty_lots"]:
         return _ABOVE_MAXIMUM_QUANTITY
-    # Divided, not multiplied: price times quantity may overflow.
-    if qty_lots < (min_tick_lots + price_ticks - 1) // price_ticks:
+    if is_worth_less(price_ticks, qty_lots, min_tick_lots):
         return _BELOW_MINIMUM_NOTIONAL
     return _NONE
 
@@ -180,7 +190,7 @@ def venue_reason(
     reason = order_reason(instrument, min_tick_lots, price_ticks, qty_lots)
     if reason != _NONE:
         return reason
-    if qty_lots > max_tick_lots // price_ticks:
+    if not is_worth_less(price_ticks, qty_lots, max_tick_lots + 1):
         return _ABOVE_MAXIMUM_NOTIONAL
     low, high = percent_bounds(instrument, side, reference_half_ticks)
     return _NONE if low <= price_ticks <= high else _PERCENT_PRICE

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import Reason
 from mmquant.state import FILLS_KEPT, MINUTE_SLOTS
 

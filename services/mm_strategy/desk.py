@@ -27,7 +27,7 @@ from mmquant.state import (
 )
 from mmquant.wire import MessageBuffer
 
-__all__ = ["Desk", "Model", "desk_params", "load_model", "lots"]
+__all__ = ["Desk", "Model", "bytes_of", "desk_params", "load_model", "lots"]
 
 _MS = 1_000_000
 _SECOND_NS = 1_000_000_000
@@ -35,6 +35,22 @@ _E8 = 100_000_000
 _PERMILLE = 1_000
 _MOST = 2**61
 _NEVER_NS = 2**60
+_LEVEL_BYTES = LEVEL.itemsize  # price, then quantity
+
+
+def _offset(field: str) -> int:
+    return int(QUOTES.fields[field][1])  # type: ignore[index]
+
+
+_INSTRUMENT_INT = _offset("instrument_id") // 4
+_SEQ_LONG, _POSITION_SEQ_LONG = _offset("seq") // 8, _offset("position_seq") // 8
+_FRAME_LONG, _RECEIVED_LONG = _offset("frame_ns") // 8, _offset("received_ns") // 8
+_SENT_LONG = _offset("sent_ns") // 8
+
+
+def bytes_of(array: NDArray[Any]) -> memoryview:
+    """Return the bytes of a contiguous array, to be read and written in place."""
+    return memoryview(array.view(np.uint8))
 
 
 class Model:
@@ -63,12 +79,37 @@ class Desk:
         self.model_quotes = np.zeros(1, MODEL_QUOTES)
         self.levels = np.zeros(2 * MAX_LEVELS, LEVEL)
         self.out = MessageBuffer(Template.QUOTES, (MAX_LEVELS, MAX_LEVELS))
+        # Plain views of the same bytes: numpy takes a microsecond a field.
+        self.pricing_bytes = bytes_of(self.pricing)
+        self.level_bytes = bytes_of(self.levels)
+        self.level_longs = self.level_bytes.cast("q")
+        self.block_longs = bytes_of(self.out.block).cast("q")
+        self.block_ints = bytes_of(self.out.block).cast("I")
         self.open_orders: dict[int, int] = {}  # price times lots left, by order id
         self.position_seq = 0
         self.published_ns = 0
         self.decided_ns = 0
-        first = QUOTES.fields["frame_ns"][1] // 8  # type: ignore[index]
-        self.stamps_ns = self.out.block.view(np.int64)[first : first + 6]  # of a quote's way
+        self.stamps_ns = self.out.block.view(np.int64)[
+            _FRAME_LONG : _FRAME_LONG + 6
+        ]  # of a quote's way
+
+    def lay_out(self, received_ns: int, seq: int, from_frame: bool) -> None:
+        """Put the levels wanted now, and what only this service knows, into the message."""
+        for side in (0, 1):
+            first = last = side * MAX_LEVELS
+            while last < first + MAX_LEVELS and self.level_longs[2 * last + 1]:
+                last += 1
+            self.out.set_bytes(side, self.level_bytes[_LEVEL_BYTES * first : _LEVEL_BYTES * last])
+        longs = self.block_longs
+        self.block_ints[_INSTRUMENT_INT] = self.instrument_id
+        longs[_SEQ_LONG], longs[_POSITION_SEQ_LONG] = seq, self.position_seq
+        longs[_RECEIVED_LONG] = received_ns
+        if not from_frame:
+            longs[_FRAME_LONG] = 0  # not the answer to a frame: no latency to measure
+
+    def stamp(self, sent_ns: int) -> None:
+        """Put the time of sending into the message."""
+        self.block_longs[_SENT_LONG] = sent_ns
 
     def note_order(self, order_id: int, tick_lots: int) -> None:
         """Keep what is left of an order of ours at the venue; nothing of one that has ended."""

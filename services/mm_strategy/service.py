@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 from mm_runtime.clock import Clock
 from mm_runtime.config import ConfigError
 from mm_runtime.metrics_latency import QuoteLatency
@@ -15,15 +14,15 @@ from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, StrategySettings
 
-from mm_strategy.desk import Desk, Model, desk_params, load_model
+from mm_strategy.desk import Desk, Model, bytes_of, desk_params, load_model
 from mm_strategy.latch import Latch
 from mm_strategy.reload import LastGood, ReloadRequests
 from mm_strategy.samples import desk_samples
 from mmquant.codes import OrderStatus, Reason, RiskState, Role, ServiceState, Stream, Template
 from mmquant.kernels.quoting import strategy_step
 from mmquant.kernels.watch import strategy_arm, strategy_on_fill, strategy_on_position
+from mmquant.records import PRICING
 from mmquant.risk import explain
-from mmquant.state import MAX_LEVELS
 
 __all__ = ["Strategy", "build", "warm_up"]
 
@@ -31,6 +30,8 @@ _MS = 1_000_000
 _GATE_INTERVAL_NS = 20 * _MS  # gates of time are looked at this often without a message
 _UPSTREAM = (Role.MM_COLLECTOR, Role.MM_PRICING, Role.MM_SIMULATOR)
 _KILLED, _NEW, _OLD = b"killed", b"1", b"0"  # of what was seen outside
+_INSTRUMENT_INT = PRICING.fields["instrument_id"][1] // 4  # type: ignore[index]
+_FRAME_LONG = PRICING.fields["frame_ns"][1] // 8  # type: ignore[index]
 _ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
 
 
@@ -70,6 +71,9 @@ class Strategy(Service):
         self._desks: dict[int, Desk] = {}
         self._silent: tuple[Role, ...] = _UPSTREAM
         self._latency = QuoteLatency()
+        self._pricing_bytes = bytes_of(self.inbox.block(Template.PRICING))
+        self._pricing_ints = self._pricing_bytes.cast("I")
+        self._pricing_longs = self._pricing_bytes.cast("q")
 
     def start(self) -> None:
         """Open the streams; whatever a decision rests on is handled before prices."""
@@ -191,11 +195,11 @@ class Strategy(Service):
 
     def _on_pricing(self) -> None:
         received_ns = self.clock.now_ns()
-        block = self.inbox.block(Template.PRICING)
-        desk = self._desk(int(block[0]["instrument_id"]))
-        desk.pricing[0] = block[0]
+        desk = self._desk(self._pricing_ints[_INSTRUMENT_INT])
+        desk.pricing_bytes[:] = self._pricing_bytes
         desk.now_words[1] = received_ns
-        self._decide(desk, received_ns, from_frame=block[0]["frame_ns"] != 0, publish=False)
+        from_frame = self._pricing_longs[_FRAME_LONG] != 0
+        self._decide(desk, received_ns, from_frame, publish=False)
 
     # inner works
 
@@ -276,15 +280,8 @@ class Strategy(Service):
             self._halt(reason, _words(reason), now_ns)
 
     def _publish(self, desk: Desk, received_ns: int, from_frame: bool) -> None:
-        block = desk.out.block[0]
-        block["instrument_id"] = desk.instrument_id
-        for side in (0, 1):
-            rows = desk.levels[side * MAX_LEVELS : (side + 1) * MAX_LEVELS]
-            desk.out.set_group(side, rows[: np.count_nonzero(rows["qty_lots"])])  # no holes
-        if not from_frame:
-            block["frame_ns"] = 0  # not the answer to a frame: no latency to measure
-        block["seq"], block["position_seq"] = self._out.next_seq(), desk.position_seq
-        block["received_ns"], block["sent_ns"] = received_ns, self.clock.now_ns()
+        desk.lay_out(received_ns, self._out.next_seq(), from_frame)
+        desk.stamp(self.clock.now_ns())
         desk.published_ns = received_ns
         self._out.offer(desk.out)
         if from_frame:
