@@ -10,6 +10,7 @@ import numpy as np
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import Template
 from mmquant.kernels.book import book_apply
+from mmquant.kernels.book_level import book_apply_level
 from mmquant.kernels.book_read import book_touch
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.simulator import (
@@ -74,6 +75,9 @@ def _apply(book, words, at):
     bids = words[at + 3]
     asks = words[at + 4]
     first = at + HEAD
+    if bids + asks == 1:
+        book_apply_level(book, words, first, bids - asks, at)
+        return
     book_apply(book, words, first, bids, first + 2 * bids, asks, at, _ZERO)
 
 

@@ -242,7 +242,6 @@ class Simulator(Service):
         desk.main.account = restored.account
         desk.main.sim[0]["next_order_id"] = restored.next_order_id
         desk.main.sim[0]["now_ns"] = restored.account[0]["now_ns"]
-        self._ledger.cancel_open_orders(desk.key, self.clock.now_ns())
         for order_id, side, price_ticks, qty_lots, filled_lots in restored.open_orders:
             block = self._order.block[0]
             block["now_ns"], block["instrument_id"] = desk.now_ns, desk.instrument_id
@@ -253,6 +252,9 @@ class Simulator(Service):
             block["status"], block["reason"] = OrderStatus.CANCELLED, Reason.RESTARTED
             block["seq"] = self._fills.next_seq()
             self._fills.offer(self._order)
+        # Said before it is written: killed between the two, the next start says it again, where
+        # the other order would never say it. An order that ended twice has ended.
+        self._ledger.cancel_open_orders(desk.key, self.clock.now_ns())
         self.log.info(
             "%s resumes with %d lots after %d fills; %d open orders cancelled",
             desk.key,
