@@ -2,7 +2,7 @@
 MM = .venv/bin/mm
 PYTHON_IN_VENV = .venv/bin/python
 
-.PHONY: help demo test check test-system test-kernels peers-test compose-test bench lock clean
+.PHONY: help demo test check test-system test-kernels test-modes peers-test compose-test bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ test: ## style, types and every test, the kernels in three modes
 	@tools/set-up requirements-dev.lock
 	@$(MAKE) --no-print-directory check
 	$(MM) warm
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-system test-kernels
+	@$(MAKE) --no-print-directory -j 3 --output-sync=target test-system test-kernels test-modes
 
 check: ## style and types
 	$(PYTHON_IN_VENV) -m ruff check .
@@ -26,8 +26,10 @@ test-system: ## services, commands and everything else around the kernels, runni
 	$(PYTHON_IN_VENV) -m pytest -m 'not kernels and not compose and not peers'
 
 # They yield to the running system beside them, which is tested with its times.
-test-kernels: ## the kernels' tests compiled, with array bounds checked, and as plain Python
+test-kernels: ## the kernels' tests compiled
 	nice $(PYTHON_IN_VENV) -m pytest -m kernels
+
+test-modes: ## the kernels' tests with array bounds checked, and as plain Python
 	NUMBA_BOUNDSCHECK=1 MMQUANT_CACHE_DIR=$(CURDIR)/var/cache-boundscheck nice $(PYTHON_IN_VENV) -m pytest -m kernels
 	NUMBA_DISABLE_JIT=1 nice $(PYTHON_IN_VENV) -m pytest -m kernels
 

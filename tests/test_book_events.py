@@ -25,7 +25,8 @@ from mmquant.state import BOOK_TOUCH
 pytestmark = pytest.mark.kernels
 
 COMPILED = not numba.config.DISABLE_JIT
-RANDOM_EVENTS = 100_000 if COMPILED else 500
+CHECKED = bool(numba.config.BOUNDSCHECK)
+RANDOM_EVENTS = (20_000 if CHECKED else 100_000) if COMPILED else 500
 CAPTURE_LINES = 60_000 if COMPILED else 3_000
 BLOCK = 500
 CENTRE = 1_000_000
