@@ -67,4 +67,4 @@ def book_apply_level(
             return OK
     n_bids = np.int64(1 if sign > 0 else 0)
     n_asks = np.int64(0 if sign > 0 else 1)
-    return book_apply(book, words, at, n_bids, at, n_asks, last_update_id, np.int64(0))
+    return book_apply(book, words, at, n_bids, at, n_asks, last_update_id, np.int64(0))  # type: ignore[arg-type]
