@@ -24,9 +24,12 @@ from numba import njit
 
 @njit
 def trade(hbt, interval_ns, out):
-    """Join the best prices each interval."""
+    """Join the best prices each interval; return why and when it ended (1: no more rows)."""
     next_id = 1
-    while hbt.elapse(interval_ns) == 0:
+    while True:
+        code = hbt.elapse(interval_ns)
+        if code != 0:
+            return code, hbt.current_timestamp
         hbt.clear_inactive_orders(0)
         depth = hbt.depth(0)
         bid = depth.best_bid_tick
@@ -91,11 +94,13 @@ def play(events, s):
     hbt = ROIVectorMarketDepthBacktest([asset])
     out = np.zeros(4, np.int64)
     started = time.perf_counter()
-    trade(hbt, s["interval_ns"], out)
+    code, ended_ns = trade(hbt, s["interval_ns"], out)
     seconds = time.perf_counter() - started
     state = hbt.state_values(0)
     result = {
         "seconds": seconds,
+        "end_code": int(code),
+        "ended_ns": int(ended_ns),
         "orders": int(out[0]),
         "fills": int(state.num_trades),
         "position": int(state.position),
