@@ -64,8 +64,11 @@ class TapeLike(Protocol):
 
     events: NDArray[Any]
     levels: NDArray[Any]
-    instruments: Sequence[Any]
     source: str
+
+    @property
+    def instruments(self) -> Sequence[Any]:
+        """Tick, lot, symbol and market of each."""
 
 
 def run(

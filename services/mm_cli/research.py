@@ -1,6 +1,8 @@
-"""The researcher's commands of `mm`: verify-session."""
+"""The researcher's commands of `mm`: init, backtest, report, sweep, verify-session."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from mm_cli.verify import ServiceResult, SessionResult
+    from mmquant.backtest_result import Result
 
 __all__ = ["add_research_commands"]
 
@@ -16,7 +19,144 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result 
 
 def add_research_commands(app: typer.Typer) -> None:
     """Register the commands with `mm`."""
+    for command in (init, backtest, report, sweep):
+        app.command(command.__name__)(command)
     app.command("verify-session")(verify_session)
+
+
+Folder = Annotated[
+    Path | None,
+    typer.Argument(help="Folder with strategy.toml and the others; without it, the services' own."),
+]
+Tapes = Annotated[
+    list[Path] | None,
+    typer.Option("--tape", help="Recording or tape, several times; without it, a synthetic one."),
+]
+Seconds = Annotated[float, typer.Option(help="Length of a synthetic tape.")]
+Seed = Annotated[int, typer.Option(help="Seed of a synthetic tape.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="A key: strategy.requote_ticks=4, several times.")
+]
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder, such as my-strategy.")],
+) -> None:
+    """Write a starting folder: settings with comments and a model of your own that backtests."""
+    from mm_cli.backtests import init_folder
+
+    with _told():
+        written = init_folder(folder, _settings(None))
+    for path in written:
+        typer.echo(path)
+    typer.echo(f"next: mm backtest {folder}")
+
+
+def backtest(
+    folder: Folder = None,
+    tape: Tapes = None,
+    seconds: Seconds = 120.0,
+    seed: Seed = 1,
+    changes: Changes = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Trade a tape with the functions that trade live, and say what came of it."""
+    _backtest(folder, tape, seconds, seed, changes, json_file)
+
+
+def report(
+    folder: Folder = None,
+    tape: Tapes = None,
+    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    seconds: Seconds = 120.0,
+    seed: Seed = 1,
+    changes: Changes = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Backtest, and write the result as one page with plots that needs nothing else."""
+    result = _backtest(folder, tape, seconds, seed, changes, json_file)
+    with _told():
+        typer.echo(f"report {result.report(output)}")
+
+
+def sweep(
+    folder: Folder = None,
+    vary: Annotated[
+        list[str] | None, typer.Option(help="strategy.requote_ticks=1,4,8, several times.")
+    ] = None,
+    tape: Tapes = None,
+    seconds: Seconds = 120.0,
+    seed: Seed = 1,
+    processes: Annotated[int | None, typer.Option(help="All cores when left out.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Append to this file, and go on from it.")
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Backtest every combination of some keys' values, on all cores."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mm_cli.backtests import run_sweep, tape_of
+
+    with _told(), Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("sweep", total=None)
+        table = run_sweep(
+            _settings(folder),
+            tape_of(tape or [], seconds, seed),
+            vary or [],
+            results,
+            processes,
+            lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    typer.echo(table.to_string(float_format=lambda value: f"{value:.6g}"))
+    if json_file is not None:
+        json_file.write_text(table.to_json(orient="records", indent=2) + "\n")
+
+
+def _backtest(
+    folder: Path | None,
+    tape: list[Path] | None,
+    seconds: float,
+    seed: int,
+    changes: list[str] | None,
+    json_file: Path | None,
+) -> "Result":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mm_cli.backtests import as_json, run_backtest, tape_of
+
+    with _told(), Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("backtest", total=1.0)
+        result = run_backtest(
+            _settings(folder),
+            tape_of(tape or [], seconds, seed),
+            changes or [],
+            lambda share: bar.update(task, completed=share),
+        )
+        bar.update(task, completed=1.0)
+    typer.echo(result.summary())
+    if json_file is not None:
+        json_file.write_text(as_json(result))
+    return result
+
+
+def _settings(folder: Path | None) -> Path:
+    if folder is not None:
+        return folder
+    here = Path("config")
+    return here if here.is_dir() else Path(__file__).parents[2] / "config"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what the user can put right without a traceback; exit code 2."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        typer.echo(f"mm: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def verify_session(

@@ -1,0 +1,100 @@
+"""mm init, backtest, report and sweep: a new folder is tried at once, and what is wrong is said."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SHORT = ("--seconds", "2")
+
+
+def mm(*arguments, folder):
+    """Run `mm` as plain Python, so that a short tape compiles nothing."""
+    return subprocess.run(
+        [sys.executable, "-m", "mm_cli.main", *arguments],
+        cwd=folder,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """Return a folder in which `mm init mine` was run."""
+    folder = tmp_path_factory.mktemp("workshop")
+    made = mm("init", "mine", folder=folder)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def test_a_new_folder_backtests_at_once_and_again_the_same(workshop):
+    first = mm("backtest", "mine", *SHORT, "--json", "a.json", folder=workshop)
+    assert first.returncode == 0, first.stderr
+    assert "what speaks against believing it" in first.stdout
+    assert mm("backtest", "mine", *SHORT, "--json", "b.json", folder=workshop).returncode == 0
+    a, b = (json.loads((workshop / name).read_text()) for name in ("a.json", "b.json"))
+    assert a == b
+    assert a["metrics"]["BTCUSDT"]["orders"] > 0
+    changed = mm(
+        "backtest",
+        "mine",
+        *SHORT,
+        "--set",
+        "strategy.levels=1",
+        "--json",
+        "c.json",
+        folder=workshop,
+    )
+    assert changed.returncode == 0, changed.stderr
+    c = json.loads((workshop / "c.json").read_text())
+    assert c["metrics"]["BTCUSDT"]["orders"] < a["metrics"]["BTCUSDT"]["orders"]
+
+
+def test_the_report_is_one_page(workshop):
+    told = mm("report", "mine", *SHORT, "--output", "page.html", folder=workshop)
+    assert told.returncode == 0, told.stderr
+    page = (workshop / "page.html").read_text()
+    assert "adverse selection" in page
+    assert "<script src=" not in page
+    assert "<link" not in page
+
+
+def test_a_sweep_gives_a_row_a_set(workshop):
+    told = mm(
+        "sweep",
+        "mine",
+        *SHORT,
+        "--vary",
+        "strategy.levels=1,3",
+        "--json",
+        "s.json",
+        folder=workshop,
+    )
+    assert told.returncode == 0, told.stderr
+    rows = json.loads((workshop / "s.json").read_text())
+    assert [row["strategy.levels"] for row in rows] == [1, 3]
+    assert rows[0]["orders"] < rows[1]["orders"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("init", "mine"), "choose another name"),
+        (("backtest", "nowhere"), "there is none"),
+        (("backtest", "mine", "--tape", "nothing.gz"), "nothing.gz"),
+        (("backtest", "mine", "--set", "levels=1"), "strategy. or simulator.key=value"),
+        (("backtest", "mine", "--set", "strategy.level=1"), "nearest valid one is"),
+        (("sweep", "mine"), "--vary must name at least one key"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(workshop, arguments, words):
+    more = SHORT if arguments[0] != "init" else ()
+    told = mm(*arguments, *more, folder=workshop)
+    assert told.returncode == 2
+    assert words in told.stderr.replace("\n", " ")
+    assert "Traceback" not in told.stderr
