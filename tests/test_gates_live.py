@@ -94,7 +94,9 @@ class Desk:
     def quotes_again(self):
         def active():
             row = self.quotes()
-            beat = self.launcher.monitor.beats[Role.MM_STRATEGY]
+            beat = self.launcher.monitor.beats.get(Role.MM_STRATEGY)
+            if beat is None:
+                return False
             quoting = self.launcher.monitor.desks[1].bids and not row["reason"]
             return quoting and row["risk_state"] == RiskState.ACTIVE and beat.reason == 0
 

@@ -155,8 +155,10 @@ def test_an_input_with_another_byte_is_found(session):
 
 def test_a_wrong_time_is_found(session):
     def change(items):
-        at = position_of(items, Kind.CLOCK, skip=200)
-        items[at] = items[at]._replace(now_ns=items[at].now_ns + 1)
+        begin = position_of(items, Kind.CLOCK, skip=200)
+        for at, item in enumerate(items):
+            if at >= begin and item.kind == Kind.CLOCK:
+                items[at] = item._replace(now_ns=item.now_ns + 1)
         return items
 
     rewrite(journal_of(session, "mm_pricing"), change)

@@ -8,23 +8,25 @@ import pytest
 
 # In a process of its own: other tests call the kernels with types of their own.
 SCRIPT = """
+import importlib, pkgutil
 from mm_cli.warm import warm_all
 warm_all()
-from mmquant.kernels import book, frame_book, frames, market, pricing, quoting, simulator
-kernels = [
-    book.book_follow, book.book_top, frame_book.frame_apply, frame_book.frame_parse_and_apply,
-    frames.frame_parse, frames.snapshot_parse, frames.symbol_entry, market.market_run,
-    pricing.pricing_refresh,
-    pricing.pricing_step, quoting.strategy_step, simulator.simulator_cancel_all,
-    simulator.simulator_on_quotes, simulator.simulator_on_touch, simulator.simulator_on_trade,
-    simulator.simulator_position,
-]
-print(*(len(kernel.signatures) for kernel in kernels))
+import mmquant.kernels
+called, several = 0, []
+for found in pkgutil.iter_modules(mmquant.kernels.__path__, "mmquant.kernels."):
+    module = importlib.import_module(found.name)
+    for name, kernel in vars(module).items():
+        if hasattr(kernel, "signatures") and kernel.__module__ == module.__name__:
+            if len(kernel.signatures) > 1:
+                several.append(f"{module.__name__}.{name}")
+            called += len(kernel.signatures)
+assert called > 50, called
+assert not several, several
 """
 
 # Every public function of book and estimators, called with other arguments than warm() does.
 ESTIMATORS = """
-import time
+from numba.core.event import Listener, register
 import mmquant
 mmquant.warm()
 import numpy as np, pandas as pd
@@ -122,27 +124,32 @@ calls = {
     "trades_and_mids": lambda f: f(tape),
     "regress_drift": lambda f: f(price, price, horizon_ns=S),
 }
+compiled, several = [], []
+class Compiled(Listener):
+    def on_start(self, event):
+        compiled.append(event.data["dispatcher"].py_func.__qualname__)
+    def on_end(self, event):
+        pass
+register("numba:compile", Compiled())
 for name, call in calls.items():
-    started = time.process_time()
     call(getattr(mmquant, name, None) or getattr(mmquant.models, name))
-    took = time.process_time() - started
-    assert took < 0.3, f"{name} took {took:.2f} s"
+    assert not compiled, f"{name} compiled {compiled}"
 for module in modules:
     for name, kernel in vars(module).items():
         if hasattr(kernel, "signatures") and kernel.__module__ == module.__name__:
-            assert len(kernel.signatures) <= 1, f"{module.__name__}.{name}: {kernel.signatures}"
+            if len(kernel.signatures) > 1:
+                several.append(f"{module.__name__}.{name}")
+assert not several, several
 """
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
-def test_the_estimators_have_one_signature_each_and_no_first_call_waits():
+def test_the_estimators_have_one_signature_each_and_no_first_call_compiles():
     done = subprocess.run([sys.executable, "-c", ESTIMATORS], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
 def test_every_kernel_of_the_services_has_one_signature_once_warm():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
-    )
-    assert set(done.stdout.split()) == {"1"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ DELTA, SNAPSHOT = int(TapeKind.DELTA), int(TapeKind.SNAPSHOT)
 CLEAR, BBO = int(TapeKind.CLEAR), int(TapeKind.BBO)
 TRADE, GAP = int(TapeKind.TRADE), int(TapeKind.GAP)
 OK, IGNORED = int(BookCode.OK), int(BookCode.IGNORED)
+BID, ASK = np.int64(1), np.int64(-1)  # a plain int would compile _clear_side once for each
 STATE_LIVE, STATE_GAP = int(BookState.LIVE), int(BookState.GAP)
 
 
@@ -93,9 +94,9 @@ def tape_book_step(
         return OK
     code = OK
     if n_bids > 0:
-        code = _clear_side(book, 1, levels[bids_at], update_id, words)
+        code = _clear_side(book, BID, levels[bids_at], update_id, words)
     if n_asks > 0:
-        code = _clear_side(book, -1, levels[asks_at], update_id, words)
+        code = _clear_side(book, ASK, levels[asks_at], update_id, words)
     return code
 
 

@@ -71,7 +71,8 @@ class ReplayedJournal:
         if self._next is None or self._next.kind != Kind.OPENED:
             raise SessionError(f"{file.path}: does not begin with who wrote it")
         self.opened: dict[str, Any] = json.loads(self._next.payload)
-        self.started_ns = self._next.now_ns
+        self._now_ns = self._next.now_ns
+        self._is_released = False
         self.closed: dict[str, Any] | None = None
         self.turns = 0
         self.messages = 0
@@ -110,9 +111,9 @@ class ReplayedJournal:
 
     def now_ns(self) -> int:
         """Return the time that was read here."""
-        if not self.turns:  # while the service is built
-            return self.started_ns
-        return self._take(Kind.CLOCK).now_ns
+        if self.turns and not self._is_released:  # not while the service is built
+            self._now_ns = self._take(Kind.CLOCK).now_ns
+        return self._now_ns
 
     def heard(self, stream: int, session: int, message: bytes) -> None:
         """Know of it already."""
@@ -126,6 +127,10 @@ class ReplayedJournal:
 
     def close(self, words: dict[str, Any]) -> None:
         """Know them already."""
+
+    def release(self) -> None:
+        """Let time stand still from here on, for a service that ends before its journal."""
+        self._is_released = True
 
     def session_of(self, stream: Stream) -> int:
         """Return under which session `stream` was published."""
@@ -277,18 +282,23 @@ def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> I
     service.connect = lambda settings: transport
     service.log.disabled = True
     steps = {Phase.START: service.on_start, Phase.WORK: service.do_work}
+    has_ended = False
     try:
         while (phase := journal.phase()) is not None and phase is not Phase.CLOSE:
             steps[phase]()
             yield journal.turns
         if phase is Phase.CLOSE:
             service.on_close()
+            has_ended = True
             journal.phase()
     except _JournalEnds:
         log.info("the journal of %s ends within a turn", service.role.name.lower())
     finally:
-        if journal.closed is None:  # killed: nothing was said any more, but files are to be closed
+        if (
+            not has_ended
+        ):  # killed or given up: nothing is said any more, but files are to be closed
             transport.is_silent = True
+            journal.release()
             with contextlib.suppress(_JournalEnds, Diverged):
                 service.stop()
         service.log.disabled = False

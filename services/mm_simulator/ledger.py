@@ -149,6 +149,7 @@ class Ledger:
         self._until_prune: dict[str, int] = {}
         self.path = path
         self.session = int(row[0])
+        self.is_closed = False
 
     def keep_instrument(self, instrument: str, record: NDArray[Any], now_ns: int) -> None:
         """Write down the symbol and the sizes that ticks and lots of `instrument` stand for.
@@ -295,11 +296,14 @@ class Ledger:
 
     def close(self, now_ns: int | None = None) -> None:
         """Close the file; with a time, say that the session ended then in good order."""
-        if now_ns is not None:
-            self._db.execute(
-                "UPDATE sessions SET ended_ns = ? WHERE session = ?", (now_ns, self.session)
-            )
-        self._db.close()
+        try:
+            if now_ns is not None:
+                self._db.execute(
+                    "UPDATE sessions SET ended_ns = ? WHERE session = ?", (now_ns, self.session)
+                )
+        finally:
+            self._db.close()
+            self.is_closed = True
 
     def _write_order(self, instrument: str, event: np.void) -> None:
         self._insert(

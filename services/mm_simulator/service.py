@@ -125,15 +125,18 @@ class Simulator(Service):
         return work
 
     def stop(self) -> None:
-        """Cancel every order and close the ledger."""
+        """Cancel every order and close the ledger, unless it is closed."""
+        if self._ledger.is_closed:
+            return
+        now_ns = self.clock.now_ns()
         try:
             self._cancel_everything(Reason.STOPPING)
             for desk in self._desks.values():
-                self._settle(desk, self.clock.now_ns())
+                self._settle(desk, now_ns)
                 while desk.outbox:
                     self._tell(desk)
         finally:
-            self._ledger.close(self.clock.now_ns())
+            self._ledger.close(now_ns)
 
     def samples(self) -> Iterator[Sample]:
         """Give position, profit and orders of each instrument."""
