@@ -61,7 +61,7 @@ _TEXTS = {
     Reason.MODEL_VOLATILITY: "the model cannot quote with this volatility",
     Reason.MODEL_ARRIVALS: "the model needs a positive arrival rate and decay",
     Reason.MODEL_HORIZON: "the model needs a time left that is not negative",
-    Reason.MODEL_INVENTORY: "the position is beyond the model's max_inventory_orders",
+    Reason.MODEL_INVENTORY: "the model measures the position by a limit that is not positive",
     Reason.MODEL_PARAMETERS: "the model's parameters are too few or out of their range",
     Reason.MODEL_SPREAD: "the model's bid is not below its ask",
     Reason.MODEL_TABLE: "volatility against arrivals is beyond the model's table",

@@ -289,8 +289,6 @@ def test_limits_of_the_risk_aversions():
 def test_what_is_not_finite_or_out_of_range_gives_a_reason_and_no_quote(model):
     cases = [(field, value) for field in USED[model] for value in (math.nan, math.inf, -math.inf)]
     cases += [(field, value) for field in USED[model] for value in BAD[field]]
-    if model in ("glft_table", "avellaneda_stoikov_perpetual"):
-        cases += [("inventory_orders", MOST + 0.01), ("inventory_orders", -MOST - 1.0)]
     if model == "skewed":
         cases += [("position_limit_lots", 0), ("position_limit_lots", -1)]
     for field, value in cases:
@@ -300,6 +298,19 @@ def test_what_is_not_finite_or_out_of_range_gives_a_reason_and_no_quote(model):
     for field in set(GOOD) - USED[model] - {"position_lots", "position_limit_lots"}:
         if np.issubdtype(MODEL_INPUTS[field], np.floating):
             assert step(model, **{field: math.nan}) == step(model), f"{field} is not read"
+
+
+@pytest.mark.parametrize("model", ["glft_table", "avellaneda_stoikov_perpetual"])
+def test_beyond_its_bound_a_model_quotes_the_way_back_as_at_the_bound(model):
+    for sign in (1, -1):
+        at_bound = step(model, inventory_orders=sign * float(MOST))
+        for beyond in (MOST + 0.01, MOST + 7.0, 1e9):
+            reason, quotes = step(model, inventory_orders=sign * beyond)
+            assert (reason, quotes) == at_bound
+            assert reason == Reason.NONE
+            adds, reduces = ("bid_ticks", "ask_ticks") if sign > 0 else ("ask_ticks", "bid_ticks")
+            assert quotes[adds] == -sign * math.inf
+            assert math.isfinite(quotes[reduces])
 
 
 @EVERY

@@ -47,7 +47,6 @@ __all__ = [
 _NONE = int(Reason.NONE)
 _NOT_FINITE = int(Reason.NOT_FINITE)
 _MODEL_HORIZON = int(Reason.MODEL_HORIZON)
-_MODEL_INVENTORY = int(Reason.MODEL_INVENTORY)
 _MODEL_PARAMETERS = int(Reason.MODEL_PARAMETERS)
 _MOST_ORDERS = 1e6  # its square still tells orders apart
 
@@ -179,7 +178,8 @@ def avellaneda_stoikov_perpetual(
     params : float64 ndarray, shape (2,)
         risk_aversion_per_tick (positive), max_inventory_orders (at least 1).
     out : ndarray of state.MODEL_QUOTES, shape (1,)
-        Written; the side that would add at a bound is at -inf or inf.
+        Written; at a bound the side that would add is at -inf or inf, and beyond a bound the
+        quotes are those at it.
 
     Returns
     -------
@@ -201,8 +201,7 @@ def avellaneda_stoikov_perpetual(
         return refuse(out, _NOT_FINITE)
     if not (gamma > 0.0 and 1.0 <= most <= _MOST_ORDERS):
         return refuse(out, _MODEL_PARAMETERS)
-    if abs(q) > most:
-        return refuse(out, _MODEL_INVENTORY)
+    q = min(max(q, -most), most)  # beyond a bound the way back must stay open
     arrival_term = log_ratio(gamma / k) / k
     held = (most + 1.0 - q) * (most + 1.0 + q)
     after_buy = (most - q) * (most + 2.0 + q)

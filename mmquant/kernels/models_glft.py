@@ -55,7 +55,6 @@ _NONE = int(Reason.NONE)
 _NOT_FINITE = int(Reason.NOT_FINITE)
 _MODEL_VOLATILITY = int(Reason.MODEL_VOLATILITY)
 _MODEL_ARRIVALS = int(Reason.MODEL_ARRIVALS)
-_MODEL_INVENTORY = int(Reason.MODEL_INVENTORY)
 _MODEL_PARAMETERS = int(Reason.MODEL_PARAMETERS)
 _MODEL_TABLE = int(Reason.MODEL_TABLE)
 _MOST = 1e300  # leaves room for a product
@@ -266,8 +265,9 @@ def _put_table_quotes(
     i = inputs[0]
     fair = float(i["fair_value_ticks"])
     k = float(i["arrival_decay_per_tick"])
-    n = float(i["inventory_orders"])
     most = params[TABLE_MAX_INVENTORY]
+    # Beyond a bound the way back must stay open.
+    n = min(max(float(i["inventory_orders"]), -most), most)
     last = params[TABLE_RISKS] - 1.0
     at = (log_risk - params[TABLE_RISK_FIRST_LOG]) / params[TABLE_RISK_STEP_LOG]
     if not at <= last:
@@ -309,7 +309,8 @@ def glft_table(inputs: NDArray[Any], params: NDArray[Any], out: NDArray[Any]) ->
         As state.model_params lays out, made by mmquant.models.glft_table_params. The target
         position of the drift is cut to the bounds of the inventory.
     out : ndarray of state.MODEL_QUOTES, shape (1,)
-        Written; the side that would leave the bounds is at -inf or inf.
+        Written; at a bound the side that would leave it is at -inf or inf, and beyond a bound
+        the quotes are those at it.
 
     Returns
     -------
@@ -327,8 +328,6 @@ def glft_table(inputs: NDArray[Any], params: NDArray[Any], out: NDArray[Any]) ->
     gamma = float(params[RISK_AVERSION])
     size = float(params[ORDER_SIZE])
     most = float(params[TABLE_MAX_INVENTORY])
-    if abs(float(i["inventory_orders"])) > most:
-        return refuse(out, _MODEL_INVENTORY)
     x = float(params[FILL_RISK_AVERSION]) * size / k
     held = gamma * sigma * sigma * size
     rate = float(i["arrival_rate_per_s"])
