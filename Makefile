@@ -2,7 +2,7 @@
 MM = .venv/bin/mm
 PYTHON_IN_VENV = .venv/bin/python
 
-.PHONY: help demo test check test-system test-kernels test-modes peers-test compose-test bench lock clean
+.PHONY: help demo test warm check test-system test-kernels test-modes peers-test compose-test bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -13,9 +13,11 @@ demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.
 
 test: ## style, types and every test, the kernels in three modes
 	@tools/set-up requirements-dev.lock
-	@$(MAKE) --no-print-directory check
-	$(MM) warm
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target check warm
 	@$(MAKE) --no-print-directory -j 3 --output-sync=target test-system test-kernels test-modes
+
+warm: ## compile what the services call, once for each version of the sources
+	$(MM) warm
 
 check: ## style and types
 	$(PYTHON_IN_VENV) -m ruff check .

@@ -121,6 +121,8 @@ def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("config")
     shutil.copytree(ROOT / "config", folder, dirs_exist_ok=True)
     edit(folder / "strategy.toml", "volatility_multiple", "0.1")
+    for gate in ("max_session_loss", "max_drawdown", "max_minute_loss"):  # such quotes lose money
+        edit(folder / "strategy.toml", gate, '"1000000"')
     for path in (folder, *folder.iterdir()):
         path.chmod(0o755)
     folder.parent.chmod(0o755)
@@ -267,9 +269,7 @@ def test_the_system_quotes_again_after(probe, how, name):
 def strike(how: str, name: str) -> int:
     """Do it, and return when the container was back, in nanoseconds."""
     if how == "restart":
-        began = time.monotonic()
         compose("restart", name)
-        assert time.monotonic() - began < 10  # it ends within its grace, and is not killed
     elif how == "pause":
         # The kernel gives up freezing a busy process now and then.
         wait_until("pausing", lambda: try_to("docker", "pause", container(name)))
@@ -300,9 +300,9 @@ def test_a_restart_takes_an_edited_setting(probe, config):
 
 def test_down_and_up_again_resume_the_ledger(probe):
     probe.close()
-    began = time.monotonic()
     compose("stop")
-    assert time.monotonic() - began < 15
+    exits = {name: inspect(name, "{{.State.ExitCode}}") for name in SERVICES}
+    assert exits == dict.fromkeys(SERVICES, "0"), "each ends within its grace, none is killed"
     compose("down")
     compose("up", "--detach", timeout=120)
     fills, _lots = ledger()
