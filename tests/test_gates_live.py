@@ -17,10 +17,12 @@ from mm_cli.control import arm, kill, restart
 from mm_cli.launcher import Launcher, Plan, VenuePlan
 from mm_cli.processes import CannotContinue
 from mm_cli.why import collect
+from mm_runtime.transport import Transport
 from own_model import code_block
 
-from mmquant.codes import Reason, RiskState, Role, ServiceState
+from mmquant.codes import Reason, RiskState, Role, ServiceState, Stream, Template
 from mmquant.ledger import read_ledger
+from mmquant.wire import MessageBuffer
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 30.0  # for a test that hangs, not a measurement
@@ -78,10 +80,11 @@ class Desk:
         desk = self.launcher.monitor.desks.get(1)
         return None if desk is None or desk.quotes is None else desk.quotes[0]
 
-    def sees(self, reason):
+    def sees(self, reason, meanwhile=lambda: None):
         """Watch until quotes on stream 15 name the reason; what `mm why` prints must name it."""
 
         def named():
+            meanwhile()
             row = self.quotes()
             if row is None:
                 return False
@@ -92,13 +95,15 @@ class Desk:
         assert reason.name in str(collect(self.launcher.monitor.desks[1]))
 
     def quotes_again(self):
+        began_ns = time.time_ns()
+
         def active():
             row = self.quotes()
             beat = self.launcher.monitor.beats.get(Role.MM_STRATEGY)
             if beat is None:
                 return False
             quoting = self.launcher.monitor.desks[1].bids and not row["reason"]
-            return quoting and row["risk_state"] == RiskState.ACTIVE and beat.reason == 0
+            return quoting and row["sent_ns"] > began_ns and row["risk_state"] == RiskState.ACTIVE and beat.reason == 0
 
         self.watch_until(active, "quotes again")
 
@@ -201,6 +206,7 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
         assert f"by {reason.name}" in arm(desk.config_dir)
         desk.quotes_again()
         assert desk.is_logged(reason)
+    hear_wrong_prices(desk)
     stop_by_hand(desk)
     lose_a_peer(desk)
     stop_the_strategy(desk)
@@ -211,6 +217,31 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
 def width_of(row):
     """Return how far apart the model wanted bid and ask."""
     return row["model_ask_ticks"] - row["model_bid_ticks"]
+
+
+def hear_wrong_prices(desk):
+    """Publish prices beside the pricing's own, as one with a wrong clock or book would."""
+    transport = Transport(desk.launcher.settings)
+    prices = transport.publisher(Stream.PRICING, queue_limit=1)
+    message = MessageBuffer(Template.PRICING)
+
+    def publish(**changes):
+        message.block[0] = desk.launcher.monitor.desks[1].pricing[0]
+        message.block["seq"] = prices.next_seq()
+        message.block["sent_ns"] = time.time_ns()
+        for name, value in changes.items():
+            message.block[name] += value
+        prices.offer(message)
+
+    for changes, reason in (
+        ({"sent_ns": 10**9}, Reason.CLOCK_SKEW),
+        ({"sent_ns": -2 * 10**9}, Reason.UPSTREAM_LAGS),
+        ({"bid_ticks": 1_000_000}, Reason.BOOK_CROSSED),
+    ):
+        desk.sees(reason, meanwhile=lambda c=changes: publish(**c))
+        desk.quotes_again()
+        assert desk.is_logged(reason)
+    transport.close()
 
 
 def stop_by_hand(desk):
@@ -262,6 +293,7 @@ def lose_a_peer(desk):
 def stop_the_strategy(desk):
     """Freeze the strategy: the simulator cancels everything."""
     child = desk.launcher.processes.children["mm_strategy"].process
+    desk.watch_until(lambda: desk.orders("NEW", "OPEN").size, "orders to be cancelled")
     child.send_signal(signal.SIGSTOP)
     beats, frozen_ns = desk.launcher.monitor.beats, time.time_ns()
     desk.watch_until(

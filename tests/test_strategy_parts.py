@@ -98,6 +98,8 @@ def test_a_request_is_answered_once(tmp_path):
     assert not requests.is_there(10 * MS)
     assert requests.is_there(20 * MS)
     assert not requests.is_there(40 * MS)
+    (tmp_path / "mm_strategy.restart").touch()
+    assert ReloadRequests(tmp_path).is_there(0), "one that was made while nobody looked"
 
 
 def test_the_launcher_refuses_a_service_whose_settings_are_wrong(tmp_path):

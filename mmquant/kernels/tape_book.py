@@ -20,7 +20,9 @@ STATE_LIVE, STATE_GAP = int(BookState.LIVE), int(BookState.GAP)
 
 
 @njit
-def _clear_side(book: np.ndarray, sign: int, limit: int, update_id: int, words: np.ndarray) -> int:
+def _clear_side(
+    book: np.ndarray, sign: np.int64, limit: int, update_id: int, words: np.ndarray
+) -> int:
     """Remove a side's levels from the best to `limit`."""
     b = book[0]
     code = OK

@@ -16,7 +16,7 @@ _LOOK_NS = 20_000_000
 
 
 class ReloadRequests:
-    """Looks for a request now and then, and answers it.
+    """Looks for a request now and then, and answers it, one from before its start as well.
 
     Parameters
     ----------
@@ -28,7 +28,6 @@ class ReloadRequests:
         self._request = directory / REQUEST_FILE
         self._answer = directory / ANSWER_FILE
         self._next_look_ns = 0
-        self._request.unlink(missing_ok=True)  # this process has read the file already
 
     def is_there(self, now_ns: int) -> bool:
         """Return whether somebody asked since the last time; the request is taken away."""
