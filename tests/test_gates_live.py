@@ -210,6 +210,7 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
     stop_by_hand(desk)
     lose_a_peer(desk)
     stop_the_strategy(desk)
+    restart_another(desk)
     edit_wrongly(desk)
     quote_by_the_documented_model(desk)
 
@@ -288,6 +289,11 @@ def lose_a_peer(desk):
     desk.sees(Reason.NOT_WARM)
     desk.quotes_again()
     assert desk.is_logged(Reason.NOT_WARM)
+    venue = desk.launcher.processes.children["mm_venue"].process
+    venue.send_signal(signal.SIGKILL)
+    desk.sees(Reason.BOOK_NOT_LIVE)
+    desk.quotes_again()
+    assert desk.is_logged(Reason.BOOK_NOT_LIVE)
 
 
 def stop_the_strategy(desk):
@@ -320,6 +326,34 @@ def quote_by_the_documented_model(desk):
         lambda: width_of(desk.quotes()) == pytest.approx(wanted(desk.quotes())),
         "the own model's quotes",
     )
+
+
+def restart_another(desk):
+    """Restart the pricing by command: with wrong settings it goes on, with right ones anew."""
+    path = desk.config_dir / "pricing.toml"
+    right = path.read_text()
+
+    def restart_pricing():
+        command = [sys.executable, "-m", "mm_cli.main", "restart", "mm_pricing"]
+        command += ["--config-dir", str(desk.config_dir)]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            desk.watch_until(lambda: process.poll() is not None, "an answer to mm restart")
+            return process.returncode, process.stdout.read()
+
+    before = desk.launcher.processes.children["mm_pricing"].process.pid
+    path.write_text(right + "nonsense = 1\n")
+    code, said = restart_pricing()
+    assert code != 0
+    assert "goes on as before" in said
+    assert "nonsense" in said
+    assert desk.launcher.processes.children["mm_pricing"].process.pid == before
+    path.write_text(right)
+    code, said = restart_pricing()
+    assert code == 0, said
+    assert desk.launcher.processes.children["mm_pricing"].process.pid != before
+    desk.quotes_again()
 
 
 def edit_wrongly(desk):
