@@ -39,8 +39,11 @@ else:
     prange = numba.prange
 
     def njit[F: Callable[..., object]](function: F) -> F:
-        """Compile `function` with numba, the machine code cached on disk."""
-        return numba.njit(cache=True)(function)
+        """Compile `function` with numba, the machine code cached on disk.
+
+        Nobody calls it as a C function, so that wrapper is not made.
+        """
+        return numba.njit(cache=True, no_cfunc_wrapper=True)(function)
 
     def bare_njit[F: Callable[..., object]](function: F) -> F:
         """Compile `function` without reference counts: it must not allocate.
@@ -48,11 +51,11 @@ else:
         numba counts references with atomic instructions at each call. Without, a call from
         Python costs half as much, and calls among such functions nearly nothing.
         """
-        return numba.njit(cache=True, _nrt=False)(function)
+        return numba.njit(cache=True, no_cfunc_wrapper=True, _nrt=False)(function)
 
     def bare_inlined[F: Callable[..., object]](function: F) -> F:
         """Compile `function` into its bare callers: what is too large for LLVM to inline."""
-        return numba.njit(cache=True, _nrt=False, inline="always")(function)
+        return numba.njit(cache=True, no_cfunc_wrapper=True, _nrt=False, inline="always")(function)
 
     def njit_parallel[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with its `prange` loops spread over the cores."""

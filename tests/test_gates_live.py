@@ -103,7 +103,12 @@ class Desk:
             if beat is None:
                 return False
             quoting = self.launcher.monitor.desks[1].bids and not row["reason"]
-            return quoting and row["sent_ns"] > began_ns and row["risk_state"] == RiskState.ACTIVE and beat.reason == 0
+            return (
+                quoting
+                and row["sent_ns"] > began_ns
+                and row["risk_state"] == RiskState.ACTIVE
+                and beat.reason == 0
+            )
 
         self.watch_until(active, "quotes again")
 

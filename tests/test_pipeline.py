@@ -1,6 +1,8 @@
 """The running system: real processes, real Aeron, a real WebSocket; quotes and fills come out."""
 
 import contextlib
+import gzip
+import itertools
 import json
 import os
 import re
@@ -203,12 +205,18 @@ def test_a_wrong_configuration_is_refused_before_anything_starts(environment, mo
     assert nothing_is_left(environment)
 
 
-@pytest.mark.parametrize(
-    "names",
-    [("usdm_btcusdt_20240808.gz",), ("spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz")],
-)
-def test_a_real_capture_is_traded_without_a_gap(environment, captures, names):
-    with Launcher(replay_plan(*(captures / name for name in names))) as launcher:
+def cut(path, lines, folder):
+    """Return a copy of a capture's beginning; all of it where MMQUANT_WHOLE_CAPTURES says so."""
+    if os.environ.get("MMQUANT_WHOLE_CAPTURES"):
+        return path
+    with gzip.open(path) as whole, gzip.open(folder / path.name, "wb") as part:
+        part.writelines(itertools.islice(whole, lines))
+    return folder / path.name
+
+
+@pytest.mark.parametrize("name", ["usdm_btcusdt_20240808.gz", "spot_btcusdt_20240808.gz"])
+def test_a_real_capture_is_traded_without_a_gap(environment, captures, tmp_path, name):
+    with Launcher(replay_plan(cut(captures / name, 30_000, tmp_path))) as launcher:
         deadline = time.monotonic() + 300
         while not launcher.is_over():
             assert time.monotonic() < deadline

@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from mm_cli.main import app
+from typer.testing import CliRunner
 
 SHORT = ("--seconds", "2")
 
@@ -92,9 +94,10 @@ def test_a_sweep_gives_a_row_a_set(workshop):
         (("sweep", "mine"), "--vary must name at least one key"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(workshop, arguments, words):
+def test_what_is_wrong_is_said_in_a_line(workshop, monkeypatch, arguments, words):
+    monkeypatch.chdir(workshop)
     more = SHORT if arguments[0] != "init" else ()
-    told = mm(*arguments, *more, folder=workshop)
-    assert told.returncode == 2
+    told = CliRunner().invoke(app, [*arguments, *more])
+    assert told.exit_code == 2
     assert words in told.stderr.replace("\n", " ")
     assert "Traceback" not in told.stderr
