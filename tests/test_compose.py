@@ -298,23 +298,34 @@ def test_a_restart_takes_an_edited_setting(probe, config):
     assert max(max(levels) for levels in quoted) == 2
 
 
-def test_down_and_up_again_resume_the_ledger(probe):
+def test_down_and_up_again_resume_the_ledger_and_record_the_session(probe, monkeypatch):
     probe.close()
     compose("stop")
     exits = {name: inspect(name, "{{.State.ExitCode}}") for name in SERVICES}
     assert exits == dict.fromkeys(SERVICES, "0"), "each ends within its grace, none is killed"
     compose("down")
+    session = "/var/lib/mmquant/session"
+    monkeypatch.setenv("COMPOSE_PROFILES", "offline,record")
+    monkeypatch.setenv("SESSION_DIRECTORY", session)
     compose("up", "--detach", timeout=120)
     fills, _lots = ledger()
     assert fills >= 2
     again = Probe()
     wait_until("its position", lambda: again.since(0, "position"))
     assert again.position()[0] >= fills
+    since_ns = time.time_ns()
+    wait_until("quoting", lambda: again.quoting_at_ns(since_ns))
     again.close()
+    compose("stop")
+    verify = ("run", "--rm", "--no-deps", "-T", "mm_recorder", "mm", "verify-session", session)
+    assert "EQUAL" in compose(*verify)
 
 
 def test_down_leaves_nothing(probe):
     probe.close()
-    compose("--profile", "offline", "--profile", "monitoring", "down", "--volumes")
+    profiles = [
+        word for name in ("offline", "monitoring", "record") for word in ("--profile", name)
+    ]
+    compose(*profiles, "down", "--volumes")
     for kind in ("container", "volume", "network"):
         assert not run("docker", kind, "ls", "-q", "--filter", f"name={PROJECT}").strip()
