@@ -21,6 +21,7 @@ pytestmark = pytest.mark.compose
 ROOT = Path(__file__).parents[1]
 PROJECT = "mmquant-test"
 SERVICES = ("aeronmd", "mm_venue", "mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
+PROFILES = ("offline", "monitoring", "record")
 PROMETHEUS = "http://127.0.0.1:19090"
 FILLS = (
     "import sqlite3; d = sqlite3.connect('file:/var/lib/mmquant/offline/ledger.sqlite?mode=ro',"
@@ -45,6 +46,10 @@ def try_to(*command: str) -> bool:
 
 def compose(*arguments: str, timeout: float = 600) -> str:
     return run("docker", "compose", *arguments, timeout=timeout)
+
+
+def go_away() -> None:
+    compose(*(f"--profile={name}" for name in PROFILES), "down", "--volumes")
 
 
 def container(service: str) -> str:
@@ -158,7 +163,7 @@ def probe(config):
         probe.close()
     finally:
         with contextlib.suppress(AssertionError):
-            compose("--profile", "offline", "--profile", "monitoring", "down", "--volumes")
+            go_away()
         os.environ.clear()
         os.environ.update(before)
 
