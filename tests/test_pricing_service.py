@@ -11,6 +11,7 @@ from mm_runtime.settings import (
     AeronmdSettings,
     AeronSettings,
     PricingSettings,
+    ReferenceSettings,
     RuntimeSettings,
 )
 from mm_runtime.transport import Transport
@@ -37,6 +38,7 @@ class Collector:
     def __init__(self, settings):
         self.transport = Transport(settings)
         self.inbox, self.flags, self.requests = Inbox(), [], []
+        self.newest = {}
         self.market_data = self.transport.publisher(Stream.MARKET_DATA, 10)
         self.heartbeats = self.transport.publisher(Stream.HEARTBEATS, 10)
         self.trades = self.transport.publisher(Stream.TRADES, 10)
@@ -56,24 +58,24 @@ class Collector:
         beat.block["role"], beat.block["state"] = Role.MM_COLLECTOR, ServiceState.READY
         self.heartbeats.offer(beat)
 
-    def book(self, template, last_update_id, previous=0):
+    def book(self, template, last_update_id, previous=0, instrument_id=1, bid_ticks=100):
         message = MessageBuffer(template, LEVELS)
         row = message.block[0]
-        row["instrument_id"], row["epoch"], row["now_ns"] = 1, 7, last_update_id
+        row["instrument_id"], row["epoch"], row["now_ns"] = instrument_id, 7, last_update_id
         row["last_update_id"] = last_update_id
         if template is Template.BOOK_SNAPSHOT:
             row["book_state"] = BookState.LIVE
         else:
             row["previous_update_id"] = previous
-        message.group(0, 1)[0] = (100, last_update_id)
-        message.group(1, 1)[0] = (101, 5)
+        message.group(0, 1)[0] = (bid_ticks, last_update_id)
+        message.group(1, 1)[0] = (bid_ticks + 1, 5)
         self.market_data.offer(message)
 
-    def rules(self):
+    def rules(self, instrument_id=1, symbol=b"BTCUSDT", tick_size_e8=10_000_000):
         message = MessageBuffer(Template.INSTRUMENT)
         row = message.block[0]
-        row["instrument_id"], row["symbol"], row["market"] = 1, b"BTCUSDT", Market.USDM
-        row["tick_size_e8"], row["lot_size_e8"] = 10_000_000, 100_000
+        row["instrument_id"], row["symbol"], row["market"] = instrument_id, symbol, Market.USDM
+        row["tick_size_e8"], row["lot_size_e8"] = tick_size_e8, 100_000
         self.state.offer(message)
 
     def poll(self):
@@ -85,7 +87,9 @@ class Collector:
         self.trades.offer(message)
 
     def _on_pricing(self):
-        self.instruments.add(int(self.inbox.block(Template.PRICING)[0]["instrument_id"]))
+        row = self.inbox.block(Template.PRICING)[0].copy()
+        self.newest[int(row["instrument_id"])] = row
+        self.instruments.add(int(row["instrument_id"]))
         self.flags.append(int(self.inbox.block(Template.PRICING)[0]["flags"]))
 
     def _on_request(self):
@@ -161,3 +165,33 @@ def test_a_restart_is_warm_at_once(system):
         assert again.counters["warm_starts"] == 1
     finally:
         again.on_close()
+
+
+def test_the_basis_is_measured_against_the_other_instrument_while_that_is_young(system):
+    first, collector = system
+    first.stop()
+    config = PricingSettings(reference=ReferenceSettings(symbol="BTCUSDC", max_age_s=2.0))
+    pricing = Pricing(first.settings, config, SystemClock())
+    pricing.on_start()
+    try:
+        collector.rules()
+        collector.rules(instrument_id=2, symbol=b"BTCUSDC", tick_size_e8=5_000_000)
+        work_until(pricing, collector, lambda: pricing._reference is not None)
+        s_ns = 10**9
+        # 199.5 ticks of half the size are 99.75 of the other's ticks, whose mid is 100.5.
+        collector.book(Template.BOOK_SNAPSHOT, s_ns, instrument_id=2, bid_ticks=199)
+        work_until(pricing, collector, lambda: 2 in collector.newest)
+        collector.book(Template.BOOK_SNAPSHOT, s_ns)
+
+        def basis():
+            row = collector.newest.get(1)
+            return row is not None and row["flags"] & PricingFlag.BASIS and row
+
+        work_until(pricing, collector, basis)
+        assert basis()["basis_bps"] == pytest.approx(1e4 * (100.5 / 99.75 - 1.0))
+        assert not collector.newest[2]["flags"] & PricingFlag.BASIS
+        collector.book(Template.BOOK_DELTA, 4 * s_ns, previous=s_ns)  # the reference is 3 s old now
+        work_until(pricing, collector, lambda: not basis())
+        assert collector.newest[1]["flags"] & PricingFlag.LIVE
+    finally:
+        pricing.on_close()
