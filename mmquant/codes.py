@@ -184,6 +184,7 @@ class Reason(IntEnum):
     BELOW_FILLED = 69
     INVALID_ORDER = 70
     CANCEL_REQUESTED = 71
+    REQUESTS_PAUSED = 91
 
 
 class RiskState(IntEnum):

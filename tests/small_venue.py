@@ -1,4 +1,7 @@
-"""A small USD-M venue for tests of the collector: many symbols, real sockets, faults on demand."""
+"""A small venue for tests of the collector: many symbols, real sockets, faults on demand.
+
+Its streams are USD-M's; of spot it has the rules of its symbols.
+"""
 
 import http.server
 import threading
@@ -24,6 +27,10 @@ class SmallVenue:
         self.symbols = list(symbols)
         self.rest_delay_s = rest_delay_s
         self.lost = set()  # symbols whose next depth event is lost
+        self.mute = set()  # kinds of streams that say nothing
+        self.refusals = []  # status and headers of the next answers to REST requests
+        self.used_weight = 0  # as the headers tell
+        self.asked = []  # time and path of every REST request
         self.steps = 0
         self.subscribed = {}  # connection -> names
         self.requests = []
@@ -93,13 +100,16 @@ class SmallVenue:
         trade |= {"q": "0.010", "X": "MARKET", "m": True}
         touch = {"e": "bookTicker", "E": 1, "T": 1, "s": symbol, "u": last}
         touch |= {"b": "99.0", "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}
-        datas = {"trade": trade, "bookTicker": touch, "depth@100ms": depth}
+        total = {"e": "aggTrade", "E": 1, "T": 1, "s": symbol, "a": self.steps, "p": "99.5"}
+        total |= {"q": "0.010", "f": self.steps, "l": self.steps, "m": True}
+        datas = {"trade": trade, "aggTrade": total, "bookTicker": touch, "depth@100ms": depth}
         if symbol in self.lost:
             self.lost.discard(symbol)
             del datas["depth@100ms"]
         return {
             f"{name}@{kind}": orjson.dumps({"stream": f"{name}@{kind}", "data": data}).decode()
             for kind, data in datas.items()
+            if kind not in self.mute
         }
 
     def _rest_handler(venue):
@@ -107,14 +117,20 @@ class SmallVenue:
             def do_GET(self):
                 time.sleep(venue.rest_delay_s)
                 parts = urlsplit(self.path)
-                status, body = 200, {}
-                if parts.path == "/fapi/v1/exchangeInfo":
+                query = parse_qs(parts.query)
+                venue.asked.append((time.monotonic(), parts.path))
+                status, body, headers = 200, {}, {"X-MBX-USED-WEIGHT-1M": venue.used_weight}
+                if venue.refusals:
+                    status, more = venue.refusals.pop(0)
+                    headers |= more
+                elif query.get("symbol", venue.symbols)[0] not in venue.symbols:
+                    status, body = 400, {"code": -1121, "msg": "Invalid symbol."}
+                elif parts.path in ("/fapi/v1/exchangeInfo", "/api/v3/exchangeInfo"):
                     rows = [{"symbol": symbol, "filters": FILTERS} for symbol in venue.symbols]
                     limits = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE"}
                     limits |= {"intervalNum": 1, "limit": 9_000}
                     body = {"symbols": rows, "rateLimits": [limits]}
                 elif parts.path == "/fapi/v1/depth":
-                    assert parse_qs(parts.query)["symbol"][0] in venue.symbols
                     bids = [["99.0", f"{1 + venue.steps % 9}.000"]]
                     body = {"lastUpdateId": venue.update_id, "bids": bids}
                     body |= {"asks": [["101.0", "1.000"]]}
@@ -122,7 +138,8 @@ class SmallVenue:
                     status = 404
                 data = orjson.dumps(body)
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
+                for name, value in {**headers, "Content-Length": len(data)}.items():
+                    self.send_header(name, str(value))
                 self.end_headers()
                 self.wfile.write(data)
 

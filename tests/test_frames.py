@@ -1,6 +1,7 @@
 """Venue frames -> events: exact decimals, and a name for everything that breaks a rule."""
 
 import contextlib
+from collections import Counter
 
 import orjson
 import pytest
@@ -125,7 +126,7 @@ def test_answers_to_control_messages_are_no_data():
         ({**DEPTH, "b": [["0.00", "1"]]}, "bad_price"),
         ({**DEPTH, "b": [["1.05", "1"]]}, "off_tick"),
         ({**DEPTH, "a": [["1.0", "-1"]]}, "bad_quantity"),
-        ({**DEPTH, "a": [["1.0", "0.0005"]]}, "off_lot"),
+        ({**TRADE, "q": "0.0105"}, "off_lot"),
         ({**DEPTH, "a": [["1.0", "NaN"]]}, "malformed"),
         ({**DEPTH, "a": [["1e5", "1"]]}, "malformed"),
         ({**DEPTH, "a": [[1.5, "1"]]}, "malformed"),
@@ -154,6 +155,19 @@ def test_what_breaks_a_rule_is_named(data, kind):
 def test_a_capped_quantity_is_rounded_down_not_refused():
     event = parse({**DEPTH, "b": [["1.0", "92233720368.54775807"]]})
     assert event.bids.tolist() == [(10, 92_233_720_368_547)]
+
+
+def test_a_displayed_quantity_off_the_lot_is_rounded_down_and_counted():
+    rounded = Counter()
+    off = {**DEPTH, "b": [["64000.0", "1.2007"]], "a": [["64000.1", "0.0009"], ["64000.2", "1"]]}
+    event = parse_frame(orjson.dumps(off), KNOWN, rounded)
+    assert event.bids.tolist() == [(640000, 1200)]
+    assert event.asks.tolist() == [(640001, 0), (640002, 1000)], "less than a lot is no level"
+    assert rounded == {"BTCUSDT": 2}
+    body = {"lastUpdateId": 7, "bids": [["1.0", "2.0005"]], "asks": []}
+    assert parse_snapshot(orjson.dumps(body), BTC, rounded).bids.tolist() == [(10, 2000)]
+    assert parse_frame(orjson.dumps({**BBO, "B": "12.3459"}), KNOWN, rounded).bid[1] == 12345
+    assert rounded == {"BTCUSDT": 4}
 
 
 def test_snapshots_are_read_like_events():

@@ -32,6 +32,16 @@ class TokenBucket:
         self._tokens -= tokens
         return True
 
+    def ready_ns(self, tokens: int, now_ns: int) -> int:
+        """Return when so many tokens can be taken: not after `now_ns` where they can be now."""
+        missing = tokens - self._tokens
+        refilled_ns = self._filled_ns + int(missing / self._capacity * self._period_ns)
+        return max(self._blocked_until_ns, refilled_ns if missing > 0 else 0)
+
+    def is_blocked(self, now_ns: int) -> bool:
+        """Return whether the venue has asked for a pause that is not over."""
+        return now_ns < self._blocked_until_ns
+
     def block(self, until_ns: int) -> None:
         """Honour the venue's Retry-After, for everything from this address."""
         self._blocked_until_ns = max(self._blocked_until_ns, until_ns)

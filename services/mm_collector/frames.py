@@ -4,8 +4,12 @@
 does not know, `parse_frame` and `parse_snapshot`. Those know all JSON, name what is wrong with a
 frame, and are what the compiled parser is held against. Decimal strings are converted exactly,
 through integers in units of 1e-8, never through float.
+
+A displayed quantity that is no multiple of the lot is rounded down to one, and counted: orders from
+before a change of the lot may rest in a book for years, and one of them must not cost the others.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from mmquant.codes import FrameKind
-from mmquant.decimals import E8_DIGITS, to_e8
+from mmquant.decimals import to_e8
 from mmquant.kernels import frames as words
 from mmquant.parse import MAX_FRAME_LEVELS, FrameParser
 from mmquant.records import LEVEL
@@ -41,7 +45,6 @@ __all__ = [
 
 Levels = NDArray[Any]  # of records.LEVEL, in the venue's order
 
-_QUANTITY_CAP_E8 = 92_233_720_368 * 10**E8_DIGITS  # the venue caps what it shows near 2^63 / 1e8
 _MS = 1_000_000
 _MAX_SIDE_LEVELS = MAX_FRAME_LEVELS // 2
 _MAX_INTEGER = 1 << 62  # of ids and milliseconds; what is larger would wrap in int64
@@ -159,10 +162,13 @@ class FrameReader:
     ----------
     fallbacks
         Frames and snapshots that the compiled parser did not know.
+    rounded
+        Displayed quantities that were no multiple of the lot, by symbol.
     """
 
     def __init__(self) -> None:
         self.fallbacks = 0
+        self.rounded: Counter[str] = Counter()
         self._parser = FrameParser()
         self._instruments: dict[str, Instrument] = {}
         self._symbols = [""]  # by number, which begin at 1
@@ -201,7 +207,7 @@ class FrameReader:
             )
         if kind == FrameKind.UNKNOWN:
             self.fallbacks += 1
-            return parse_frame(payload, self._instruments)
+            return parse_frame(payload, self._instruments, self.rounded)
         trade = (values[words.PRICE_TICKS], values[words.QTY_LOTS], values[words.AGGRESSOR])
         venue_ns, last_id = values[words.VENUE_NS], values[words.LAST_ID]
         if kind == FrameKind.TRADE:
@@ -225,7 +231,7 @@ class FrameReader:
         kind = self._parser.parse_snapshot(payload, self._numbers[symbol])
         if kind == FrameKind.UNKNOWN:
             self.fallbacks += 1
-            return parse_snapshot(payload, self._instruments[symbol])
+            return parse_snapshot(payload, self._instruments[symbol], self.rounded)
         return Snapshot(self._parser.values[words.LAST_ID], *self._own_levels())
 
     def _own_levels(self) -> tuple[Levels, Levels]:
@@ -235,7 +241,9 @@ class FrameReader:
         return levels[:n_bids], levels[n_bids:]
 
 
-def parse_frame(payload: bytes, instruments: dict[str, Instrument]) -> Event | Acknowledgement:
+def parse_frame(
+    payload: bytes, instruments: dict[str, Instrument], rounded: Counter[str] | None = None
+) -> Event | Acknowledgement:
     """Return the event in a raw or combined-stream frame.
 
     Parameters
@@ -244,6 +252,8 @@ def parse_frame(payload: bytes, instruments: dict[str, Instrument]) -> Event | A
         One whole text frame.
     instruments
         The subscribed instruments by symbol.
+    rounded
+        Counts, by symbol, the displayed quantities rounded down to a multiple of the lot.
 
     Raises
     ------
@@ -272,19 +282,22 @@ def parse_frame(payload: bytes, instruments: dict[str, Instrument]) -> Event | A
     if instrument is None:
         raise BadFrame("unknown_symbol", repr(payload[:80]))
     try:
-        return _PARSERS[kind](data, instrument)
+        return _PARSERS[kind](data, instrument, Counter() if rounded is None else rounded)
     except (LookupError, TypeError, ValueError) as error:
         raise BadFrame("malformed", f"{error!r} in {payload[:80]!r}") from None
 
 
-def parse_snapshot(payload: bytes, instrument: Instrument) -> Snapshot:
+def parse_snapshot(
+    payload: bytes, instrument: Instrument, rounded: Counter[str] | None = None
+) -> Snapshot:
     """Return the depth snapshot in a REST body; raises BadFrame like `parse_frame`."""
+    rounded = Counter() if rounded is None else rounded
     try:
         body = orjson.loads(payload)
         return Snapshot(
             _integer(body["lastUpdateId"]),
-            _levels(body["bids"], instrument),
-            _levels(body["asks"], instrument),
+            _levels(body["bids"], instrument, rounded),
+            _levels(body["asks"], instrument, rounded),
         )
     except orjson.JSONDecodeError as error:
         raise BadFrame("not_json", f"snapshot: {error} in {payload[:80]!r}") from None
@@ -295,7 +308,7 @@ def parse_snapshot(payload: bytes, instrument: Instrument) -> Snapshot:
 type _Data = dict[str, object]
 
 
-def _depth(data: _Data, instrument: Instrument) -> DepthEvent:
+def _depth(data: _Data, instrument: Instrument, rounded: Counter[str]) -> DepthEvent:
     first = _integer(data["U"])
     return DepthEvent(
         instrument.symbol,
@@ -304,21 +317,21 @@ def _depth(data: _Data, instrument: Instrument) -> DepthEvent:
         _integer(data["u"]),
         # On spot the ids are contiguous; on USD-M only `pu` names the event before.
         _integer(data["pu"]) if "pu" in data else first - 1,
-        _levels(data["b"], instrument),
-        _levels(data["a"], instrument),
+        _levels(data["b"], instrument, rounded),
+        _levels(data["a"], instrument, rounded),
     )
 
 
-def _best_bid_offer(data: _Data, instrument: Instrument) -> BestBidOffer:
+def _best_bid_offer(data: _Data, instrument: Instrument, rounded: Counter[str]) -> BestBidOffer:
     bid, ask = (
-        (_ticks(data[price], instrument), _lots(data[size], instrument))
+        (_ticks(data[price], instrument), _displayed_lots(data[size], instrument, rounded))
         for price, size in (("b", "B"), ("a", "A"))
     )
     time_ms = data.get("T", data.get("E", 0))  # spot sends no time at all
     return BestBidOffer(instrument.symbol, _nanoseconds(time_ms), _integer(data["u"]), bid, ask)
 
 
-def _trade(data: _Data, instrument: Instrument) -> Trade:
+def _trade(data: _Data, instrument: Instrument, _rounded: Counter[str]) -> Trade:
     if data.get("X", "MARKET") != "MARKET" or not (to_e8(data["p"]) and to_e8(data["q"])):
         raise BadFrame("not_a_trade", f"X={data.get('X')} p={data['p']} q={data['q']}")
     lots = _lots(data["q"], instrument)
@@ -332,7 +345,7 @@ def _trade(data: _Data, instrument: Instrument) -> Trade:
     )
 
 
-def _aggregate_trade(data: _Data, instrument: Instrument) -> AggregateTrade:
+def _aggregate_trade(data: _Data, instrument: Instrument, _rounded: Counter[str]) -> AggregateTrade:
     _integer(data["a"])
     first, last = _integer(data["f"]), _integer(data["l"])
     if first > last or not (to_e8(data["p"]) and to_e8(data["q"])):
@@ -366,7 +379,7 @@ def _rare(payload: bytes, instruments: dict[str, Instrument]) -> VoidTrade | Ser
     return None
 
 
-_PARSERS: dict[object, Callable[[_Data, Instrument], Event]] = {
+_PARSERS: dict[object, Callable[[_Data, Instrument, Counter[str]], Event]] = {
     "depthUpdate": _depth,
     "bookTicker": _best_bid_offer,
     "trade": _trade,
@@ -389,12 +402,14 @@ def _nanoseconds(value: object) -> int:
     return milliseconds * _MS
 
 
-def _levels(rows: object, instrument: Instrument) -> Levels:
+def _levels(rows: object, instrument: Instrument, rounded: Counter[str]) -> Levels:
     if not isinstance(rows, list):
         raise TypeError(f"expected a list of levels, got {rows!r:.40}")
     if len(rows) > _MAX_SIDE_LEVELS:
         raise BadFrame("too_many_levels", f"{instrument.symbol}: {len(rows)} on one side")
-    pairs = [(_ticks(row[0], instrument), _lots(row[1], instrument)) for row in rows]
+    pairs = [
+        (_ticks(row[0], instrument), _displayed_lots(row[1], instrument, rounded)) for row in rows
+    ]
     return np.array(pairs, LEVEL)
 
 
@@ -408,11 +423,19 @@ def _ticks(text: object, instrument: Instrument) -> int:
     return ticks
 
 
-def _lots(text: object, instrument: Instrument) -> int:
+def _displayed_lots(text: object, instrument: Instrument, rounded: Counter[str]) -> int:
     value = to_e8(text)
     lots, rest = divmod(value, instrument.lot_size_e8)
     if value < 0:
         raise BadFrame("bad_quantity", f"{instrument.symbol} quantity below 0, got {text}")
-    if rest and value < _QUANTITY_CAP_E8:
+    rounded[instrument.symbol] += rest > 0
+    return lots
+
+
+def _lots(text: object, instrument: Instrument) -> int:
+    lots, rest = divmod(to_e8(text), instrument.lot_size_e8)
+    if lots < 0:
+        raise BadFrame("bad_quantity", f"{instrument.symbol} quantity below 0, got {text}")
+    if rest:
         raise BadFrame("off_lot", f"{instrument.symbol} quantity {text} is no multiple of the lot")
     return lots

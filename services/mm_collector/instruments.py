@@ -14,12 +14,14 @@ from mm_runtime.settings import CollectorSettings
 from mm_collector.feed import InstrumentFilters
 from mm_collector.rest import Reply, Rest
 from mm_collector.venue import (
+    RULES,
     UnknownSymbol,
     VenueRules,
     nearest_host,
     parse_instrument,
     parse_weight_limit,
 )
+from mmquant.codes import Market
 
 __all__ = ["Instruments"]
 
@@ -93,6 +95,8 @@ class Instruments:
         if reply.status != 200:
             host = nearest_host(self._rest.base_url) if not reply.status else ""
             hint = f"; did you mean {host}?" if host else ""
+            if reply.status == 403:
+                hint = f"; {self._elsewhere()}"
             self._retry(wanted, f"{reply.text}{hint}", reply.retry_after_ns, now_ns)
             return None
         try:
@@ -119,9 +123,16 @@ class Instruments:
             )
         if reply.status == 451:
             raise CannotStart(
-                f"endpoints.rest_url: {address} refuses requests from this region (HTTP 451); "
-                "without snapshots there is no book"
+                f"endpoints.rest_url: {address} refuses requests from this region (HTTP 451), and "
+                f"without snapshots there is no book; {self._elsewhere()}"
             )
+
+    def _elsewhere(self) -> str:
+        """Return where else the market's data can be had."""
+        if self._rest.base_url == RULES[Market.SPOT].rest_url or self._rules.market is Market.USDM:
+            return f"no other public address serves {self._config.market} data"
+        spot = RULES[Market.SPOT]
+        return f"try {spot.rest_url} with endpoints.ws_url {spot.ws_url}: market data alone"
 
     def _retry(self, wanted: _Wanted, text: str, pause_ns: int, now_ns: int) -> None:
         connection = self._config.connection

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from mm_collector.background import in_background
@@ -16,7 +17,7 @@ _TIMEOUT_S = 10.0
 _S = 1_000_000_000
 _USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
 # Pauses for the whole address where the venue names none: a ban begins with two minutes.
-_PAUSES_S = {403: 300, 418: 120, 429: 60}
+_PAUSES_S = {403: 300, 418: 120, 429: 60, 451: 300}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Rest:
     def __init__(self, base_url: str, budget: TokenBucket) -> None:
         self.base_url = base_url.rstrip("/")
         self.budget = budget
+        self._paused_by = 0
 
     def get(self, path: str, weight: int, now_ns: int) -> Future[Reply] | None:
         """Start a request, if the budget allows it now; the future never raises."""
@@ -52,11 +54,22 @@ class Rest:
         url = self.base_url + path
         return in_background(lambda: _get(url), "rest")
 
+    def obstacle(self, weight: int, now_ns: int) -> str:
+        """Return why no request of this weight is made now, "" where one may be."""
+        until_ns = self.budget.ready_ns(weight, now_ns)
+        if until_ns <= now_ns:
+            return ""
+        if not self.budget.is_blocked(now_ns):
+            return "the minute's request weight is used up"
+        until = datetime.fromtimestamp(until_ns / _S, UTC)
+        return f"HTTP {self._paused_by}: no request before {until:%H:%M:%S} UTC"
+
     def learn(self, reply: Reply, now_ns: int) -> None:
         """Let the budget know what a reply says about it."""
         if reply.used_weight is not None:
             self.budget.observe_used(reply.used_weight)
         if reply.status in _PAUSES_S:
+            self._paused_by = reply.status
             self.budget.block(now_ns + reply.retry_after_ns)
 
 

@@ -114,6 +114,9 @@ class Collector(Service):
     def samples(self) -> Iterator[Sample]:
         """Give the feed's lag and each book's state and faults."""
         yield Sample("feed_lag_seconds", self.lag_ns / 1e9)
+        now_ns = self.clock.now_ns()
+        ready_ns = self._rest.budget.ready_ns(self._rules.weight_of(self._levels), now_ns)
+        yield Sample("request_pause_seconds", max(0, ready_ns - now_ns) / 1e9)
         for symbol, feed in list(self._feeds.items()):
             sync = feed.sync
             for state in BookState:
@@ -313,7 +316,7 @@ class Collector(Service):
         if periodic:
             self._count_syncs()
         if main.is_open:
-            self._tell_state()
+            self._tell_state(now_ns)
 
     def _watch_trades(self, symbol: str, feed: Feed, now_ns: int) -> None:
         had_aggregates = feed.trades.uses_aggregates
@@ -338,19 +341,23 @@ class Collector(Service):
         block["seq"], block["now_ns"] = publisher.next_seq(), self._now_ns
         publisher.offer(feed.instrument)
 
-    def _tell_state(self) -> None:
+    def _tell_state(self, now_ns: int) -> None:
         failures = [f for f in self._feeds.values() if f.failure is not Reason.NONE]
         if not failures:
             self.set_state(ServiceState.READY, Reason.NONE, "all books LIVE")
         else:
             names = ", ".join(f.filters.instrument.symbol for f in failures)
-            self.set_state(ServiceState.DEGRADED, failures[0].failure, f"not LIVE: {names}")
+            obstacle = self._rest.obstacle(self._rules.weight_of(self._levels), now_ns)
+            reason = Reason.REQUESTS_PAUSED if obstacle else failures[0].failure
+            text = f"not LIVE: {names}{'; ' if obstacle else ''}{obstacle}"
+            self.set_state(ServiceState.DEGRADED, reason, text)
 
     def _count_syncs(self) -> None:
         feeds = self._feeds.values()
         self.counters["gaps"] = sum(feed.sync.gaps for feed in feeds)
         self.counters["crossed"] = sum(feed.sync.crossings for feed in feeds)
         self.counters["duplicates"] = sum(feed.sync.duplicates for feed in feeds)
+        self.counters["rounded_levels"] = self._reader.rounded.total()
         self.counters["resyncs"] = max(0, self.counters["syncs"] - len(feeds))
         self._journal.count()
 

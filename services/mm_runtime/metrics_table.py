@@ -91,6 +91,8 @@ _METRICS_OF = {
         _counter("book_gaps", "holes in the ids of depth events", "symbol"),
         _counter("book_crossings", "times a book was found crossed", "symbol"),
         _counter("book_duplicates", "depth events known already", "symbol"),
+        _counter("rounded_levels", "displayed quantities that were no multiple of the lot"),
+        _gauge("request_pause_seconds", "time until a snapshot may be asked for, 0 if at once"),
     ),
     "mm_pricing": (
         _counter("snapshot_requests", "snapshots asked of the collector: a book was lost"),
@@ -165,6 +167,7 @@ COUNTERS: dict[str, str | None] = {
     "orders": "order_updates_total",
     "quotes": "quotes_total",
     "resyncs": "resyncs_total",
+    "rounded_levels": "rounded_levels_total",
     "shm_bytes": None,
     "snapshot_requests": "snapshot_requests_total",
     "snapshots": "snapshots_total",
