@@ -45,7 +45,7 @@ compose-test: ## the containers on a real engine: up, killed, paused, gone
 
 bench: ## figures against peers, as ratios inside one run
 	@tools/set-up requirements-dev.lock
-	for name in imports book ewma parser tape quoting strategy simulator fill_truth transport replay; do \
+	for name in imports book ewma parser resync tape quoting strategy simulator fill_truth transport replay; do \
 		$(PYTHON_IN_VENV) -m benchmarks.$$name || exit 1; done
 
 lock: ## renew the lock files (needs uv)
