@@ -1,4 +1,7 @@
-"""The one place that compiles: `njit` with an on-disk cache that cannot go stale, and `fma`."""
+"""The one place that compiles: `njit` with an on-disk cache that cannot go stale, and intrinsics.
+
+These are single instructions that Python has no word for; interpreted, they are plain functions.
+"""
 
 import math
 from collections.abc import Callable
@@ -6,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
@@ -16,9 +20,11 @@ __all__ = [
     "bare_inlined",
     "bare_njit",
     "fma",
+    "load_word",
     "njit",
     "njit_parallel",
     "prange",
+    "trailing_zeros",
 ]
 
 if TYPE_CHECKING:
@@ -93,5 +99,55 @@ def _machine_fma(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
 def _compiled_fma(a: Any, b: Any, c: Any) -> Any:
     def one_instruction(a: Any, b: Any, c: Any) -> Any:
         return _machine_fma(a, b, c)  # type: ignore[call-arg]
+
+    return one_instruction
+
+
+def load_word(data: bytes, at: int) -> int:
+    """Return the eight bytes from `at` on as one integer, the first lowest.
+
+    Compiled it is an int64, interpreted it is never negative: the same 64 bits.
+    """
+    if not 0 <= at <= len(data) - 8:
+        raise IndexError(f"a word must lie within {len(data)} bytes, got {at}")
+    return int.from_bytes(data[at : at + 8], "little")
+
+
+@intrinsic
+def _machine_load(_typing: Any, data: Any, at: Any, last: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte = builder.gep(array.data, [arguments[1]])
+        return builder.load(builder.bitcast(byte, ir.IntType(64).as_pointer()), align=1)
+
+    return types.int64(data, at, last), generate
+
+
+@overload(load_word)
+def _compiled_load_word(data: Any, at: Any) -> Any:
+    def one_instruction(data: Any, at: Any) -> Any:
+        # The last byte is read for the bounds check alone; without one nothing is left of it.
+        return _machine_load(data, at, data[np.uint64(at + 7)])  # type: ignore[call-arg]
+
+    return one_instruction
+
+
+def trailing_zeros(word: int) -> int:
+    """Return how many of a word's lowest bits are 0: 64 for no bit at all."""
+    return (word & -word).bit_length() - 1 if word else 64
+
+
+@intrinsic
+def _machine_trailing_zeros(_typing: Any, word: Any) -> Any:
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+@overload(trailing_zeros)
+def _compiled_trailing_zeros(word: Any) -> Any:
+    def one_instruction(word: Any) -> Any:
+        return _machine_trailing_zeros(word)  # type: ignore[call-arg]
 
     return one_instruction

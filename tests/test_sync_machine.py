@@ -152,17 +152,17 @@ class SyncMachine(RuleBasedStateMachine):
 
     @rule()
     def reconnect(self):
-        self.sync.on_disconnected("reset")
+        self.disconnect("reset")
         self.wire.clear()
         self.reply = None
         self.check()
-        self.sync.on_connected(self.now_ns)
+        self.connect()
 
     @rule(wait_ms=st.sampled_from([1, 60, 300, 2_500]))
     def wait(self, wait_ms):
         """Let time pass; long silence makes a LIVE book STALE."""
         self.now_ns += wait_ms * MS
-        self.sync.on_time(self.now_ns)
+        self.keep_time()
 
     @precondition(lambda self: self.sync.state is BookState.LIVE)
     @rule()
@@ -196,10 +196,7 @@ class SyncMachine(RuleBasedStateMachine):
             self.venue.change(("bids", 1), self.venue.id % 5, 1)  # not sent yet
         update_id = max(1_000, self.venue.id - max(back, 0))
         self.reply = None
-        due = self.sync.on_snapshot(update_id, self.now_ns)
-        if due is not None:
-            self.book = dict(self.venue.at(update_id))
-            self.apply(due)
+        self.load(update_id)
         if -back > 0:
             self.wire.append(self.venue.event(self.venue.sent_id, self.venue.id))
             self.venue.sent_id = self.venue.id
@@ -208,9 +205,27 @@ class SyncMachine(RuleBasedStateMachine):
     @rule(pause_ms=st.sampled_from([0, 100]))
     def fail(self, pause_ms):
         self.reply = None
-        self.sync.on_snapshot_failed(self.now_ns, "HTTP 503", pause_ms * MS)
+        self.fail_snapshot(pause_ms * MS)
 
-    # what must hold
+    # what hears of it
+
+    def connect(self):
+        self.sync.on_connected(self.now_ns)
+
+    def disconnect(self, text):
+        self.sync.on_disconnected(text)
+
+    def keep_time(self):
+        self.sync.on_time(self.now_ns)
+
+    def load(self, update_id):
+        due = self.sync.on_snapshot(update_id, self.now_ns)
+        if due is not None:
+            self.book = dict(self.venue.at(update_id))
+            self.apply(due)
+
+    def fail_snapshot(self, pause_ns):
+        self.sync.on_snapshot_failed(self.now_ns, "HTTP 503", pause_ns)
 
     def hear(self, event):
         self.past.append(event)
@@ -221,6 +236,8 @@ class SyncMachine(RuleBasedStateMachine):
             put(self.book, [(("bids", t), lots) for t, lots in event.bids])
             put(self.book, [(("asks", t), lots) for t, lots in event.asks])
         self.check()
+
+    # what must hold
 
     def check(self):
         if self.sync.state is BookState.LIVE:
@@ -234,8 +251,8 @@ class SyncMachine(RuleBasedStateMachine):
         """Whatever has happened, a world without faults brings the book back."""
         self.wire.clear()
         self.reply = None
-        self.sync.on_disconnected("end")
-        self.sync.on_connected(self.now_ns)
+        self.disconnect("end")
+        self.connect()
         for _ in range(3):
             self.now_ns += 500 * MS
             self.trade_on([("bids", 1, 1 + self.venue.id % 3)], 1)

@@ -9,8 +9,6 @@ from mmquant.kernels.frames import (
     INSTRUMENT,
     KIND,
     LAST_ID,
-    LEVEL_WORDS,
-    LEVELS_AT,
     N_ASKS,
     N_BIDS,
     PREVIOUS_BIT,
@@ -18,6 +16,7 @@ from mmquant.kernels.frames import (
     SEEN,
     frame_parse,
 )
+from mmquant.kernels.levels import LEVEL_WORDS, LEVELS_AT
 from mmquant.state import FRAME
 
 __all__ = ["frame_apply", "frame_parse_and_apply"]

@@ -7,16 +7,14 @@ of all JSON says what it is. What it accepts means the same there, and nothing i
 
 import numpy as np
 
-from mmquant import records
 from mmquant._jit import bare_njit
 from mmquant.codes import FrameKind, Side
+from mmquant.kernels.levels import LEVELS_AT, PRICE_UNIT, QTY_UNIT, read_levels
 from mmquant.kernels.tokens import (
-    CLOSE,
     CLOSE_OBJECT,
     COLON,
     COMMA,
     FAILED,
-    OPEN,
     OPEN_OBJECT,
     QUOTE,
     read_boolean,
@@ -43,12 +41,9 @@ SELL = int(Side.SELL)
 
 MAX_TIME_NS = 1 << 62
 NS_PER_MS = 1_000_000
-LEVEL_WORDS = records.LEVEL.itemsize // 8
 
 SYMBOL_WORDS = SYMBOL_DTYPE.itemsize // 8
 NUMBER = list(SYMBOL_DTYPE.names or ()).index("number")
-PRICE_UNIT = list(SYMBOL_DTYPE.names or ()).index("price_decimals")  # and the divisor behind it
-QTY_UNIT = list(SYMBOL_DTYPE.names or ()).index("qty_decimals")
 
 # Where FRAME's fields lie, as words. Their order tells what the JSON value must be.
 _WORDS = list(FRAME.names or ())
@@ -73,7 +68,6 @@ N_BIDS = _WORDS.index("n_bids")  # levels
 N_ASKS = _WORDS.index("n_asks")
 AGGRESSOR = _WORDS.index("aggressor")
 IS_MARKET = _WORDS.index("is_market")
-LEVELS_AT = len(_WORDS)  # behind the record
 NOT_OURS = -1  # a key whose value is stepped over
 
 
@@ -135,40 +129,6 @@ def symbol_entry(symbols: np.ndarray, word_0: int, word_1: int, word_2: int, wor
         if entry == symbols.size:
             entry = 0
     return entry
-
-
-@bare_njit
-def _read_levels(
-    data: bytes, at: int, symbols: np.ndarray, entry: int, out: np.ndarray, row: int
-) -> tuple[int, int]:
-    """Read `[["price","qty"],...]` from level `row` on; return the row behind the last."""
-    if data[np.uint64(at)] != OPEN:
-        return row, FAILED
-    if data[np.uint64(at + 1)] == CLOSE:
-        return row, at + 2
-    price_decimals, price_divisor = symbols[entry + PRICE_UNIT], symbols[entry + PRICE_UNIT + 1]
-    qty_decimals, qty_divisor = symbols[entry + QTY_UNIT], symbols[entry + QTY_UNIT + 1]
-    rows = row + (out.size - LEVELS_AT) // LEVEL_WORDS // 2
-    while row < rows:
-        if data[np.uint64(at + 1)] != OPEN or data[np.uint64(at + 2)] != QUOTE:
-            return row, FAILED
-        ticks, at = read_decimal(data, at + 3, price_decimals, price_divisor)
-        if at < 0 or ticks == 0:
-            return row, FAILED
-        if data[np.uint64(at)] != COMMA or data[np.uint64(at + 1)] != QUOTE:
-            return row, FAILED
-        lots, at = read_decimal(data, at + 2, qty_decimals, qty_divisor)
-        if at < 0 or data[np.uint64(at)] != CLOSE:
-            return row, FAILED
-        out[np.uint64(LEVELS_AT + row * LEVEL_WORDS)] = ticks
-        out[np.uint64(LEVELS_AT + row * LEVEL_WORDS + 1)] = lots
-        row += 1
-        at += 1
-        if data[np.uint64(at)] == CLOSE:
-            return row, at + 1
-        if data[np.uint64(at)] != COMMA:
-            return row, FAILED
-    return row, FAILED
 
 
 @bare_njit
@@ -261,7 +221,7 @@ def _read_value(data: bytes, at: int, word: int, symbols: np.ndarray, out: np.nd
         before = out[N_BIDS]
         if word == N_BIDS and out[SEEN] >> N_ASKS & 1:
             return FAILED  # the bids' levels lie first
-        after, at = _read_levels(data, at, symbols, entry, out, before)
+        after, at = read_levels(data, at, symbols, entry, out, before)
         out[word] = after - before
         return at
     if data[np.uint64(at)] != QUOTE:
@@ -478,7 +438,7 @@ def snapshot_parse(data: bytes, symbol: np.ndarray, out: np.ndarray) -> int:
         out[SEEN] |= 1 << word
         if word == N_BIDS or word == N_ASKS:
             before = out[N_BIDS]
-            value, at = _read_levels(data, at, symbol, 0, out, before)
+            value, at = read_levels(data, at, symbol, 0, out, before)
             value -= before
         else:
             value, at = read_integer(data, at)

@@ -18,7 +18,6 @@ from mmquant.kernels.frames import (
     INSTRUMENT,
     KIND,
     LAST_ID,
-    LEVELS_AT,
     N_ASKS,
     N_BIDS,
     PREVIOUS_BIT,
@@ -29,6 +28,7 @@ from mmquant.kernels.frames import (
     VENUE_NS,
     frame_parse_at,
 )
+from mmquant.kernels.levels import LEVELS_AT
 from mmquant.state import TAPE_AGGREGATE, TAPE_BUFFERED, TAPE_SKIP
 
 __all__ = ["tape_lines", "tape_put"]

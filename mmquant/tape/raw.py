@@ -15,6 +15,7 @@ import numpy as np
 from mmquant.codes import BookState, FrameKind, Market, TapeKind
 from mmquant.kernels import frames as frame_kernels
 from mmquant.kernels import tape as kernels
+from mmquant.kernels.levels import LEVELS_AT
 from mmquant.parse import MAX_FRAME_LEVELS, FrameParser
 from mmquant.records import LEVEL
 from mmquant.state import TAPE_CURSOR, TAPE_EVENT, TAPE_SYNC
@@ -61,7 +62,7 @@ class RawReader:
         self._notes = notes
         self._progress = progress
         self._parser = FrameParser()
-        self._frame = np.zeros(frame_kernels.LEVELS_AT + 2 * MAX_FRAME_LEVELS, np.int64)
+        self._frame = np.zeros(LEVELS_AT + 2 * MAX_FRAME_LEVELS, np.int64)
         self._sync = np.zeros(0, TAPE_SYNC)
         self._cursor = np.zeros(1, TAPE_CURSOR)
         self._events = np.zeros(BLOCK_EVENTS, TAPE_EVENT)
@@ -271,7 +272,7 @@ class RawReader:
             return
         words = self._parser.words
         values = self._parser.frame[0]
-        n = frame_kernels.LEVELS_AT + 2 * int(values["n_bids"] + values["n_asks"])
+        n = LEVELS_AT + 2 * int(values["n_bids"] + values["n_asks"])
         self._frame[:n] = words[:n]
         stamp = int(values["engine_ms"] or values["event_ms"])
         unit = NS_PER_US if stamp > LATEST_MS else NS_PER_MS
