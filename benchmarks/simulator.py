@@ -136,21 +136,27 @@ def play(words: NDArray[np.int64]) -> tuple[float, dict[str, Any]]:
     }
 
 
+def peer_settings(rows: NDArray[np.int64]) -> str:
+    """Return what the peer's script is told, as JSON."""
+    return json.dumps(
+        {
+            "feed_ns": FEED_NS,
+            "entry_ns": ENTRY_NS,
+            "response_ns": RESPONSE_NS,
+            "interval_ns": INTERVAL_NS,
+            "lowest": float(rows[:, 3].min()),
+            "highest": float(rows[:, 3].max()),
+        }
+    )
+
+
 def play_peer(python: Path, rows: NDArray[np.int64]) -> dict[str, Any]:
     """Return hftbacktest's best seconds on the same rows, and what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"
         np.save(path, rows)
-        settings = json.dumps(
-            {
-                "feed_ns": FEED_NS,
-                "entry_ns": ENTRY_NS,
-                "response_ns": RESPONSE_NS,
-                "interval_ns": INTERVAL_NS,
-            }
-        )
         done = subprocess.run(
-            [python, PEER, path, settings], capture_output=True, text=True, check=False
+            [python, PEER, path, peer_settings(rows)], capture_output=True, text=True, check=False
         )
     if done.returncode:
         raise RuntimeError(f"the peer's script failed: {done.stderr[-2000:]}")

@@ -1,4 +1,11 @@
-"""hftbacktest's side of benchmarks/simulator.py; runs in an environment that has hftbacktest."""
+"""hftbacktest's side of the benchmarks simulator and backtest; runs in its own environment.
+
+    python simulator_peer.py ROWS.npy SETTINGS [EVENTS.npz]
+
+Plays the rows twice, the first part to compile, and prints the second run as JSON; with a third
+argument it only writes them as hftbacktest's own file. Given such a file in place of the rows, it
+loads and plays it once, as a user's script does.
+"""
 
 import json
 import sys
@@ -76,8 +83,7 @@ def events_of(rows, feed_ns):
 
 
 def play(events, s):
-    """Return the seconds of one run, and what came of it."""
-    prices = events["px"]
+    """Return the seconds of one run of events or a file of them, and what came of it."""
     asset = (
         BacktestAsset()
         .data(events)
@@ -88,8 +94,8 @@ def play(events, s):
         .trading_value_fee_model(0.0002, 0.0005)
         .tick_size(1.0)
         .lot_size(1.0)
-        .roi_lb(float(prices.min()) - 1000)
-        .roi_ub(float(prices.max()) + 1000)
+        .roi_lb(s["lowest"] - 1000.0)
+        .roi_ub(s["highest"] + 1000.0)
     )
     hbt = ROIVectorMarketDepthBacktest([asset])
     out = np.zeros(4, np.int64)
@@ -112,10 +118,15 @@ def play(events, s):
 
 
 def main():
-    """Play twice, the first to compile; print the second as JSON."""
-    rows = np.load(sys.argv[1])
-    settings = json.loads(sys.argv[2])
-    events = events_of(rows, settings["feed_ns"])
+    """Do what the arguments say."""
+    path, settings = sys.argv[1], json.loads(sys.argv[2])
+    if path.endswith(".npz"):
+        print(json.dumps(play(path, settings)))
+        return
+    events = events_of(np.load(path), settings["feed_ns"])
+    if len(sys.argv) > 3:
+        np.savez(sys.argv[3], data=events)
+        return
     play(events[: min(len(events), 20_000)], settings)
     print(json.dumps(play(events, settings)))
 

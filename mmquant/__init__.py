@@ -71,6 +71,7 @@ _HOMES = {
     "model_params": "models",
     # fills and money
     "Account": "accounting",
+    "compare": "comparison",
     "decompose": "accounting",
     "drawdown": "accounting",
     "equity_curve": "accounting",

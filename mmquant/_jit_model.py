@@ -41,9 +41,10 @@ def _bind(model: Callable[..., int], arguments: tuple[Any, ...]) -> Any:
         model.compile(signature)
     except (errors.NumbaError, KeyError) as error:
         lines = [text for text in str(error).splitlines() if text.strip()]
+        code = model.py_func.__code__
         raise TypeError(
-            f"model {model.py_func.__name__} cannot be compiled for (inputs, params, out): "
-            f"{'; '.join(lines[:3])}"
+            f"model {model.py_func.__name__} ({code.co_filename}, line {code.co_firstlineno}) "
+            f"cannot be compiled for (inputs, params, out): {'; '.join(lines[:3])}"
         ) from error
     compiled: Any = model.get_compile_result(signature)
     answer = compiled.signature.return_type  # its own where it was compiled before by a call

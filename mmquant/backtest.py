@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmquant._checks import number, whole
 from mmquant.backtest_result import InstrumentResult, Result
+from mmquant.backtest_tape import check_tape, doubts_of
 from mmquant.codes import Market
 from mmquant.configure import (
     Config,
@@ -23,6 +24,7 @@ from mmquant.configure import (
 )
 from mmquant.kernels.backtest import DONE, Desk, Rows, backtest_run
 from mmquant.kernels.tape_message import MESSAGE_WORDS
+from mmquant.models import MODELS
 from mmquant.records import FILL, INSTRUMENT, LEVEL, POSITION, PRICING, QUOTES
 from mmquant.simulator_settings import recorded_latencies, simulator_state
 from mmquant.state import (
@@ -40,7 +42,6 @@ from mmquant.state import (
     PRICING_STATE,
     STRATEGY_INPUTS,
     STRATEGY_STATE,
-    TAPE_EVENT,
 )
 
 __all__ = ["Config", "Result", "load_config", "run"]
@@ -118,7 +119,8 @@ def run(
     Raises
     ------
     TypeError, ValueError
-        Naming the argument or the file's key, the rule, what was received and what to do.
+        Naming the argument, the file's key or the tape's row, the rule, what was received and
+        what to do. What a model of one's own raises comes with the row at which it did.
     """
     changes = dict(strategy or {})
     if model is not None:
@@ -127,7 +129,7 @@ def run(
     elif model_parameters is not None:
         changes["model_parameters"] = model_parameters
     config = (config or Config()).changed(strategy=changes, pricing=pricing, simulator=simulator)
-    _check_tape(tape)
+    check_tape(tape)
     numbers = _numbers(tape, symbols)
     share = 1.0 / len(numbers)
     results = []
@@ -137,7 +139,8 @@ def run(
     digest = hashlib.sha256()
     for result in results:
         result.feed(digest)
-    return Result(results, config, tape.source, digest.hexdigest())
+    doubts = doubts_of(tape, numbers)
+    return Result(results, config, tape.source, digest.hexdigest(), doubts)
 
 
 def _step_of(
@@ -146,16 +149,6 @@ def _step_of(
     if on_progress is None:
         return lambda done: None
     return lambda done: on_progress(start + share * done)
-
-
-def _check_tape(tape: TapeLike) -> None:
-    if tape.events.dtype != TAPE_EVENT or tape.levels.dtype != LEVEL:
-        raise TypeError(
-            f"tape must have events of TAPE_EVENT and levels of LEVEL, got {tape.events.dtype}: "
-            "read one with mmquant.read_tape"
-        )
-    if tape.events.size == 0:
-        raise ValueError("tape must hold at least one event, got none: nothing can be traded")
 
 
 def _numbers(tape: TapeLike, symbols: Sequence[str] | None) -> list[int]:
@@ -206,6 +199,8 @@ class _Traded:
         self._events = _writable(tape.events)
         self._words = _writable(tape.levels).view(np.int64)
         self._instrument = _instrument(tape.instruments[index], index, filters)
+        self._name = getattr(config.strategy["model"], "__name__", config.strategy["model"])
+        self._source = tape.source
         market = Market(int(self._instrument[0]["market"]))
         strategy = config.strategy
         self._model, model_params = load_model(
@@ -214,6 +209,7 @@ class _Traded:
         self._run = np.zeros(1, BACKTEST)
         r = self._run[0]
         r["instrument"] = index
+        r["is_pure"] = strategy["model"] in MODELS  # of one's own, nobody knows
         r["pricing_interval_ns"] = config.pricing["publish_interval_ms"] * _MS
         r["quotes_interval_ns"] = strategy["republish_interval_ms"] * _MS
         r["gate_interval_ns"] = _GATE_INTERVAL_NS
@@ -238,13 +234,24 @@ class _Traded:
         size = self._events.size
         while int(self._run[0]["row"]) < size:
             last = min(size, int(self._run[0]["row"]) + _ROWS_A_TURN)
-            code = backtest_run(
-                self._run, self._events, self._words, last, self._desk, self._model, self._rows
-            )
+            try:
+                code = backtest_run(
+                    self._run, self._events, self._words, last, self._desk, self._model, self._rows
+                )
+            except Exception as error:  # kernels raise nothing: it is the model's
+                raise self._of_model(error) from error
             if code != DONE:
                 self._rows = _grown(self._rows, self._run)
             on_progress(float(self._run[0]["row"]) / size)
         return InstrumentResult(self._instrument, self._run, self._desk, self._rows)
+
+    def _of_model(self, error: Exception) -> ValueError:
+        row, now_ns = int(self._run[0]["row"]), int(self._run[0]["now_ns"])
+        return ValueError(
+            f"strategy.toml: model {self._name} raised {type(error).__name__}: {error}; at event "
+            f"{row} of {self._source}, received_ns {now_ns}: answer a codes.Reason instead of "
+            "raising where it cannot quote"
+        )
 
 
 def _desk(
@@ -262,6 +269,8 @@ def _desk(
     inputs = np.zeros(1, STRATEGY_INPUTS)
     inputs["upstream_ok"] = 1
     sim = simulator_state(seed)
+    strategy_state = np.zeros(1, STRATEGY_STATE)
+    strategy_words = strategy_state.view(np.int64)
     sim["instrument_id"] = instrument["instrument_id"]
     return Desk(
         instrument=instrument,
@@ -270,7 +279,9 @@ def _desk(
         pricing_book=np.zeros(1, BOOK),
         pricing=np.zeros(1, PRICING),
         strategy_params=strategy_params,
-        strategy_state=np.zeros(1, STRATEGY_STATE),
+        strategy_state=strategy_state,
+        strategy_words=strategy_words,
+        strategy_before=np.zeros_like(strategy_words),
         model_params=model_params,
         inputs=inputs,
         model_inputs=np.zeros(1, MODEL_INPUTS),

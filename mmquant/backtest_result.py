@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mmquant.configure import Config
 
-__all__ = ["InstrumentResult", "Result"]
+__all__ = ["ADDED", "InstrumentResult", "Result"]
 
 _E8 = 1e8
 _MICRO = 1e6
@@ -154,15 +154,23 @@ class Result:
         Where the tape came from.
     hash : str
         SHA-256 of every row: the same tape and parameters give the same.
+    tape_doubts : tuple of str
+        What the tape itself says against believing the result.
     """
 
     def __init__(
-        self, instruments: list[InstrumentResult], config: "Config", source: str, digest: str
+        self,
+        instruments: list[InstrumentResult],
+        config: "Config",
+        source: str,
+        digest: str,
+        tape_doubts: Sequence[str] = (),
     ) -> None:
         self.instruments = instruments
         self.config = config
         self.source = source
         self.hash = digest
+        self.tape_doubts = tuple(tape_doubts)
 
     def __repr__(self) -> str:
         m = self.metrics()
@@ -272,7 +280,7 @@ class Result:
         """
         if symbol is None and len(self.instruments) > 1:
             every = [self.metrics(one.symbol) for one in self.instruments]
-            names = [name for name in every[0] if name in _ADDED]
+            names = [name for name in every[0] if name in ADDED]
             total = {name: sum(each[name] for each in every) for name in names}
             total["seconds"] = max(each["seconds"] for each in every)
             return total
@@ -280,7 +288,8 @@ class Result:
 
     def warnings(self) -> list[str]:
         """Return what speaks against believing this result."""
-        return [line for one in self.instruments for line in describe_doubts(self, one)]
+        found = [line for one in self.instruments for line in describe_doubts(self, one)]
+        return [*self.tape_doubts, *found]
 
     def summary(self) -> str:
         """Return the result in words: what happened, where the money came from, what to doubt."""
@@ -314,7 +323,7 @@ class Result:
         return import_module("mmquant.plot").backtest(self)
 
 
-_ADDED = (
+ADDED = (
     "net_profit",
     "gross_profit",
     "fees",

@@ -15,6 +15,11 @@ __all__ = ["describe_doubts", "describe_run", "names_of"]
 _S = 1_000_000_000
 _FEW_FILLS = 100
 _SHORT_S = 3_600.0
+_ANSWERS = {
+    Reason.NOT_FINITE: "prices that are no numbers",
+    Reason.MODEL_SPREAD: "a bid above its ask",
+    Reason.INTERNAL_ERROR: "a reason that there is not",
+}
 
 
 def names_of(kinds: Any, values: NDArray[Any]) -> list[str]:
@@ -35,6 +40,7 @@ def describe_doubts(result: "Result", one: "InstrumentResult") -> list[str]:
         found.append(
             f"{name}: only {fills.size} fills: below about {_FEW_FILLS} the profit is mostly luck"
         )
+    found += _model_doubts(one)
     if seconds < _SHORT_S:
         found.append(f"{name}: a short sample, {seconds / 60:.0f} min: one regime of the market")
     quoted = one.quotes[(one.quotes["bid_ticks"] > 0) & (one.quotes["ask_ticks"] > 0)]
@@ -61,6 +67,19 @@ def describe_doubts(result: "Result", one: "InstrumentResult") -> list[str]:
     return found
 
 
+def _model_doubts(one: "InstrumentResult") -> list[str]:
+    """Return when a model first answered what cannot be quoted."""
+    found = []
+    for reason, what in _ANSWERS.items():
+        rows = one.quotes[one.quotes["reason"] == reason]
+        if rows.size:
+            found.append(
+                f"{one.symbol}: the model answered {what} ({reason.name}), first at received_ns "
+                f"{int(rows[0]['now_ns'])}: nothing is quoted then"
+            )
+    return found
+
+
 def describe_run(result: "Result", one: "InstrumentResult") -> list[str]:
     """Return what happened with one instrument, in words."""
     m, parts = result.metrics(one.symbol), one.parts()
@@ -68,7 +87,7 @@ def describe_run(result: "Result", one: "InstrumentResult") -> list[str]:
     reasons = _reasons(one)
     return [
         f"{one.symbol}: {m['seconds'] / 3600:.2f} h, {int(r['market_events'])} market events, "
-        f"{int(r['decisions'])} decisions",
+        f"{int(r['decisions'])} decisions{_prices(one)}",
         f"  profit       {m['net_profit']:+.4f} after fees = spread {parts['spread']:+.4f} "
         f"(what the quotes seemed to earn)",
         f"               adverse selection {parts['adverse_selection']:+.4f} (what the market took "
@@ -82,6 +101,14 @@ def describe_run(result: "Result", one: "InstrumentResult") -> list[str]:
         f"  both sides were quoted {100 * m['quoted_share']:.1f} % of the time"
         + (f"; not quoted: {reasons}" if reasons else ""),
     ]
+
+
+def _prices(one: "InstrumentResult") -> str:
+    """Return the range of the mid in the asset's unit: a wrong unit shows at once."""
+    mids = one.mids()
+    if not mids.size:
+        return ""
+    return f", mid {mids.min() * one.tick:.8g} to {mids.max() * one.tick:.8g}"
 
 
 def _reasons(one: "InstrumentResult") -> str:

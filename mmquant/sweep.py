@@ -1,32 +1,25 @@
-"""tape + parameter sets -> a table of metrics: all cores, resumable, in order.
+"""tape + parameter sets -> a table of metrics, and of what holds in the time after.
 
 Each process maps the tape once and compiles nothing that is in the cache. What is done is appended
 to a file at once, a line a set, so that a sweep that was stopped goes on where it was.
 """
 
-import hashlib
 import itertools
-import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmquant import backtest
 from mmquant._checks import whole
 from mmquant.backtest import Config, TapeLike
+from mmquant.sweep_tasks import SECTIONS, Set, Task, Work, done_of
+from mmquant.walk_forward import WalkForward, check_metric, measure_windows, windows_of
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["grid", "random", "run"]
-
-Set = dict[str, Any]
-_SECTIONS = ("strategy", "pricing", "simulator")
-_work: dict[str, Any] = {}  # of a worker: the tape and what all sets share
+__all__ = ["WalkForward", "grid", "random", "run", "walk_forward"]
 
 
 def grid(**values: Sequence[Any]) -> list[Set]:
@@ -54,9 +47,9 @@ def random(n: int, seed: int, **ranges: Any) -> list[Set]:
 
 def _key(name: str) -> str:
     section, _, rest = name.partition("__")
-    if section not in _SECTIONS or not rest:
+    if section not in SECTIONS or not rest:
         raise ValueError(
-            f"names must be <file>__<key> with one of {', '.join(_SECTIONS)}, got {name!r}"
+            f"names must be <file>__<key> with one of {', '.join(SECTIONS)}, got {name!r}"
         )
     return f"{section}.{rest.replace('__', '.')}"
 
@@ -80,6 +73,7 @@ def run(
     model: Callable[..., int] | str | None = None,
     results: Path | str | None = None,
     processes: int | None = None,
+    client: Any = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> "pandas.DataFrame":
     """Backtest every set; return a row a set in their order: its values, then its metrics.
@@ -95,6 +89,9 @@ def run(
         File to append to, and to take from what was done before on the same tape.
     processes : int, optional
         All cores when left out; 1 stays in this process.
+    client : distributed.Client, optional
+        A Dask cluster in place of processes here (`mmquant[cluster]`). The tape must be mapped
+        from a folder that every worker sees; a worker that is lost costs its set once more.
     on_progress : function, optional
         Told how many are done of how many.
 
@@ -109,88 +106,87 @@ def run(
     """
     import pandas
 
-    if not sets:
-        raise ValueError("sets must hold at least one, got none: make them with sweep.grid")
-    config = config or Config()
-    shared = {"tape": tape, "config": config, "model": model}
-    base = _digest(tape, config, model)
-    keys = [hashlib.sha256((base + _text(values)).encode()).hexdigest() for values in sets]
-    done = _read(Path(results)) if results is not None else {}
-    left = [i for i, key in enumerate(keys) if key not in done]
-    finished = len(sets) - len(left)
-    for i, metrics in _metrics_of(shared, sets, left, processes):
-        done[keys[i]] = metrics
-        if results is not None:
-            _append(Path(results), keys[i], sets[i], metrics)
-        finished += 1
-        if on_progress is not None:
-            on_progress(finished, len(sets))
-    rows = [{**values, **done[key]} for values, key in zip(sets, keys, strict=True)]
+    work = _work(tape, sets, config, model, results, processes, client)
+    told = _told(on_progress, len(sets))
+    done = done_of(work, [Task(None, values) for values in sets], told)
+    rows = [{**values, **metrics} for values, metrics in zip(sets, done, strict=True)]
     return pandas.DataFrame(rows)
 
 
-def _metrics_of(
-    shared: dict[str, Any], sets: Sequence[Set], left: list[int], processes: int | None
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    count = min(len(left), whole("processes", processes or os.cpu_count() or 1, 1, 1024))
-    if count <= 1:
-        _work.update(shared)
-        for i in left:
-            yield i, _one((i, sets[i]))[1]
-        return
-    # A copy of this process has the tape already: its pages are shared, nothing is sent.
-    _work.update(shared)
-    with multiprocessing.get_context("fork").Pool(count) as pool:
-        yield from pool.imap_unordered(_one, [(i, sets[i]) for i in left])
+def walk_forward(
+    tape: TapeLike,
+    sets: Sequence[Set],
+    *,
+    train_s: float,
+    test_s: float,
+    step_s: float | None = None,
+    metric: str = "net_per_hour",
+    lowest: bool = False,
+    config: Config | None = None,
+    model: Callable[..., int] | str | None = None,
+    results: Path | str | None = None,
+    processes: int | None = None,
+    client: Any = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> WalkForward:
+    """Choose the best set in each training window; measure it in the time right after.
+
+    Every window begins with the book as it stood, without orders, position or estimates: what
+    pricing.toml's `warmup_s` takes is part of it.
+
+    Parameters
+    ----------
+    tape : mmquant.tape.Tape
+    sets : sequence of dict
+        As of `run`. Of equal ones in a window the first is chosen.
+    train_s, test_s : float
+        Length of a training window, and of the test window behind it.
+    step_s : float, optional
+        From one training window's begin to the next one's; `test_s` when left out, and no less,
+        so that no time is tested twice.
+    metric : str
+        A name of `result.metrics()`. Sums, such as net_profit, need `train_s` = `test_s`.
+    lowest : bool
+        Whether the lowest value is the best.
+    config, model, results, processes, client
+        As of `run`.
+    on_progress : function, optional
+        Told how many backtests are done of how many.
+
+    Returns
+    -------
+    WalkForward
+        `frame` has a row a window; `summary()` says how much of the in-sample figure survives.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A wrong argument, a tape shorter than one training and one test window, a metric that
+        the backtests do not have, or what backtest.run raises.
+    """
+    work = _work(tape, sets, config, model, results, processes, client)
+    check_metric(metric, train_s, test_s)
+    windows = windows_of(tape, train_s, test_s, step_s)
+    total = len(windows) * (len(sets) + 1)
+    return measure_windows(work, sets, windows, metric, lowest, _told(on_progress, total))
 
 
-def _one(task: tuple[int, Set]) -> tuple[int, dict[str, Any]]:
-    i, values = task
-    changes: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
-    for key, value in values.items():
-        section, _, rest = key.partition(".")
-        if section not in changes:
-            raise ValueError(f"sets must have keys <file>.<key>, got {key!r}")
-        changes[section][rest] = value
-    config = _work["config"].changed(**changes)
-    model = _work["model"]
-    parameters = None if model is None else config.strategy["model_parameters"]
-    result = backtest.run(_work["tape"], config=config, model=model, model_parameters=parameters)
-    return i, {**result.metrics(), "hash": result.hash}
+def _work(
+    tape: TapeLike,
+    sets: Sequence[Set],
+    config: Config | None,
+    model: Callable[..., int] | str | None,
+    results: Path | str | None,
+    processes: int | None,
+    client: Any,
+) -> Work:
+    if not sets:
+        raise ValueError("sets must hold at least one, got none: make them with sweep.grid")
+    path = None if results is None else Path(results)
+    return Work(tape, config or Config(), model, path, processes, client)
 
 
-def _digest(tape: TapeLike, config: Config, model: Any) -> str:
-    """Return what tells one sweep's results from another's: the tape, the rest of the settings."""
-    digest = hashlib.sha256()
-    for array in (tape.events, tape.levels):
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    name = getattr(model, "__qualname__", str(model))
-    digest.update(_text([config.pricing, config.strategy, config.simulator, name]).encode())
-    return digest.hexdigest()
-
-
-def _text(values: Any) -> str:
-    return json.dumps(values, sort_keys=True, default=str)
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    if not path.exists():
-        return {}
-    done = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-            done[row["key"]] = row["metrics"]
-        except (ValueError, KeyError, TypeError):
-            continue  # the line that was being written when the sweep was stopped
-    return done
-
-
-def _append(path: Path, key: str, values: Set, metrics: dict[str, Any]) -> None:
-    line = _text({"key": key, "set": values, "metrics": metrics}) + "\n"
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # cut short by a kill: that line is lost, not this one
-                line = "\n" + line
-        file.write(line.encode())
+def _told(on_progress: Callable[[int, int], None] | None, total: int) -> Callable[[int], None]:
+    if on_progress is None:
+        return lambda done: None
+    return lambda done: on_progress(done, total)

@@ -45,7 +45,7 @@ def make_tape(steps=400, seed=1, symbols=("BTCUSDT",), gap_at=0):
     ids, trades, ns = [10] * len(symbols), 0, START_NS
     for step in range(steps):
         i = step % len(symbols)
-        ns += int(random.integers(0, 15)) * MS
+        ns += int(random.integers(1, 15)) * MS
         bid, ids[i] = bids[i], ids[i] + 1
         side_bids = [(bid - k, 20 + k) for k in range(5)]
         side_asks = [(bid + 2 + k, 20 + k) for k in range(5)]

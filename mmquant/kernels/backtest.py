@@ -7,25 +7,28 @@ positions. Time is when a row was received; how long ago the venue sent it, and 
 and answers take, is the simulator's part.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus, TapeKind, Template
 from mmquant.kernels import wire
-from mmquant.kernels.latency import simulator_respond
-from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
-from mmquant.kernels.quoting import strategy_step
-from mmquant.kernels.simulator import (
-    simulator_on_market,
-    simulator_on_quotes,
-    simulator_on_trade,
-    simulator_position,
+from mmquant.kernels.backtest_desk import (
+    Desk,
+    Rows,
+    decide,
+    decide_again,
+    has_room,
+    settle,
+    tell_position,
+    write_sample,
 )
+from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
+from mmquant.kernels.simulator import simulator_on_market, simulator_on_trade
 from mmquant.kernels.tape_message import tape_message
 from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
-from mmquant.state import MAX_EVENTS, MAX_KNOWN_ORDERS, MAX_LEVELS, NEVER_NS, TAPE_SKIP
+from mmquant.state import MAX_KNOWN_ORDERS, NEVER_NS, TAPE_SKIP
 
 __all__ = ["DONE", "FULL", "Desk", "Rows", "backtest_run"]
 
@@ -37,188 +40,6 @@ _GAP = int(TapeKind.GAP)
 _FILL = int(Template.FILL)
 _NEW = int(OrderStatus.NEW)
 _OPEN = int(OrderStatus.OPEN)
-
-
-class Desk(NamedTuple):
-    """State, parameters and space to work in of one instrument; arrays of one element mostly."""
-
-    instrument: NDArray[Any]
-    pricing_params: NDArray[Any]
-    pricing_state: NDArray[Any]
-    pricing_book: NDArray[Any]
-    pricing: NDArray[Any]
-    strategy_params: NDArray[Any]
-    strategy_state: NDArray[Any]
-    model_params: NDArray[Any]
-    inputs: NDArray[Any]
-    model_inputs: NDArray[Any]
-    model_quotes: NDArray[Any]
-    quotes: NDArray[Any]
-    levels: NDArray[Any]
-    sim_params: NDArray[Any]
-    sim: NDArray[Any]
-    sim_book: NDArray[Any]
-    account: NDArray[Any]
-    recorded: NDArray[Any]
-    events: NDArray[Any]  # of one call of the simulator
-    fill: NDArray[Any]
-    position: NDArray[Any]
-    words: NDArray[Any]  # of one message
-    known_ids: NDArray[Any]  # orders that the strategy believes to be alive
-    known_tick_lots: NDArray[Any]
-
-
-class Rows(NamedTuple):
-    """What a run writes; where one is full the run stops and may go on with longer ones."""
-
-    events: NDArray[Any]  # state.EVENT
-    positions: NDArray[Any]  # records.POSITION
-    positions_known_ns: NDArray[Any]
-    quotes: NDArray[Any]  # state.BACKTEST_QUOTE
-    samples: NDArray[Any]  # state.BACKTEST_SAMPLE
-
-
-@njit
-def _has_room(run: NDArray[Any], rows: Rows) -> bool:
-    """Tell whether one more step fits, whatever it does."""
-    r = run[0]
-    return bool(
-        r["events"] + 2 * MAX_EVENTS <= rows.events.size
-        and r["positions"] + 4 <= rows.positions.size
-        and r["quotes"] + 4 <= rows.quotes.size
-        and r["samples"] + 4 <= rows.samples.size
-    )
-
-
-@njit
-def _tell_position(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
-    """Put the position as it is now on its way to the strategy, behind the newest event."""
-    r = run[0]
-    at = r["positions"]
-    row = rows.positions[at : at + 1]
-    simulator_position(desk.sim, desk.account, r["now_ns"], row)
-    r["position_seq"] += 1
-    row[0]["seq"] = r["position_seq"]
-    known_ns = r["now_ns"]
-    if r["events"] > r["events_told"]:
-        known_ns = max(known_ns, rows.events[r["events"] - 1]["known_ns"])
-    rows.positions_known_ns[at] = known_ns
-    r["positions"] += 1
-    r["position_ns"] = r["now_ns"]
-
-
-@njit
-def _settle(run: NDArray[Any], desk: Desk, rows: Rows, n: int) -> None:
-    """Keep the `n` events of a call of the simulator; a fill tells the position, too."""
-    if n == 0:
-        return
-    r = run[0]
-    simulator_respond(desk.sim, desk.sim_params, desk.recorded, desk.events, n)
-    has_fill = False
-    for i in range(n):
-        rows.events[r["events"] + i] = desk.events[i]
-        if desk.events[i]["template_id"] == _FILL:
-            has_fill = True
-    r["events"] += n
-    if has_fill:
-        _tell_position(run, desk, rows)
-
-
-@njit
-def _write_quote(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
-    r = run[0]
-    q = desk.quotes[0]
-    row = rows.quotes[r["quotes"]]
-    row["now_ns"] = r["now_ns"]
-    row["seq"] = q["seq"]
-    row["pricing_seq"] = q["pricing_seq"]
-    row["position_lots"] = q["position_lots"]
-    row["bid_ticks"] = desk.levels[0]["price_ticks"]
-    row["ask_ticks"] = desk.levels[MAX_LEVELS]["price_ticks"]
-    bid_lots = 0
-    ask_lots = 0
-    for k in range(MAX_LEVELS):
-        bid_lots += desk.levels[k]["qty_lots"]
-        ask_lots += desk.levels[MAX_LEVELS + k]["qty_lots"]
-    row["bid_lots"] = bid_lots
-    row["ask_lots"] = ask_lots
-    row["fair_value_ticks"] = q["fair_value_ticks"]
-    row["reservation_ticks"] = q["reservation_ticks"]
-    row["half_spread_ticks"] = q["half_spread_ticks"]
-    row["inventory_shift_ticks"] = q["inventory_shift_ticks"]
-    row["drift_shift_ticks"] = q["drift_shift_ticks"]
-    row["volatility_ticks_per_sqrt_s"] = q["volatility_ticks_per_sqrt_s"]
-    row["reason"] = q["reason"]
-    row["bid_reason"] = q["bid_reason"]
-    row["ask_reason"] = q["ask_reason"]
-    row["risk_state"] = q["risk_state"]
-    row["risk_reason"] = q["risk_reason"]
-    r["quotes"] += 1
-
-
-@njit
-def _decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
-    """Ask the strategy what it wants now; tell the simulator where that changed or is due."""
-    r = run[0]
-    now = r["now_ns"]
-    r["decisions"] += 1
-    r["decided_ns"] = now
-    desk.inputs[0]["now_ns"] = now
-    changed = strategy_step(
-        desk.strategy_state,
-        desk.strategy_params,
-        model,
-        desk.model_params,
-        desk.inputs,
-        desk.pricing,
-        desk.instrument,
-        desk.model_inputs,
-        desk.model_quotes,
-        desk.quotes,
-        desk.levels,
-    )
-    due = now - r["quotes_ns"] >= r["quotes_interval_ns"]
-    if changed == 0 and not due:
-        return
-    r["quotes_ns"] = now
-    r["quotes_seq"] += 1
-    desk.quotes[0]["seq"] = r["quotes_seq"]
-    if changed == 1:
-        _write_quote(run, desk, rows)
-    n = simulator_on_quotes(
-        desk.sim,
-        desk.account,
-        desk.sim_params,
-        desk.instrument,
-        desk.sim_book,
-        desk.recorded,
-        desk.quotes,
-        desk.levels,
-        now,
-        desk.events,
-    )
-    _settle(run, desk, rows, n)
-
-
-@njit
-def _write_sample(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
-    r = run[0]
-    p = desk.pricing[0]
-    row = rows.samples[r["samples"]]
-    row["now_ns"] = r["now_ns"]
-    row["bid_ticks"] = p["bid_ticks"]
-    row["bid_lots"] = p["bid_lots"]
-    row["ask_ticks"] = p["ask_ticks"]
-    row["ask_lots"] = p["ask_lots"]
-    row["microprice_ticks"] = p["microprice_ticks"]
-    row["fair_value_ticks"] = p["fair_value_ticks"]
-    row["volatility_ticks_per_sqrt_s"] = p["volatility_ticks_per_sqrt_s"]
-    row["drift_ticks_per_s"] = p["drift_ticks_per_s"]
-    row["position_lots"] = desk.account[0]["position_lots"]
-    row["flags"] = p["flags"]
-    row["book_state"] = p["book_state"]
-    r["samples"] += 1
-    r["sample_ns"] = r["now_ns"]
 
 
 @njit
@@ -233,9 +54,9 @@ def _publish_pricing(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> N
     p["sent_ns"] = now
     r["pricing_ns"] = now
     if now - r["sample_ns"] >= r["sample_interval_ns"]:
-        _write_sample(run, desk, rows)
+        write_sample(run, desk, rows)
     desk.inputs[0]["heard_ns"] = now
-    _decide(run, desk, model, rows)
+    decide(run, desk, model, rows)
 
 
 @njit
@@ -274,6 +95,7 @@ def _hear_event(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     r = run[0]
     e = rows.events[r["events_told"]]
     r["events_told"] += 1
+    r["is_settled"] = 0
     if e["template_id"] == _FILL:
         f = desk.fill[0]
         f["now_ns"] = e["now_ns"]
@@ -298,6 +120,7 @@ def _hear_position(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> Non
     r = run[0]
     desk.position[0] = rows.positions[r["positions_told"]]
     r["positions_told"] += 1
+    r["is_settled"] = 0
     inputs = desk.inputs[0]
     lots = desk.position[0]["position_lots"]
     moved = inputs["position_known"] == 0 or inputs["position_lots"] != lots
@@ -305,7 +128,7 @@ def _hear_position(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> Non
     inputs["position_lots"] = lots
     strategy_on_position(desk.strategy_state, desk.strategy_params, desk.position)
     if moved or desk.strategy_state[0]["halt_reason"] != 0:
-        _decide(run, desk, model, rows)
+        decide(run, desk, model, rows)
 
 
 @njit
@@ -347,7 +170,7 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         return
     r["timers"] += 1
     if r["position_ns"] + r["position_interval_ns"] <= now:
-        _tell_position(run, desk, rows)
+        tell_position(run, desk, rows)
     elif r["pricing_ns"] + r["pricing_interval_ns"] <= now:
         pricing_refresh(
             desk.pricing_state, desk.pricing_book, desk.pricing_params, now, desk.pricing
@@ -355,7 +178,7 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         desk.pricing[0]["frame_ns"] = 0
         _publish_pricing(run, desk, model, rows)
     else:
-        _decide(run, desk, model, rows)
+        decide_again(run, desk, model, rows)
 
 
 @njit
@@ -371,6 +194,7 @@ def _take_row(
     r = run[0]
     kind = event[0]["kind"]
     now = r["now_ns"]
+    r["is_settled"] = 0
     r["market_events"] += 1
     r["levels"] += event[0]["n_bids"] + event[0]["n_asks"]
     if kind == _SNAPSHOT and (r["epoch"] == 0 or r["is_lost"] == 1):
@@ -407,7 +231,7 @@ def _take_row(
         _, n = simulator_on_market(
             desk.sim, desk.account, desk.sim_params, desk.sim_book, words, desk.events
         )
-    _settle(run, desk, rows, n)
+    settle(run, desk, rows, n)
     code = pricing_step(
         desk.pricing_state, desk.pricing_book, desk.pricing_params, words, desk.pricing
     )
@@ -426,7 +250,7 @@ def _start(run: NDArray[Any], desk: Desk, rows: Rows, now_ns: int) -> None:
     r["quotes_ns"] = now_ns
     r["decided_ns"] = now_ns
     r["sample_ns"] = now_ns - r["sample_interval_ns"]
-    _tell_position(run, desk, rows)
+    tell_position(run, desk, rows)
 
 
 @njit
@@ -473,7 +297,7 @@ def backtest_run(
             r["row"] += 1
             r["skipped"] += 1
             continue
-        if not _has_room(run, rows):
+        if not has_room(run, rows):
             return FULL
         at = event[0]["received_ns"]
         if r["started"] == 0:

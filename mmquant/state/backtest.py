@@ -14,6 +14,8 @@ BACKTEST = record(
         ("instrument", "<i8"),  # of the tape, from 0
         ("epoch", "<i8"),
         ("is_lost", "<i8"),  # a GAP came: the next snapshot begins an epoch
+        ("is_pure", "<i8"),  # asked the same, the model answers the same
+        ("is_settled", "<i8"),  # deciding anew changes nothing until something is heard
         # what each service does after so long without a message
         ("pricing_interval_ns", "<i8"),
         ("quotes_interval_ns", "<i8"),
@@ -46,7 +48,7 @@ BACKTEST = record(
         ("timers", "<i8"),
         ("decisions", "<i8"),
     ],
-    33 * 8,
+    35 * 8,
 )
 # A quotes message: the first order of each side, and the parts of the reservation price.
 BACKTEST_QUOTE = record(
