@@ -69,6 +69,7 @@ _HOMES = {
     "glft_table": "models",
     "glft_table_params": "models_params",
     "model_params": "models",
+    "simulate_model": "models_paths",
     # fills and money
     "Account": "accounting",
     "compare": "comparison",

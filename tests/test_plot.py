@@ -157,3 +157,25 @@ def test_a_stack_shares_its_axis_and_saves_as_one_file(tmp_path):
     page = path.read_text()
     assert "Position" in page
     assert not re.search(r"<(script|link)[^>]*(src|href)=", page)  # nothing to fetch
+
+
+def test_curves_draw_every_column_and_an_approximation_in_the_colour_of_what_it_approximates():
+    table = pd.DataFrame({"exact": [1.0, 2], "close": [1.1, 1.9], "other": [3.0, 3]}, index=[-1, 1])
+    figure = plot.curves(table, "ticks", "inventory", dashed=["close"])
+    glyphs = [one.glyph for one in figure.renderers]
+    assert [glyph.line_dash for glyph in glyphs] == [[], [6], []]
+    assert glyphs[0].line_color == glyphs[1].line_color != glyphs[2].line_color
+    assert [values.tolist() for values in columns(figure, "y")] == [[1, 2], [1.1, 1.9], [3, 3]]
+    with pytest.raises(ValueError, match="dashed must name columns after the first, got exact"):
+        plot.curves(table, "ticks", dashed=["exact"])
+    with pytest.raises(TypeError, match="must be a DataFrame, got Series"):
+        plot.curves(table["exact"], "ticks")
+
+
+def test_a_notebook_shows_a_live_figure_that_needs_nothing_else():
+    shown = plot.show(plot.stack(plot.price_pane(PRICES), plot.inventory(PRICES.mid)))
+    assert repr(shown) == "Price; Position"
+    frame = shown._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert 'height="640"' in frame  # 380 and 220, and a border
+    assert not re.search(r"&lt;(script|link)[^&]*(src|href)=", frame)

@@ -78,6 +78,10 @@ def test_a_recording_becomes_a_book_that_fits_together(tmp_path, name):
     assert (one.symbol, one.market, str(one.tick_size)) == ("BTCUSDT", Market.SPOT, "0.1")
     touches = tape.touches()
     assert touches[["bid", "bid_qty", "ask", "ask_qty"]].iloc[-1].tolist() == [100.0, 1, 100.1, 2]
+    exact = touches[["bid_ticks", "bid_lots", "ask_ticks", "ask_lots"]]
+    assert exact.dtypes.eq("int64").all()
+    assert (exact["bid_ticks"].iloc[-1], exact["ask_ticks"].iloc[-1]) == (1000, 1001)
+    assert exact["bid_lots"].iloc[-1] * one.lot_size == 1
     assert tape.trades()[["price", "quantity", "side"]].iloc[0].tolist() == [100.1, 0.5, 1]
     assert tape.report().before_snapshot == 2
 

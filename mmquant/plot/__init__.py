@@ -5,15 +5,18 @@ axis under each other, `save` writes one self-contained HTML file. Bokeh is impo
 nowhere else in the library: `pip install 'mmquant[plot]'`.
 """
 
+from mmquant.plot.curves import curves
 from mmquant.plot.figures import parts, save, stack
 from mmquant.plot.market import book_heatmap, price_pane
 from mmquant.plot.money import decomposition, equity, inventory
+from mmquant.plot.notebook import show
 from mmquant.plot.research import intensity, markouts, signature_plot, sweep_heatmap
 from mmquant.plot.result import backtest
 
 __all__ = [
     "backtest",
     "book_heatmap",
+    "curves",
     "decomposition",
     "equity",
     "intensity",
@@ -22,6 +25,7 @@ __all__ = [
     "parts",
     "price_pane",
     "save",
+    "show",
     "signature_plot",
     "stack",
     "sweep_heatmap",

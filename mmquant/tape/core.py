@@ -202,7 +202,11 @@ class Tape:
         return frames.trades_frame(self, self.index_of(symbol))
 
     def touches(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return the best bid and offer after each event of the book, as the book has it."""
+        """Return the best bid and offer after each event of the book, as the book has it.
+
+        Prices and quantities are NaN where a side is empty; `bid_ticks`, `bid_lots` and so on,
+        the same as exact whole numbers, have 0 lots there.
+        """
         return frames.touches_frame(self, self.index_of(symbol))
 
     def resample(self, step: Time, symbol: str | None = None) -> "pandas.DataFrame":
