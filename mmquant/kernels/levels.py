@@ -86,6 +86,21 @@ def _excess(n_digits: int, n_zeros: int) -> int:
 
 
 @bare_njit
+def _behind_point(digits: int, decimals: int) -> tuple[int, int, int, int]:
+    """Return how to read a word that begins with a fraction, of which `decimals` digits count.
+
+    Returns
+    -------
+    tuple of int
+        The mask of the digits that count, the word's `_excess`, the high bits which that must
+        not set, and by how many bits the digits are to be shifted up.
+    """
+    counted = min(digits, decimals)
+    up = 8 * (WORD_BYTES - decimals) if decimals > 0 else 0
+    return _bytes_below(counted), _excess(counted, 0), HIGH_BITS & _bytes_below(digits), up
+
+
+@bare_njit
 def _read_alike(
     data: bytes, at: int, symbols: np.ndarray, entry: int, out: np.ndarray, row: int, rows: int
 ) -> tuple[int, int, bool]:
@@ -122,16 +137,10 @@ def _read_alike(
     whole_high = HIGH_BITS & _bytes_below(whole + 1)
     whole_up = 8 * max(WORD_BYTES - decimals - whole, 0)
     whole_down = 8 * too_long
-    fraction_mask = _bytes_below(min(fraction, decimals))
-    fraction_excess = _excess(min(fraction, decimals), 0)
-    fraction_high = HIGH_BITS & _bytes_below(fraction)
-    fraction_up = 8 * (WORD_BYTES - decimals) if decimals > 0 else 0
+    fraction_mask, fraction_excess, fraction_high, fraction_up = _behind_point(fraction, decimals)
     qty_separator = DOT if qty_has_point else QUOTE
     qty_kept = _bytes_below(qty_decimals)
-    qty_fraction_mask = _bytes_below(min(qty_fraction, qty_decimals))
-    qty_fraction_excess = _excess(min(qty_fraction, qty_decimals), 0)
-    qty_fraction_high = HIGH_BITS & _bytes_below(qty_fraction)
-    qty_fraction_up = 8 * (WORD_BYTES - qty_decimals) if qty_decimals > 0 else 0
+    qty_mask, qty_excess, qty_high, qty_up = _behind_point(qty_fraction, qty_decimals)
     qty_down = 4 * qty_decimals  # twice: a shift by 64 is undefined
 
     while row < rows and at <= farthest:
@@ -157,11 +166,9 @@ def _read_alike(
         behind = load_word(data, quote) ^ DIGIT_ZEROS
         quote += qty_fraction
         word = (word & ((ends & -ends) - 1 >> 7)) << 8 * (WORD_BYTES - qty_whole)
-        if (behind + qty_fraction_excess | behind) & qty_fraction_high or word & qty_kept:
+        if (behind + qty_excess | behind) & qty_high or word & qty_kept:
             break
-        lots = _number(
-            word >> qty_down >> qty_down | (behind & qty_fraction_mask) << qty_fraction_up
-        )
+        lots = _number(word >> qty_down >> qty_down | (behind & qty_mask) << qty_up)
         end = load_word(data, quote)
         is_next = end & NEXT_MASK == NEXT
         if ticks == 0 or not (is_next or end & LAST_MASK == LAST):
