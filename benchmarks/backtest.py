@@ -79,11 +79,13 @@ SIMULATOR = {
     "fill_model": "risk_averse",
 }
 FRESH = """
-import sys
-from benchmarks.backtest import trade
+import json, sys
+from benchmarks.memory import peak_mb
+from mmquant import backtest
 from mmquant.tape import read_tape
-result = trade(read_tape(sys.argv[1]))
-print(result.hash, result.metrics()["fills"])
+told = json.loads(sys.argv[2])
+result = backtest.run(read_tape(sys.argv[1]), told["strategy"], simulator=told["simulator"])
+print(json.dumps({"hash": result.hash, "fills": result.metrics()["fills"], "peak_mb": peak_mb()}))
 """
 
 
@@ -136,17 +138,11 @@ def trade(tape: Tape) -> backtest.Result:
 def fresh(command: list[Any]) -> tuple[float, float]:
     """Return seconds and peak megabytes of a process from its start to its end."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
-    assert process.stdout is not None
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    process.stdout.close()
-    process.stderr.close()
-    if status:
-        raise RuntimeError(f"{command[:2]} failed: {said[-2000:]}")
-    return seconds, usage.ru_maxrss / 1024
+    if done.returncode:
+        raise RuntimeError(f"{command[:2]} failed: {done.stderr[-2000:]}")
+    return seconds, float(json.loads(done.stdout.splitlines()[-1])["peak_mb"])
 
 
 def show_speed(rows: NDArray[np.int64], tape: Tape, python: Path | None, turns: int) -> None:
@@ -179,8 +175,9 @@ def show_fresh(rows: NDArray[np.int64], tape: Tape, python: Path | None, turns: 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         own = folder / "rows.tape"
+        told = json.dumps({"strategy": STRATEGY, "simulator": SIMULATOR})
         tape.save(own)
-        commands: dict[str, list[Any]] = {"mmquant": [sys.executable, "-c", FRESH, own]}
+        commands: dict[str, list[Any]] = {"mmquant": [sys.executable, "-c", FRESH, own, told]}
         if python is not None:
             np.save(folder / "rows.npy", rows)
             settings, events = peer_settings(rows), folder / "rows.npz"

@@ -26,6 +26,7 @@ from hftbacktest import (
     ROIVectorMarketDepthBacktest,
 )
 from hftbacktest.types import event_dtype
+from memory import peak_mb  # beside this file, which runs as a script
 from numba import njit
 
 
@@ -121,7 +122,8 @@ def main():
     """Do what the arguments say."""
     path, settings = sys.argv[1], json.loads(sys.argv[2])
     if path.endswith(".npz"):
-        print(json.dumps(play(path, settings)))
+        result = play(path, settings)
+        print(json.dumps({**result, "peak_mb": peak_mb()}))
         return
     events = events_of(np.load(path), settings["feed_ns"])
     if len(sys.argv) > 3:
