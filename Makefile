@@ -2,7 +2,7 @@
 MM = .venv/bin/mm
 PYTHON_IN_VENV = .venv/bin/python
 
-.PHONY: help demo test warm check test-system test-kernels test-modes peers-test compose-test bench lock clean
+.PHONY: help demo test warm check test-system test-kernels test-modes peers-test compose-test notebooks bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -43,9 +43,13 @@ compose-test: ## the containers on a real engine: up, killed, paused, gone
 	@tools/set-up requirements-dev.lock
 	$(PYTHON_IN_VENV) -m pytest -m compose -s tests/test_compose.py
 
+notebooks: ## executes the notebooks in place and keeps pictures of their figures (needs chromium)
+	@tools/set-up requirements-dev.lock
+	$(PYTHON_IN_VENV) tools/run-notebooks
+
 bench: ## figures against peers, as ratios inside one run
 	@tools/set-up requirements-dev.lock
-	for name in imports book ewma parser resync tape quoting strategy simulator fill_truth transport replay; do \
+	for name in imports book ewma parser resync tape quoting strategy simulator fill_truth backtest sweep transport replay; do \
 		$(PYTHON_IN_VENV) -m benchmarks.$$name || exit 1; done
 
 lock: ## renew the lock files (needs uv)

@@ -307,6 +307,7 @@ class FillModel(IntEnum):
     PROB_LOG = 4
     FIFO_L3 = 5
     CANCEL_AHEAD = 6  # the optimistic bound
+    PROB_DRAW = 7
 
 
 class FillKind(IntEnum):

@@ -162,7 +162,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "bracket": {
             "enabled": True,
             "optimistic": "cancel_ahead",
-            "central": "prob_power",
+            "central": "prob_draw",
             "pessimistic": "risk_averse",
         },
         "ledger": {"file": "ledger.sqlite", "synchronous": "FULL"},

@@ -390,7 +390,10 @@ class ReferenceSimulator:
         ahead = o["ahead"]
         if gone > 0:
             back = before - ahead
-            behind = self.share_behind(ahead, back)
+            if self.model == FillModel.PROB_DRAW:
+                behind = self.draw_behind(ahead, back, gone, venue, o["price"], shown)
+            else:
+                behind = self.share_behind(ahead, back)
             o["ahead"] = ahead - (1 - behind) * gone + min(back - behind * gone, 0)
         o["ahead"] = max(0.0, min(o["ahead"], float(shown)))
         if gone > 0:
@@ -407,6 +410,17 @@ class ReferenceSimulator:
             return 1.0 if ahead <= 0 else 0.0
         f = self.logarithm if self.model == FillModel.PROB_LOG else self.power
         return f(back) / (f(back) + f(ahead))
+
+    def draw_behind(self, ahead, back, gone, venue, price, shown):
+        """All that was cancelled stood on one side: which one, says a hash of the change."""
+        if gone > ahead or gone > back:
+            return 1.0 if gone > ahead else 0.0
+        x = (venue ^ (price << 40) ^ (shown << 20) | 1) % 2**64
+        for _ in range(4):
+            x ^= x << 13 & 2**64 - 1
+            x ^= x >> 7
+            x ^= x << 17 & 2**64 - 1
+        return float((x >> 11) / 2**53 * (ahead + back) >= ahead)
 
     def logarithm(self, x):
         return math.log(1.0 + x)

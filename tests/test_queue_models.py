@@ -1,12 +1,21 @@
 """Where an own order stands in the queue: published numbers, hand-made markets, properties."""
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from simulating import PARAMS, fills, instrument_with, venue
 
 from mmquant.codes import FillModel, OrderEventKind, Side, Template
-from mmquant.kernels.queue_models import queue_enter, queue_level, queue_print, share_behind
+from mmquant.kernels.queue_models import (
+    drawn_behind,
+    queue_enter,
+    queue_level,
+    queue_print,
+    share_behind,
+)
 from mmquant.simulator import Simulator, simulator_params, simulator_state
 
 pytestmark = pytest.mark.kernels
@@ -101,10 +110,35 @@ def test_an_order_that_the_book_does_not_reach_waits_for_a_level():
     assert order["ahead_lots"] == 12.0
 
 
+def test_a_draw_takes_the_whole_change_with_the_odds_of_those_who_stood_there():
+    drawn = [
+        drawn_behind(30.0, 70.0, 5, 10**18 + 977 * k, 640_000 + k % 7, 95) for k in range(4_000)
+    ]
+    assert set(drawn) == {0.0, 1.0}
+    assert np.mean(drawn) == pytest.approx(0.7, abs=4 * math.sqrt(0.21 / 4_000))
+    correlation = np.corrcoef(drawn[:-1], drawn[1:])[0, 1]
+    assert abs(correlation) < 4 / math.sqrt(4_000)
+    assert drawn_behind(4.0, 70.0, 5, 1, 1, 69) == 1.0, "more than stood ahead"
+    assert drawn_behind(70.0, 4.0, 5, 1, 1, 69) == 0.0
+
+
+def test_own_orders_at_one_price_keep_their_order_in_every_draw():
+    for k in range(300):
+        moved = []
+        for ahead in (20.0, 60.0):
+            sim, params, order = queued(FillModel.PROB_DRAW, 100)
+            order["ahead_lots"] = ahead
+            queue_level(sim, params, 0, 90, 10**9 + 313 * k)
+            moved.append(order["ahead_lots"])
+        assert moved[0] in (10.0, 20.0)
+        assert moved[1] in (50.0, 60.0)
+        assert moved[0] == 20.0 or moved[1] == 50.0, "who is farther back moves up as well"
+
+
 STEPS = st.lists(st.tuples(st.booleans(), st.integers(0, 60)), max_size=30)
 
 
-@given(st.sampled_from(MODELS), st.integers(0, 60), STEPS)
+@given(st.sampled_from([*MODELS, FillModel.PROB_DRAW]), st.integers(0, 60), STEPS)
 def test_the_estimate_lies_between_nothing_and_what_is_displayed(model, displayed, steps):
     sim, params, order = queued(model, displayed, 3.0)
     for k, (is_print, lots) in enumerate(steps):
@@ -119,10 +153,11 @@ def test_the_estimate_lies_between_nothing_and_what_is_displayed(model, displaye
         assert order["ahead_lots"] >= 0.0
 
 
-@given(st.integers(0, 60), STEPS)
-def test_the_models_bound_each_other(displayed, steps):
+@given(st.sampled_from([FillModel.PROB_POWER, FillModel.PROB_DRAW]), st.integers(0, 60), STEPS)
+def test_the_models_bound_each_other(between, displayed, steps):
     """Whatever happens, CANCEL_AHEAD stands no farther back than PROB, PROB than RISK_AVERSE."""
-    queues = [queued(m, displayed) for m in (FillModel.CANCEL_AHEAD, FillModel.PROB_POWER, 2)]
+    models = (FillModel.CANCEL_AHEAD, between, FillModel.RISK_AVERSE)
+    queues = [queued(model, displayed) for model in models]
     shown = displayed
     for k, (is_print, lots) in enumerate(steps):
         for sim, params, _ in queues:

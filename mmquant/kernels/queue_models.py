@@ -7,7 +7,8 @@ An order takes its place behind all that is displayed at its price. Then
 - a fall of the displayed size beyond what was printed is cancellations. The share of them that
   stood behind the order is 1 in RISK_AVERSE (nobody ahead ever leaves), f(back) / (f(back) +
   f(ahead)) in PROB_POWER (f = x ** queue_power) and PROB_LOG (f = log(1 + x), x in lots), 0 in
-  CANCEL_AHEAD. Formulas as in hftbacktest's queue models;
+  CANCEL_AHEAD. Formulas as in hftbacktest's queue models. A cancelled order stood behind or ahead,
+  not a share of it: PROB_DRAW draws which, with the odds of PROB_POWER at a power of 1;
 - the estimate always lies between 0 and what is displayed.
 
 A feed may tell of a trade after the level change that the trade caused. Such a print, not later
@@ -26,10 +27,12 @@ from numpy.typing import NDArray
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import FillModel
 from mmquant.kernels.book_read import book_depth_at
+from mmquant.kernels.latency import uniform
 
 __all__ = [
     "UNKNOWN_AHEAD",
     "displayed_lots",
+    "drawn_behind",
     "queue_enter",
     "queue_level",
     "queue_print",
@@ -41,6 +44,8 @@ _RISK_AVERSE: Any = np.int64(FillModel.RISK_AVERSE)
 _PROB_LOG: Any = np.int64(FillModel.PROB_LOG)
 _FIFO_L3: Any = np.int64(FillModel.FIFO_L3)
 _CANCEL_AHEAD: Any = np.int64(FillModel.CANCEL_AHEAD)
+_PROB_DRAW: Any = np.int64(FillModel.PROB_DRAW)
+_ROUNDS = 4  # of the generator, to mix what identifies a change
 _LATE_NS = 10**9  # a print this much behind a level change no longer explains it
 UNKNOWN_AHEAD = 2**53  # where the book says nothing of the order's price
 
@@ -94,6 +99,37 @@ def share_behind(model: int, power: float, ahead: float, back: float) -> float:
 
 
 @njit
+def drawn_behind(
+    ahead: float, back: float, gone: int, venue_ns: int, price_ticks: int, displayed: int
+) -> float:
+    """Return whether the cancelled lots stood behind an order, 1.0, or ahead of it, 0.0.
+
+    Drawn with odds of back to ahead from the change itself, so that every run is the same, and
+    that of own orders at one price none overtakes another. More than stood on one side was on
+    the other.
+
+    Parameters
+    ----------
+    ahead, back : float
+        Lots before and behind the order.
+    gone : int
+        Lots cancelled.
+    venue_ns, price_ticks, displayed : int
+        Time and price of the change, and the lots displayed after it.
+    """
+    if gone > ahead:
+        return 1.0
+    if gone > back:
+        return 0.0
+    x = np.uint64(venue_ns) ^ np.uint64(price_ticks) << np.uint64(40)
+    x = x ^ np.uint64(displayed) << np.uint64(20) | np.uint64(1)
+    u = 0.0
+    for _ in range(_ROUNDS):
+        x, u = uniform(x)
+    return 1.0 if u * (ahead + back) >= ahead else 0.0
+
+
+@njit
 def queue_enter(sim: NDArray[Any], index: int, displayed: int, now_ns: int) -> None:
     """Let the order in slot `index` take its place behind the `displayed` lots (-1: unknown)."""
     s = sim[0]
@@ -130,7 +166,11 @@ def queue_level(
     moved = ahead
     if before >= 0 and gone > 0:
         back = before - ahead
-        behind = share_behind(model, params[0]["queue_power"], ahead, back)
+        if model == _PROB_DRAW:
+            price_ticks = order["price_ticks"]
+            behind = drawn_behind(ahead, back, gone, venue_ns, price_ticks, displayed)
+        else:
+            behind = share_behind(model, params[0]["queue_power"], ahead, back)
         moved = ahead - (1.0 - behind) * gone + min(back - behind * gone, 0.0)
     moved = max(0.0, min(moved, float(displayed)))
     order["ahead_lots"] = moved

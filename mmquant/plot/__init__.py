@@ -2,7 +2,7 @@
 
 Every function takes plain tables and returns a figure; `stack` puts figures with a common time
 axis under each other, `save` writes one self-contained HTML file. Bokeh is imported here and
-nowhere else in the library: `pip install 'mmquant[plot]'`.
+nowhere else in the library: `pip install 'mmquant[research]'`.
 """
 
 from mmquant.plot.curves import curves

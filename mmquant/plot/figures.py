@@ -13,7 +13,7 @@ try:
     from bokeh.plotting import figure
     from bokeh.resources import INLINE, Resources
 except ImportError as error:
-    raise ImportError("plots need bokeh: pip install 'mmquant[plot]'") from error
+    raise ImportError("plots need bokeh: pip install 'mmquant[research]'") from error
 
 from mmquant.plot.tables import thin
 

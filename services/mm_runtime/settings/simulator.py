@@ -10,7 +10,7 @@ __all__ = ["BracketSettings", "FeeSettings", "LedgerSettings", "SimulatorSetting
 
 FeePpm = Annotated[int, Meta(ge=-10_000, le=100_000)]
 Jitter = Annotated[float, Meta(ge=0, le=3)]
-Model = Literal["cross", "risk_averse", "prob_power", "prob_log", "cancel_ahead"]
+Model = Literal["cross", "risk_averse", "prob_power", "prob_log", "prob_draw", "cancel_ahead"]
 
 
 class FeeSettings(Settings, frozen=True):
@@ -27,7 +27,7 @@ class BracketSettings(Settings, frozen=True):
 
     enabled: bool = True
     optimistic: Model = "cancel_ahead"
-    central: Model = "prob_power"
+    central: Model = "prob_draw"
     pessimistic: Model = "risk_averse"
 
 
