@@ -19,6 +19,7 @@ from mmquant.kernels.simulator import (
     simulator_on_quotes,
     simulator_on_trade,
 )
+from mmquant.kernels.simulator_level import simulator_on_level
 from mmquant.state import MAX_LEVELS, NEVER_NS
 
 LEVELS, TRADE = 1, 2
@@ -61,11 +62,26 @@ def _at_venue(sim, account, params, book, recorded, words, at, events, out):
             sim, account, params, book, price, qty, aggressor, at, now, now, events
         )
     else:
-        n = _ZERO
-        if sim[0]["next_due_ns"] < now:
-            n = simulator_advance(sim, account, params, book, now - 1, events, n)
-        _apply(book, words, at)
-        n = simulator_on_book(sim, account, params, book, now, now, events, n)
+        bids = words[at + 3]
+        asks = words[at + 4]
+        if bids + asks == 1:
+            n = simulator_on_level(
+                sim,
+                account,
+                params,
+                book,
+                words,
+                at + HEAD,
+                bids - asks,
+                at,
+                now,
+                now,
+                events,
+            )
+        else:
+            n = simulator_advance(sim, account, params, book, now - 1, events, _ZERO)
+            _apply(book, words, at)
+            n = simulator_on_book(sim, account, params, book, now, now, events, n)
     if n > 0:
         _count(sim, params, recorded, events, n, out)
 

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+from reference_strategy import venue_reason
 from reference_trading import ReferenceAccount, order_reason
 
 from mmquant.codes import (
@@ -238,8 +239,8 @@ class ReferenceSimulator:
         o = {"id": self.entered, "side": side, "price": price, "qty": qty, "filled": 0}
         o |= {"active": now + self.params["entry_latency_ns"], "cancel": None, "why": None}
         o |= {"kind": kind, "amend": None, "entry_ahead": 0, "queued": 0}
-        reason = Reason.NONE if checked else order_reason(self.instrument, price, qty)
-        if len(self.orders) >= self.params["max_orders"]:
+        reason = Reason.NONE if checked else self.edge_reason(side, price, qty)
+        if len(self.orders) >= self.room():
             reason = Reason.TOO_MANY_ORDERS
         if reason:
             self.update(o, now, OrderStatus.REJECTED, reason)
@@ -254,7 +255,15 @@ class ReferenceSimulator:
             price = self.best[-side][0]
             if not price:
                 return Reason.NO_MARKET_DATA
-        return order_reason(self.instrument, price, qty)
+        return self.edge_reason(side, price, qty)
+
+    def edge_reason(self, side, price, qty):
+        if not self.mark:
+            return order_reason(self.instrument, price, qty)
+        return venue_reason(self.instrument, side, price, qty, self.mark)
+
+    def room(self):
+        return min(self.params["max_orders"], self.instrument["max_orders"] or 2**62)
 
     def order(self, side, price, qty, now, kind, client_id):
         now = self.start(now, market=False)
@@ -269,7 +278,7 @@ class ReferenceSimulator:
                 self.refuse(Reason.DUPLICATE_CLIENT_ID, now, 0, side, price, qty)
             return self.finish(now)
         reason = self.filter_reason(kind, side, price, qty)
-        if not reason and len(self.orders) >= self.params["max_orders"]:
+        if not reason and len(self.orders) >= self.room():
             reason = Reason.TOO_MANY_ORDERS
         if reason:
             self.refuse(reason, now, 0, side, price, qty)
@@ -297,7 +306,7 @@ class ReferenceSimulator:
             elif qty <= o["filled"]:
                 reason = Reason.BELOW_FILLED
             else:
-                reason = order_reason(self.instrument, price, qty)
+                reason = self.edge_reason(o["side"], price, qty)
         if reason:
             self.refuse(reason, now, order_id, 0, price, qty)
         else:

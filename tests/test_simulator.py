@@ -37,6 +37,9 @@ PARAMS = {
     "markout_horizon_ns": 60,
 }
 FILTERS = [name for name in INSTRUMENT.names if name.endswith(("_ticks", "_lots", "_e8"))]
+FILTERS += ["max_orders"]
+EDGES = {"min_qty_lots": 2, "max_price_ticks": 104, "max_orders": 7, "max_notional_e8": 11 * 10**6}
+EDGES |= {"buy_down_e8": 965 * 10**5, "sell_up_e8": 1035 * 10**5}
 UPDATE_FIELDS = "now_ns order_id side price_ticks qty_lots filled_lots status reason".split()
 FILL_FIELDS = (
     "now_ns order_id side price_ticks qty_lots fill_id fee_micro_tick_lots mark_half_ticks "
@@ -164,7 +167,7 @@ def act(simulator, event, now):
 
 def compare(first, steps, values, seed):
     """Hold a session against the twin's, event by event; return all events."""
-    instrument = instrument_with(min_qty_lots=2, max_price_ticks=104)
+    instrument = instrument_with(**EDGES)
     ours = Simulator(simulator_params(**values), instrument, seed)
     exact = {name: int(instrument[0][name]) for name in FILTERS}
     twin = ReferenceSimulator(values, exact, int(simulator_state(seed)[0]["random"]))
@@ -358,6 +361,21 @@ def test_a_full_table_rejects_and_never_grows():
     events = simulator.quotes([(97, 4), (98, 4)], [], 20)
     assert statuses(events)[-1] == ("REJECTED", "TOO_MANY_ORDERS")
     assert simulator.orders.size == 2
+
+
+def test_the_venue_rejects_what_is_far_off_worth_too_much_or_one_order_too_many():
+    filters = {"max_notional_e8": 10**6, "buy_down_e8": 9 * 10**7, "max_orders": 2}
+    instrument = instrument_with(**filters)  # 0.01 quote, 100 tick-lots of 0.0001
+    simulator = Simulator(simulator_params(**PARAMS), instrument, 1)
+    simulator.touch(100, 5, 104, 5, 0)
+    events = simulator.quotes([(91, 1), (99, 2), (99, 1), (98, 1), (97, 1)], [], 0)
+    assert statuses(events) == [
+        ("REJECTED", "PERCENT_PRICE"),
+        ("REJECTED", "ABOVE_MAXIMUM_NOTIONAL"),
+        ("NEW", "NONE"),
+        ("NEW", "NONE"),
+        ("REJECTED", "TOO_MANY_ORDERS"),
+    ]
 
 
 def test_the_venues_filters_reject():

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderKind, OrderStatus, Reason, Side, Template
 from mmquant.kernels.latency import cancel_delay_ns, entry_delay_ns
-from mmquant.kernels.risk import minimum_tick_lots, order_reason
+from mmquant.kernels.risk import (
+    maximum_tick_lots,
+    minimum_tick_lots,
+    order_reason,
+    venue_reason,
+)
 from mmquant.state import MAX_CLIENTS, MAX_LEVELS, NEVER_NS
 
 __all__ = [
@@ -25,8 +30,10 @@ __all__ = [
     "cancel_order",
     "client_order",
     "earliest_due",
+    "edge_reason",
     "enter_orders",
     "find_order",
+    "has_no_room",
     "reconcile_orders",
     "remove_order",
     "report_order",
@@ -248,6 +255,33 @@ def reconcile_orders(
 
 
 @njit
+def edge_reason(
+    sim: NDArray[Any], instrument: NDArray[Any], side: int, price_ticks: int, qty_lots: int
+) -> Any:
+    """Return NONE, or the first of the venue's filters that an order breaks on its way in.
+
+    The mid stands for the price that the percent-price filter compares with: without one, that
+    filter waits, as at a venue that has not traded yet.
+    """
+    i = instrument[0]
+    tick = i["tick_size_e8"]
+    lot = i["lot_size_e8"]
+    least = minimum_tick_lots(i["min_notional_e8"], tick, lot) if i["min_notional_e8"] > 0 else 0
+    mark = sim[0]["mark_half_ticks"]
+    if mark <= 0:
+        return order_reason(instrument, least, price_ticks, qty_lots)
+    most = maximum_tick_lots(i["max_notional_e8"], tick, lot)
+    return venue_reason(instrument, least, most, side, price_ticks, qty_lots, mark)
+
+
+@njit
+def has_no_room(sim: NDArray[Any], instrument: NDArray[Any]) -> bool:
+    """Tell whether the venue's limit of open orders is reached; 0 is no limit."""
+    most = instrument[0]["max_orders"]
+    return bool(0 < most <= sim[0]["count"])
+
+
+@njit
 def send_order(
     sim: NDArray[Any],
     params: NDArray[Any],
@@ -311,8 +345,6 @@ def enter_orders(
     n: int,
 ) -> int:
     """Send a post-only order for every wanted level that none stands for."""
-    i = instrument[0]
-    least = minimum_tick_lots(i["min_notional_e8"], i["tick_size_e8"], i["lot_size_e8"])
     for k in range(2 * MAX_LEVELS):
         level = levels[k]
         if level["qty_lots"] <= 0 or claimed & (1 << k):
@@ -320,7 +352,9 @@ def enter_orders(
         side = _BUY if k < MAX_LEVELS else _SELL
         price = level["price_ticks"]
         qty = level["qty_lots"]
-        reason = order_reason(instrument, least, price, qty)
+        reason = edge_reason(sim, instrument, side, price, qty)
+        if has_no_room(sim, instrument):
+            reason = _TOO_MANY_ORDERS
         n = send_order(
             sim,
             params,

@@ -23,13 +23,14 @@ from mmquant.kernels.orders import (
     cancel_order,
     client_order,
     earliest_due,
+    edge_reason,
     find_order,
+    has_no_room,
     remove_order,
     report_order,
     send_order,
 )
 from mmquant.kernels.queue_models import displayed_lots, queue_enter
-from mmquant.kernels.risk import minimum_tick_lots, order_reason
 from mmquant.state import NEVER_NS
 
 __all__ = ["advance_orders", "send_request"]
@@ -177,7 +178,7 @@ def _arrive_amendment(
 
 
 @njit
-def advance_orders(
+def _let_arrive(
     sim: NDArray[Any],
     account: NDArray[Any],
     params: NDArray[Any],
@@ -199,6 +200,23 @@ def advance_orders(
             n = _arrive_amendment(sim, account, params, book, index, events, n)
         else:
             n = _end(sim, index, _CANCELLED, order["reason"], order["cancel_ns"], events, n)
+    return n
+
+
+@njit
+def advance_orders(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    book: NDArray[Any],
+    until_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Let time pass up to `until_ns`: nearly always one comparison, so that is compiled in."""
+    s = sim[0]
+    if s["next_due_ns"] <= until_ns:
+        n = _let_arrive(sim, account, params, book, until_ns, events, n)
     s["now_ns"] = max(s["now_ns"], until_ns)
     return n
 
@@ -237,9 +255,7 @@ def _filter_reason(
         price = s["ask_ticks"] if side > 0 else s["bid_ticks"]
         if price <= 0:
             return _NO_MARKET_DATA
-    i = instrument[0]
-    least = minimum_tick_lots(i["min_notional_e8"], i["tick_size_e8"], i["lot_size_e8"])
-    return order_reason(instrument, least, price, qty)
+    return edge_reason(sim, instrument, side, price, qty)
 
 
 @njit
@@ -270,7 +286,8 @@ def _send_new(
             return _refuse(sim, request, _DUPLICATE_CLIENT_ID, now_ns, events, n)
         return report_order(sim, index, order["status"], _NONE, now_ns, events, n)
     reason = _filter_reason(sim, instrument, kind, side, price, r["qty_lots"])
-    if reason == _NONE and s["count"] >= params[0]["max_orders"]:
+    is_full = s["count"] >= params[0]["max_orders"] or has_no_room(sim, instrument)
+    if reason == _NONE and is_full:
         reason = _TOO_MANY_ORDERS
     if reason != _NONE:
         return _refuse(sim, request, reason, now_ns, events, n)
