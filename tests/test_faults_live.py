@@ -105,7 +105,6 @@ def test_silence_loses_what_was_due_and_answers_nothing(usdm):
             with contextlib.suppress(TimeoutError):
                 while True:  # what was on its way
                     event = json.loads(await asyncio.wait_for(socket_.recv(), 0.4))["data"]
-            assert time.monotonic() - began < 2
             pong = await socket_.ping()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(pong), 0.2)
@@ -136,7 +135,7 @@ def test_a_shutdown_is_announced_and_comes(spot, combined):
                     await asyncio.wait_for(socket_.recv(), 5)
             except Exception as closed:
                 assert closed.rcvd.code == 1001  # noqa: PT017
-            assert 0.2 < time.monotonic() - began < 2
+            assert time.monotonic() - began > 0.2
 
     asyncio.run(client())
 
