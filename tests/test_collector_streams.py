@@ -192,6 +192,16 @@ def ends_the_start(runtime, venue, market, symbols, text):
         collector.work(collector.are_live)
 
 
+def test_an_address_that_does_not_exist_is_said_with_the_nearest_one(runtime):
+    endpoints = EndpointSettings(rest_url="http://fapi.binance.invalid", ws_url="ws://127.0.0.1:9")
+    config = CollectorSettings(symbols=("BTCUSDT",), endpoints=endpoints)
+    collector = Watched(runtime, config, SystemClock(), seed=1)
+    collector.on_start()
+    collector.work(lambda: collector.reason is Reason.NO_INSTRUMENT)
+    assert "did you mean fapi.binance.com?" in collector.text
+    collector.on_close()
+
+
 def test_a_firewall_at_the_start_is_said_and_waited_for(runtime, start):
     venue = start(TWENTY[:1])
     venue.refusals.append((403, {"Retry-After": "1"}))
