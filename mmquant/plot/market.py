@@ -13,6 +13,8 @@ __all__ = ["book_heatmap", "price_pane"]
 
 MOST_FILLS = 5_000
 SMALLEST, LARGEST = 5.0, 18.0  # pixels across of a fill's mark
+FEW_FILLS = 100  # where there are more, their marks are smaller
+LEAST_ROOM = 0.3
 MOST_CELLS = 1_000_000
 _SHADES = 64
 
@@ -69,6 +71,7 @@ def _fills(plot: Figure, fills: pd.DataFrame) -> None:
         plot.title.text += f" (the {MOST_FILLS} largest of {len(fills)} fills)"
         fills = fills.nlargest(MOST_FILLS, "quantity").sort_index()
     largest = float(fills["quantity"].max())
+    room = max(LEAST_ROOM, min(1.0, (FEW_FILLS / len(fills)) ** 0.5))
     for side, label, colour, marker in (
         (1, "bought", BUY, "triangle"),
         (-1, "sold", SELL, "inverted_triangle"),
@@ -82,7 +85,7 @@ def _fills(plot: Figure, fills: pd.DataFrame) -> None:
             "x": times(own),
             "price": own["price"].to_numpy(np.float64),
             "quantity": quantity,
-            "size": SMALLEST + (LARGEST - SMALLEST) * share,
+            "size": room * (SMALLEST + (LARGEST - SMALLEST) * share),
         }
         plot.scatter(
             x="x",
@@ -91,7 +94,7 @@ def _fills(plot: Figure, fills: pd.DataFrame) -> None:
             marker=marker,
             color=colour,
             line_color="white",
-            line_width=0.8,
+            line_width=0.8 * room,
             legend_label=label,
             name="hover",
             source=source,
