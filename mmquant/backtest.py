@@ -277,6 +277,7 @@ def _desk(
         pricing_params=pricing_params,
         pricing_state=pricing_state,
         pricing_book=np.zeros(1, BOOK),
+        pricing_draft=np.zeros(1, PRICING),
         pricing=np.zeros(1, PRICING),
         strategy_params=strategy_params,
         strategy_state=strategy_state,

@@ -13,7 +13,7 @@ from mmquant.kernels.simulator import (
     simulator_position,
 )
 from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
-from mmquant.records import FILL, POSITION
+from mmquant.records import FILL, POSITION, PRICING
 from mmquant.state import TAPE_SKIP
 from mmquant.wire import Inbox, encode
 
@@ -34,6 +34,7 @@ class ReferenceBacktest:
         self.quote_rows = []
         self.known = {}
         self.pricing_seq = self.quotes_seq = 0
+        self.draft = np.zeros(1, PRICING)  # the strategy hears of it where it is published
 
     def run(self):
         for event in self.tape.events:
@@ -79,8 +80,9 @@ class ReferenceBacktest:
             self.tell_position()
         elif self.pricing_at + self.pricing_every <= self.now:
             d = self.desk
-            pricing_refresh(d.pricing_state, d.pricing_book, d.pricing_params, self.now, d.pricing)
-            d.pricing[0]["frame_ns"] = 0
+            refresh = (d.pricing_state, d.pricing_book, d.pricing_params, self.now, self.draft)
+            pricing_refresh(*refresh)
+            self.draft[0]["frame_ns"] = 0
             self.publish_pricing()
         else:
             self.decide()
@@ -160,9 +162,8 @@ class ReferenceBacktest:
         else:
             _, n = simulator_on_market(*venue, d.sim_book, self.inbox.words, d.events)
         self.settle(n)
-        code = pricing_step(
-            d.pricing_state, d.pricing_book, d.pricing_params, self.inbox.words, d.pricing
-        )
+        words = self.inbox.words
+        code = pricing_step(d.pricing_state, d.pricing_book, d.pricing_params, words, self.draft)
         if code in (PUBLISH, NEED_SNAPSHOT):
             self.publish_pricing()
 
@@ -170,6 +171,7 @@ class ReferenceBacktest:
 
     def publish_pricing(self):
         self.pricing_seq += 1
+        self.desk.pricing[:] = self.draft
         row = self.desk.pricing[0]
         row["seq"], row["received_ns"], row["sent_ns"] = self.pricing_seq, self.now, self.now
         self.pricing_at = self.now

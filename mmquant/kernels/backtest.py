@@ -44,10 +44,11 @@ _OPEN = int(OrderStatus.OPEN)
 
 @njit
 def _publish_pricing(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
-    """Let the strategy hear of `desk.pricing`."""
+    """Let the strategy hear of `desk.pricing_draft`."""
     r = run[0]
     now = r["now_ns"]
     r["pricing_seq"] += 1
+    desk.pricing[0] = desk.pricing_draft[0]
     p = desk.pricing[0]
     p["seq"] = r["pricing_seq"]
     p["received_ns"] = now
@@ -173,9 +174,9 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         tell_position(run, desk, rows)
     elif r["pricing_ns"] + r["pricing_interval_ns"] <= now:
         pricing_refresh(
-            desk.pricing_state, desk.pricing_book, desk.pricing_params, now, desk.pricing
+            desk.pricing_state, desk.pricing_book, desk.pricing_params, now, desk.pricing_draft
         )
-        desk.pricing[0]["frame_ns"] = 0
+        desk.pricing_draft[0]["frame_ns"] = 0
         _publish_pricing(run, desk, model, rows)
     else:
         decide_again(run, desk, model, rows)
@@ -233,7 +234,7 @@ def _take_row(
         )
     settle(run, desk, rows, n)
     code = pricing_step(
-        desk.pricing_state, desk.pricing_book, desk.pricing_params, words, desk.pricing
+        desk.pricing_state, desk.pricing_book, desk.pricing_params, words, desk.pricing_draft
     )
     if code == NEED_SNAPSHOT:
         r["snapshots_needed"] += 1

@@ -34,7 +34,8 @@ class Desk(NamedTuple):
     pricing_params: NDArray[Any]
     pricing_state: NDArray[Any]
     pricing_book: NDArray[Any]
-    pricing: NDArray[Any]
+    pricing_draft: NDArray[Any]  # what pricing works on
+    pricing: NDArray[Any]  # what it has published: the strategy knows no other
     strategy_params: NDArray[Any]
     strategy_state: NDArray[Any]
     strategy_words: NDArray[Any]  # the same memory as int64
