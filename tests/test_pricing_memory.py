@@ -49,7 +49,7 @@ def warm_service():
 def test_a_restart_is_warm_at_its_first_message(memory):
     old, new = warm_service(), service()
     memory.save(instrument(), old.state)
-    assert memory.restore(instrument(), new.state, 6 * S) == ""
+    assert memory.restore(instrument(), memory.read(instrument()), new.state, 6 * S) == ""
     new.snapshot(6 * S, 2, 50, [(97, 5)], [(101, 5)])
     assert new["flags"] == PricingFlag.LIVE | PricingFlag.WARM | PricingFlag.WARM_STARTED
     # The price held over the second between: an interval like any other.
@@ -61,7 +61,7 @@ def test_a_restart_is_warm_at_its_first_message(memory):
 def test_the_time_between_is_a_gap_where_it_is_long(memory):
     old, new = warm_service(), service()
     memory.save(instrument(), old.state)
-    assert memory.restore(instrument(), new.state, 100 * S) == ""
+    assert memory.restore(instrument(), memory.read(instrument()), new.state, 100 * S) == ""
     sigma = old["volatility_ticks_per_sqrt_s"]
     new.snapshot(100 * S, 2, 50, [(970, 5)], [(1010, 5)])
     assert (new["volatility_ticks_per_sqrt_s"], new["gaps"]) == (sigma, 1)
@@ -74,7 +74,7 @@ def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
     flow_lots = old["order_flow_lots"]
     assert flow_lots != 0.0
     memory.save(instrument(), old.state)
-    memory.restore(instrument(), new.state, 6 * S)
+    memory.restore(instrument(), memory.read(instrument()), new.state, 6 * S)
     new.snapshot(6 * S, 2, 50, [(50, 5)], [(500, 5)])
     assert new["order_flow_lots"] == flow_lots
 
@@ -86,7 +86,7 @@ def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
         (5 * S + MAX_AGE_NS + 1, {}, CONFIG, "600.0 s old, at most 600 s are allowed"),
         (6 * S, {"tick_size_e8": 1}, CONFIG, "has another tick_size_e8"),
         (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "has another symbol"),
-        (6 * S, {"market": Market.SPOT}, CONFIG, "no /"),
+        (6 * S, {"market": Market.SPOT}, CONFIG, "nothing in /"),
         (6 * S, {}, PricingSettings(volatility_half_life_s=1.0), "other settings"),
     ],
 )
@@ -94,7 +94,8 @@ def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
     memory.save(instrument(), warm_service().state)
     other = Memory(memory.folder, pricing_params(config), MAX_AGE_NS)
     state = np.zeros(1, PRICING_STATE)
-    assert why in other.restore(instrument(**rules), state, now_ns)
+    stored = other.read(instrument(**rules))
+    assert why in other.restore(instrument(**rules), stored, state, now_ns)
     assert not state.tobytes().strip(b"\0")
 
 
@@ -102,7 +103,7 @@ def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
     ("damage", "why"),
     [
         (lambda data: data[:-1], "bytes, not"),
-        (lambda data: b"", "has 0 bytes"),
+        (lambda data: b"", "nothing in /"),
         (lambda data: data[:-8] + b"damaged!", "is damaged"),
     ],
 )
@@ -111,7 +112,7 @@ def test_a_damaged_file_is_left_alone(memory, damage, why):
     path = memory.path(instrument())
     path.write_bytes(damage(path.read_bytes()))
     state = np.zeros(1, PRICING_STATE)
-    assert why in memory.restore(instrument(), state, 6 * S)
+    assert why in memory.restore(instrument(), memory.read(instrument()), state, 6 * S)
     assert not state.tobytes().strip(b"\0")
 
 
@@ -135,7 +136,7 @@ def test_nothing_is_stored_before_there_is_anything_or_where_it_is_switched_off(
     off = Memory(memory.folder, pricing_params(CONFIG), 0)
     off.save(instrument(), warm_service().state)
     assert not memory.folder.exists()
-    assert "max_age_s is 0" in off.restore(instrument(), np.zeros(1, PRICING_STATE), 6 * S)
+    assert "max_age_s is 0" in off.restore(instrument(), b"", np.zeros(1, PRICING_STATE), 6 * S)
 
 
 def test_a_fitted_table_is_read_and_applied(tmp_path):

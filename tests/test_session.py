@@ -25,6 +25,7 @@ from recorded_session import record_session
 from typer.testing import CliRunner
 
 from mmquant.codes import Stream
+from mmquant.state import PRICING_MEMORY
 
 MEGABYTE = 1_000_000
 STEPS = 120
@@ -98,7 +99,7 @@ def test_a_killed_service_and_its_successor_are_both_computed(tmp_path):
     assert ended == ["killed", "in order"]
 
 
-def test_a_restarted_simulator_goes_on_from_its_journal(tmp_path):
+def test_restarted_services_go_on_from_their_journals(tmp_path):
     record_session(tmp_path, STEPS)
     (tmp_path / "s").rename(tmp_path / "first")
     second = record_session(tmp_path, STEPS, seed=2)  # with the first one's ledger
@@ -107,6 +108,10 @@ def test_a_restarted_simulator_goes_on_from_its_journal(tmp_path):
     journal.close()
     assert len(restored) == 1
     assert len(restored[0]) > 1000, "the account of the first session"
+    journal = SessionFile(journal_of(second, "mm_pricing"))
+    stored = [item.payload for item in journal if item.kind == Kind.OUTSIDE]
+    journal.close()
+    assert [len(payload) for payload in stored] == [PRICING_MEMORY.itemsize], "its estimates"
     assert verify_session(second, silent).is_equal
 
 

@@ -80,7 +80,16 @@ class Memory:
         unfinished.write_bytes(record.tobytes())
         os.replace(unfinished, path)
 
-    def restore(self, instrument: NDArray[Any], state: NDArray[Any], now_ns: int) -> str:
+    def read(self, instrument: NDArray[Any]) -> bytes:
+        """Return what is stored, nothing where there is no file; raises OSError."""
+        try:
+            return self.path(instrument).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def restore(
+        self, instrument: NDArray[Any], data: bytes, state: NDArray[Any], now_ns: int
+    ) -> str:
         """Put the stored estimates into a PRICING_STATE; return "" or why they are not used.
 
         The order flow goes on as a sum: the book before the restart is not compared with the
@@ -89,6 +98,8 @@ class Memory:
         Parameters
         ----------
         instrument : ndarray of INSTRUMENT, shape (1,)
+        data : bytes
+            What `read` returned.
         state : ndarray of PRICING_STATE, shape (1,)
             Changed where the answer is "".
         now_ns : int
@@ -97,12 +108,8 @@ class Memory:
         path = self.path(instrument)
         if self.max_age_ns == 0:
             return "warm_start.max_age_s is 0"
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return f"no {path}"
-        except OSError as error:
-            return f"{path} cannot be read: {error.strerror}"
+        if not data:
+            return f"nothing in {path}"
         if len(data) != PRICING_MEMORY.itemsize:
             return f"{path} has {len(data)} bytes, not {PRICING_MEMORY.itemsize}"
         record = np.frombuffer(bytearray(data), PRICING_MEMORY)

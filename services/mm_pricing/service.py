@@ -203,9 +203,18 @@ class Pricing(Service):
         if engine.symbol == self.config.reference.symbol:
             self._reference = engine
 
+    def _read_memory(self, engine: _Engine) -> bytes:
+        """Return the stored estimates; a recorded session keeps them."""
+        try:
+            return self._memory.read(engine.rules)
+        except OSError as error:
+            self.log.warning("%s: stored estimates cannot be read: %s", engine.symbol, error)
+            return b""
+
     def _restore(self, engine: _Engine, now_ns: int) -> None:
         engine.may_restore = False
-        why = self._memory.restore(engine.rules, engine.state, now_ns)
+        data = self.outside(lambda: self._read_memory(engine))
+        why = self._memory.restore(engine.rules, data, engine.state, now_ns)
         if why:
             self.log.info("%s: estimates start cold: %s", engine.symbol, why)
             return
