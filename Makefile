@@ -17,7 +17,7 @@ test: ## style, types and every test, the kernels in three modes
 	@$(MAKE) --no-print-directory -j 3 --output-sync=target test-system test-kernels test-modes
 
 warm: ## compile what the services call, once for each version of the sources
-	$(MM) warm
+	$(PYTHON_IN_VENV) -c 'from mm_cli.warm import ensure_warm; ensure_warm(print)'
 
 check: ## style and types
 	$(PYTHON_IN_VENV) -m ruff check .

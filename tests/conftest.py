@@ -9,7 +9,7 @@ from hypothesis import settings
 # Compiling on the first call makes any deadline meaningless. The same properties run in three
 # modes: all examples compiled, fewer with array bounds checked and as plain Python.
 _COMPILED = not (os.environ.get("NUMBA_BOUNDSCHECK") or os.environ.get("NUMBA_DISABLE_JIT"))
-settings.register_profile("mmquant", deadline=None, max_examples=100 if _COMPILED else 40)
+settings.register_profile("mmquant", deadline=None, max_examples=100 if _COMPILED else 20)
 settings.load_profile("mmquant")
 
 CAPTURES = Path(__file__).parents[2] / "shared" / "data" / "binance"

@@ -1,6 +1,7 @@
 """The backtest: equal to its slow twin bit for bit, the same on every run, honest in its words."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -20,7 +21,11 @@ from mmquant.records import INSTRUMENT, LEVEL
 from mmquant.state import BOOK, TAPE_EVENT, TAPE_SKIP
 from mmquant.wire import decode
 
-pytestmark = pytest.mark.kernels
+# Its stages are bounds-checked by their own tests: all of them in one loop compile for minutes.
+pytestmark = [
+    pytest.mark.kernels,
+    pytest.mark.skipif(bool(os.environ.get("NUMBA_BOUNDSCHECK")), reason="stage by stage"),
+]
 
 CONFIG = Path(__file__).parents[1] / "config"
 MS = 1_000_000

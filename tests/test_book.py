@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from decimal import Decimal
 
 import numpy as np
@@ -27,6 +28,7 @@ from mmquant.state import BOOK, BOOK_TAIL_LEVELS
 from mmquant.wire import encode
 
 pytestmark = pytest.mark.kernels
+INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 
 
 def pack(levels):
@@ -103,7 +105,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8 if INTERPRETED else 25, deadline=None)
 @given(steps)
 def test_the_book_equals_two_dicts_wherever_the_price_walks(walk):
     book = empty_book()

@@ -111,5 +111,5 @@ class BookMachine(RuleBasedStateMachine):
 
 TestBookMachine = BookMachine.TestCase
 TestBookMachine.settings = settings(
-    max_examples=8 if CHEAP else 60, stateful_step_count=10 if CHEAP else 40
+    max_examples=3 if CHEAP else 60, stateful_step_count=10 if CHEAP else 40
 )

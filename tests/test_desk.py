@@ -74,7 +74,7 @@ def test_a_quote_meets_the_market_after_feed_and_entry_latency_and_is_heard_of_l
 
 
 def test_the_bracket_runs_beside_and_its_bounds_hold():
-    desk = desk_with()
+    desk = desk_with(bracket=BracketSettings(central="prob_power"))
     snapshot(desk, [(100, 40)], [(104, 40)], NOW)
     quote(desk, 100, 104, NOW)
     snapshot(desk, [(100, 80)], [(104, 40)], NOW + 100 * MS, 2)

@@ -88,7 +88,7 @@ def nothing_is_left(environment):
 
 def test_the_demo_ends_by_itself_and_says_what_happened(environment, tmp_path):
     out = tmp_path / "summary.json"
-    command = [*LAUNCH, "demo", "--duration", "20", "--json", str(out)]
+    command = [*LAUNCH, "demo", "--duration", "10", "--json", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     summary = json.loads(out.read_text())
