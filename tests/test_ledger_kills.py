@@ -26,6 +26,7 @@ from mmquant.state import ACCOUNT, EVENT
 
 KILLS = 220
 LONGEST_S = 0.02
+PATIENCE_S = 30.0  # for a test that hangs
 KEY = "usdm:BTCUSDT"
 ALIVE = ("NEW", "OPEN")
 
@@ -123,12 +124,17 @@ def life(path, seed, chance):
         finally:
             os._exit(1)
     os.close(writing)
-    if chance.random() < 0.8:  # else it may be killed while it starts
-        select.select([reading], [], [], 10.0)
+    # So many messages long it lives, whatever the machine is doing besides, and a moment more.
+    wanted, told = chance.choice((0, 1, 1, 3, 10, 30)), b""
+    while told.count(b"\n") < wanted and select.select([reading], [], [], PATIENCE_S)[0]:
+        more = os.read(reading, 65_536)
+        told += more
+        if not more:
+            break  # it has failed, which its last words tell
     time.sleep(chance.uniform(0.0, LONGEST_S))
     os.kill(pid, signal.SIGKILL)
     with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read().decode().splitlines()
+        told = (told + pipe.read()).decode().splitlines()
     _, status = os.waitpid(pid, 0)
     messages = [json.loads(line) for line in told]
     assert os.WIFSIGNALED(status), messages[-1:]

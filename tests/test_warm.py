@@ -20,7 +20,7 @@ for found in pkgutil.iter_modules(mmquant.kernels.__path__, "mmquant.kernels."):
             if len(kernel.signatures) > 1:
                 several.append(f"{module.__name__}.{name}")
             called += len(kernel.signatures)
-assert called > 50, called
+assert called >= 16, called
 assert not several, several
 """
 
