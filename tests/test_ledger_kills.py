@@ -195,6 +195,8 @@ def test_more_than_200_kills_lose_nothing_published_and_double_nothing(path):
     assert cancelled > KILLS // 2
     assert len(published) > KILLS
     assert len(published) <= len(before)
-    restored = Ledger(path, "NORMAL", 0).restore(KEY)
+    ledger = Ledger(path, "NORMAL", 0)
+    restored = ledger.restore(KEY)
+    ledger.close()
     assert int(restored.account[0]["position_lots"]) == before[-1][5]
     assert int(restored.account[0]["fills"]) == len(before)

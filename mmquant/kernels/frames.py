@@ -5,6 +5,8 @@ its tick, a quantity beyond the venue's cap) it does not judge: it answers UNKNO
 of all JSON says what it is. What it accepts means the same there, and nothing is ever rounded.
 """
 
+from typing import Any
+
 import numpy as np
 
 from mmquant._jit import bare_njit
@@ -69,6 +71,7 @@ N_ASKS = _WORDS.index("n_asks")
 AGGRESSOR = _WORDS.index("aggressor")
 IS_MARKET = _WORDS.index("is_market")
 NOT_OURS = -1  # a key whose value is stepped over
+FIRST_ENTRY: Any = np.int64(0)  # a plain 0 would compile the reading of levels once more
 
 
 def _bits(*words: int) -> int:
@@ -438,7 +441,7 @@ def snapshot_parse(data: bytes, symbol: np.ndarray, out: np.ndarray) -> int:
         out[SEEN] |= 1 << word
         if word == N_BIDS or word == N_ASKS:
             before = out[N_BIDS]
-            value, at = read_levels(data, at, symbol, 0, out, before)
+            value, at = read_levels(data, at, symbol, FIRST_ENTRY, out, before)
             value -= before
         else:
             value, at = read_integer(data, at)

@@ -142,10 +142,8 @@ class Ledger:
                 "INSERT INTO sessions (started_ns, pid) VALUES (?, ?) RETURNING session",
                 (now_ns, os.getpid()),
             ).fetchone()
-        except (LedgerError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
             self._db.close()
-            if isinstance(error, LedgerError):
-                raise
             raise LedgerError(f"{path}: {error}") from error
         self._minutes: dict[str, int] = {}
         self._until_prune: dict[str, int] = {}
