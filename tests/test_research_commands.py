@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mm_cli.main import app
+from own_model import code_block
 from typer.testing import CliRunner
 
+ROOT = Path(__file__).parents[1]
 SHORT = ("--seconds", "2")
 
 
@@ -55,6 +60,23 @@ def test_a_new_folder_backtests_at_once_and_again_the_same(workshop):
     assert changed.returncode == 0, changed.stderr
     c = json.loads((workshop / "c.json").read_text())
     assert c["metrics"]["BTCUSDT"]["orders"] < a["metrics"]["BTCUSDT"]["orders"]
+
+
+def test_the_documented_model_backtests(workshop):
+    """The model and its settings as docs/own-model.md prints them."""
+    folder = workshop / "documented"
+    shutil.copytree(ROOT / "config", folder)
+    (folder / "my_models.py").write_text(code_block("own-model", "python"))
+    settings = (folder / "strategy.toml").read_text()
+    head, _, rest = settings.partition("[model_parameters]")
+    head = re.sub(r"(?m)^model = .*$", "", head)
+    model, parameters = code_block("own-model", "toml").split("\n\n")
+    rest = rest[rest.index("[ladder]") :]
+    (folder / "strategy.toml").write_text(f"{model}\n{head}{parameters}\n{rest}")
+    told = mm("backtest", "documented", *SHORT, "--json", "d.json", folder=workshop)
+    assert told.returncode == 0, told.stderr
+    found = json.loads((workshop / "d.json").read_text())
+    assert found["metrics"]["BTCUSDT"]["orders"] > 0
 
 
 def test_the_report_is_one_page(workshop):
