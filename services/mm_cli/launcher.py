@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mm_runtime.clock import SystemClock
 from mm_runtime.config import load
@@ -52,7 +53,8 @@ SERVICES = ("mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
 RECORDER = "mm_recorder"
 _START_TIMEOUT_S = 60.0  # a long recording is looked through first
 _STOP_TIMEOUT_S = 1.5
-_DRAIN_S = 1.0
+_DRAIN_S = 1.0  # from the last frame taken to the last thing it leads to
+_LOST_S = 20.0  # without a frame: those that are missing are lost
 _STATUS_INTERVAL_S = 0.2
 
 
@@ -121,7 +123,7 @@ class Launcher:
         gc.freeze()
         self.started_s = time.monotonic()
         self.shm_bytes = 0
-        self.venue_status: dict[str, object] = {}
+        self.venue_status: dict[str, Any] = {}
         self.ended_because = ""
         self._venue_port = 0
         self._next_status_s = 0.0
@@ -184,7 +186,9 @@ class Launcher:
             frames = self.monitor.counters()["frames"]
             if frames != self._quiet_count:
                 self._quiet_count, self._quiet_since_s = frames, now_s
-            if now_s - self._quiet_since_s > _DRAIN_S:
+            # A lost connection takes frames with it that nobody will ever count.
+            all_taken = frames >= self.venue_status["heard"]
+            if now_s - self._quiet_since_s > (_DRAIN_S if all_taken else _LOST_S):
                 self.ended_because = "the capture has been played"
         return bool(self.ended_because)
 

@@ -68,7 +68,7 @@ class Venue:
         # By stream: who hears it, and under which name. Made anew when anything changes.
         self._hearers: dict[str | None, list[tuple[Connection, str]]] = {}
         self._depth_is_heard = False
-        self._counts = {"slow_clients": 0, "connects": 0}
+        self._counts = {"slow_clients": 0, "connects": 0, "heard": 0}
         self._started = False
         self._attempts = ConnectionAttempts()
         self._injector = Injector(source.listings)
@@ -189,6 +189,7 @@ class Venue:
             hearers = self._hearers_of(frame.stream)
             if not hearers:
                 continue
+            self._counts["heard"] += 1
             encoded: dict[tuple[tuple[bool, bool], str], bytes] = {}
             for connection, name in hearers:
                 session = connection.session
