@@ -1,6 +1,8 @@
 # The two commands are `make demo` and `make test`; each sets everything up by itself, once.
 MM = .venv/bin/mm
 PYTHON_IN_VENV = .venv/bin/python
+# Without bytecode every process that starts would compile all its imports, for many seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test warm check test-system test-kernels test-interpreted test-bounds peers-test compose-test notebooks bench lock clean
 
