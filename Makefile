@@ -31,10 +31,10 @@ test-system: ## services, commands and everything else around the kernels, runni
 
 # They yield to the running system beside them, which is tested with its times.
 test-kernels: ## the kernels' tests compiled
-	nice $(PYTHON_IN_VENV) -m pytest -m kernels
+	nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
 
 test-interpreted: ## the kernels' tests as plain Python, which checks bounds as well
-	NUMBA_DISABLE_JIT=1 nice $(PYTHON_IN_VENV) -m pytest -m kernels
+	NUMBA_DISABLE_JIT=1 nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
 
 # Six minutes of compiling find what plain Python does not: an index below 0 that numpy takes from the end.
 test-bounds: ## the kernels' tests compiled with array bounds checked (not part of `make test`)

@@ -141,8 +141,10 @@ def test_a_replaced_connection_loses_and_doubles_nothing(runtime, start, reason,
         if reason == "shutdown":
             venue.say_shutdown()
         works_until(lambda: collector.counters["handovers"] >= 1)
-        until = time.monotonic() + 0.5
-        works_until(lambda: time.monotonic() > until)
+        until, enough = time.monotonic() + 0.5, collector.counters["depth_events"] + 20
+        works_until(
+            lambda: time.monotonic() > until and collector.counters["depth_events"] > enough
+        )
         assert [state for _, _, state in collector.history if state is BookState.GAP] == []
         assert [s for _, _, s in collector.history].count(BookState.LIVE) == len(symbols)
         counters = collector.counters
