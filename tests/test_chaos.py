@@ -201,6 +201,7 @@ def test_each_rule_fails_by_itself(change, reason):
     assert reason in only
 
 
+@pytest.mark.long
 def test_a_minute_of_chaos(tmp_path):
     directory = f"/dev/shm/mmquant-chaos-{os.getpid()}"
     environment = os.environ | {

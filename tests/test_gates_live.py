@@ -128,6 +128,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.setenv("MM_RUNTIME__AERON__DIRECTORY", f"/dev/shm/mmquant-gates-{os.getpid()}")
     monkeypatch.setenv("MM_RUNTIME__STATE_DIRECTORY", str(tmp_path / "var"))
     monkeypatch.setenv("MM_RUNTIME__LOGS__DIRECTORY", str(tmp_path / "logs"))
+    monkeypatch.setenv("MM_RUNTIME__METRICS__ENABLED", "false")
     config_dir = tmp_path / "config"
     config_dir.mkdir()
     for path in (ROOT / "config").glob("*.toml"):
@@ -193,6 +194,7 @@ HALTED = [
 ]
 
 
+@pytest.mark.long
 def test_each_gate_stops_says_why_and_lets_go(desk):
     desk.quotes_again()
     assert desk.is_logged(Reason.NOT_WARM)  # before the first quote

@@ -155,6 +155,7 @@ def path(tmp_path):
     return tmp_path / "ledger.sqlite"
 
 
+@pytest.mark.long
 def test_more_than_200_kills_lose_nothing_published_and_double_nothing(path):
     chance = random.Random(20261122)
     published, alive, resumed, cancelled, before = {}, set(), 0, 0, []

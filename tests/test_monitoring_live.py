@@ -21,10 +21,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mmquant.codes import Role
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("prometheus") is None,
-    reason="no Prometheus (apt-get install prometheus): nothing is scraped for real",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        shutil.which("prometheus") is None,
+        reason="no Prometheus (apt-get install prometheus): nothing is scraped for real",
+    ),
+]
 PATIENCE_S = 120.0  # a limit for a test that hangs, not a measurement
 # What a healthy run has nothing to show of.
 SILENT_IN_HEALTH = {"mmquant_frames_dropped_total", "mmquant_events_total"}

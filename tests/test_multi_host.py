@@ -204,6 +204,7 @@ def nothing_is_lost(machines):
         assert (dict(machine.monitor.lost), dropped) == ({}, {})
 
 
+@pytest.mark.long
 def test_quotes_and_fills_flow_over_a_bad_network_and_nothing_is_lost(machines):
     watch_until(machines, lambda: fills(machines[0]) >= 3, "fills, heard on the other machine")
     watch_until(machines, lambda: is_quoting(machines, 0), "quotes on a live book")
@@ -212,6 +213,7 @@ def test_quotes_and_fills_flow_over_a_bad_network_and_nothing_is_lost(machines):
     nothing_is_lost(machines)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("side", "name"),
     [
