@@ -3,7 +3,6 @@
 The loop is mmquant.kernels.backtest; what comes of it is mmquant.backtest_result.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -136,11 +135,7 @@ def run(
     for k, index in enumerate(numbers):
         traded = _Traded(tape, index, config, filters or {}, sample_ms)
         results.append(traded.run(_step_of(on_progress, k * share, share)))
-    digest = hashlib.sha256()
-    for result in results:
-        result.feed(digest)
-    doubts = doubts_of(tape, numbers)
-    return Result(results, config, tape.source, digest.hexdigest(), doubts)
+    return Result(results, config, tape.source, doubts_of(tape, numbers))
 
 
 def _step_of(
@@ -162,9 +157,28 @@ def _numbers(tape: TapeLike, symbols: Sequence[str] | None) -> list[int]:
     return [known.index(symbol) for symbol in wanted]
 
 
-def _writable[T: np.generic](array: NDArray[T]) -> NDArray[T]:
-    """Return `array` as the kernel is compiled for: one kind, contiguous and writable."""
-    return array if array.flags.writeable and array.flags.c_contiguous else array.copy()
+class _Writable:
+    """The same memory, said to be writable."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+        self.__array_interface__ = {
+            **array.__array_interface__,
+            "data": (array.__array_interface__["data"][0], False),
+        }
+
+
+def _as_compiled(array: NDArray[Any]) -> NDArray[Any]:
+    """Return `array` as the kernel is compiled for: one kind, contiguous and writable.
+
+    A tape mapped from disk is neither written to by the kernel nor copied for it.
+    """
+    if not array.flags.c_contiguous:
+        return array.copy()
+    if array.flags.writeable:
+        return array
+    writable: NDArray[Any] = np.asarray(_Writable(array.view(np.uint8))).view(array.dtype)
+    return writable
 
 
 def _instrument(row: Any, number_: int, filters: Mapping[str, int]) -> NDArray[Any]:
@@ -196,8 +210,8 @@ class _Traded:
         filters: Mapping[str, int],
         sample_ms: float,
     ) -> None:
-        self._events = _writable(tape.events)
-        self._words = _writable(tape.levels).view(np.int64)
+        self._events = _as_compiled(tape.events)
+        self._words = _as_compiled(tape.levels).view(np.int64)
         self._instrument = _instrument(tape.instruments[index], index, filters)
         self._name = getattr(config.strategy["model"], "__name__", config.strategy["model"])
         self._source = tape.source

@@ -1,6 +1,8 @@
 """What a backtest made: rows as DataFrames, metrics, where the profit came from, and a summary."""
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,8 +154,6 @@ class Result:
     config : Config
     source : str
         Where the tape came from.
-    hash : str
-        SHA-256 of every row: the same tape and parameters give the same.
     tape_doubts : tuple of str
         What the tape itself says against believing the result.
     """
@@ -163,13 +163,11 @@ class Result:
         instruments: list[InstrumentResult],
         config: "Config",
         source: str,
-        digest: str,
         tape_doubts: Sequence[str] = (),
     ) -> None:
         self.instruments = instruments
         self.config = config
         self.source = source
-        self.hash = digest
         self.tape_doubts = tuple(tape_doubts)
 
     def __repr__(self) -> str:
@@ -178,6 +176,14 @@ class Result:
             f"Result({', '.join(self.symbols)}: {m['fills']:.0f} fills, net "
             f"{m['net_profit']:+.4f}, {self.hash[:12]})"
         )
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of every row, in hexadecimal: the same tape and parameters give the same."""
+        digest = hashlib.sha256()
+        for one in self.instruments:
+            one.feed(digest)
+        return digest.hexdigest()
 
     @property
     def symbols(self) -> list[str]:

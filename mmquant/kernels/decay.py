@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mmquant._jit import fma, njit
+from mmquant._jit import bare_njit as njit
+from mmquant._jit import fma
 
 # Adding this rounds a float to a whole number, which then stands in its lowest bits.
 ROUND = 1.5 * 2.0**52

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 
 
 @njit

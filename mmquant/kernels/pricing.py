@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from mmquant import records
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode, BookState, PricingFlag
 from mmquant.kernels import wire
 from mmquant.kernels.book import book_follow

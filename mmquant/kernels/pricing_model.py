@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant._jit_model import call_model
 from mmquant.kernels.pricing import (
     QUIET,

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mmquant._jit import bare_njit, njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import PricingFlag
 from mmquant.kernels.book_ring import level_lots, next_level
 from mmquant.kernels.book_tail import NO_ASK, NO_BID
@@ -34,13 +34,13 @@ def half_life_or_second(half_life_ns: int) -> int:
     return half_life_ns if half_life_ns > 0 else SECOND_NS
 
 
-@bare_njit
+@njit
 def _depth(levels: int) -> int:
     """Return a number of levels within what there is room for, 1 at the least."""
     return min(max(levels, 1), MAX_SIGNAL_LEVELS)
 
 
-@bare_njit
+@njit
 def clear_levels(state: np.ndarray) -> None:
     """Empty the levels that the signals are of."""
     s = state[0]
@@ -51,7 +51,7 @@ def clear_levels(state: np.ndarray) -> None:
         s["ask_lots"][i] = 0
 
 
-@bare_njit
+@njit
 def read_levels(state: np.ndarray, book: np.ndarray, params: np.ndarray, out: np.ndarray) -> None:
     """Write the best levels: the touch of `out`, then the depth stream's strictly behind it.
 
@@ -134,7 +134,10 @@ def _blend(state: np.ndarray, params: np.ndarray) -> float:
     prices[2], weights[2] = i["microprice_ticks"], p["microprice_weight"]
     prices[3], weights[3] = i["stoikov_ticks"], p["stoikov_weight"]
     prices[4], weights[4] = i["vamp_ticks"], p["vamp_weight"]
-    if weights.sum() == 0.0:
+    total = 0.0
+    for k in range(weights.size):
+        total += weights[k]
+    if total == 0.0:
         weights[0] = 1.0
     signals[0], ticks_per_unit[0] = i["depth_imbalance"], p["depth_imbalance_ticks"]
     signals[1], ticks_per_unit[1] = i["order_flow_lots"], p["order_flow_ticks_per_lot"]

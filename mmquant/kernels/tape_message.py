@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mmquant import records
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookState, Side, TapeKind
 from mmquant.kernels import wire
 from mmquant.kernels.book_read import book_depth_at, book_touch

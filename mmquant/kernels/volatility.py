@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 
 LN2 = math.log(2.0)
 S_PER_NS = 1e-9
