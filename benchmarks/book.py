@@ -34,7 +34,7 @@ from mmquant.decimals import to_e8
 from mmquant.kernels.book_path import book_path
 from mmquant.state import BOOK_TOUCH
 
-ROUNDS = 15
+ROUNDS = 60
 MASK = np.uint64(65_535)
 TWO = np.uint64(2)
 CAPTURES = {
@@ -194,11 +194,12 @@ PEERS = {
         _READ
         + """
 from mm_toolbox.orderbook import Orderbook
-book = Orderbook(500)
 base = np.arange(1.0, 501.0)
 due = [(i, b.astype(float), a.astype(float)) for i, b, a in messages]
 def run():
-    # A round begins anew: what has an id that the book knows already is skipped by it.
+    # A round begins anew: what has an id that the book knows already is skipped by it, and it
+    # cannot be refreshed once it has fewer levels.
+    book = Orderbook(500)
     book.refresh(np.column_stack([640000 + base, base]), np.column_stack([640001 - base, base]), 0)
     for ident, bids, asks in due:
         book.update_full(asks, bids, ident)

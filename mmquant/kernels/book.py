@@ -57,6 +57,18 @@ SNAPSHOT_BLOCK_LENGTH = records.BOOK_SNAPSHOT.itemsize
 
 
 @njit
+def _clear_ring(lots: np.ndarray, first_ticks: int, after_ticks: int) -> None:
+    """Empty the slots of the prices in [first_ticks, after_ticks), within one window."""
+    n = after_ticks - first_ticks
+    if n <= 0:
+        return
+    start = first_ticks & (BOOK_RING_TICKS - 1)
+    n_first = min(n, BOOK_RING_TICKS - start)
+    lots[start : start + n_first] = 0
+    lots[: n - n_first] = 0
+
+
+@njit
 def book_clear(book: np.ndarray) -> None:
     """Empty `book` in place and mark it not synced; the counters stay.
 
@@ -65,8 +77,13 @@ def book_clear(book: np.ndarray) -> None:
     book : ndarray of BOOK, shape (1,)
     """
     b = book[0]
-    b["bid_lots"][:] = 0
-    b["ask_lots"][:] = 0
+    base = b["base_ticks"]
+    end = b["end_ticks"]
+    # Half a megabyte a side: only what may hold a level is emptied.
+    first = max(base, b["bid_floor_ticks"])
+    _clear_ring(b["bid_lots"], first, min(end, b["best_bid_ticks"] + 1))
+    first = max(base, b["best_ask_ticks"])
+    _clear_ring(b["ask_lots"], first, min(end, b["ask_ceiling_ticks"] + 1))
     b["base_ticks"] = 0
     b["end_ticks"] = BOOK_RING_TICKS
     b["best_bid_ticks"] = NO_BID
