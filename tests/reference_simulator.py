@@ -19,6 +19,7 @@ from mmquant.codes import (
 
 UNKNOWN = 2**53
 LATE_NS = 10**9
+MAX_ARRIVALS = 64
 ENDED = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
@@ -47,6 +48,8 @@ class ReferenceSimulator:
         self.now = 0
         self.mark = 0
         self.arrival = 0
+        self.endings = []  # of each order that ended behind: was its size known
+        self.arrived = []  # (lots, such a size stood there already)
         self.events = []
 
     def uniform(self):
@@ -118,6 +121,7 @@ class ReferenceSimulator:
         o["queued"], o["arrival"] = now, self.arrival
         o["traded"] = o["unexplained"] = o["decrease"] = 0
         o["cut"] = 0.0
+        o["behind"], o["guessed"] = [], False
 
     def reachable(self, o):
         """Return (price, lots) an order may take, best first."""
@@ -400,10 +404,25 @@ class ReferenceSimulator:
         if gone > 0:
             back = before - ahead
             if self.model == FillModel.PROB_DRAW:
-                behind = self.draw_behind(ahead, back, gone, venue, o["price"], shown)
+                behind = self.draw_behind(o, ahead, back, gone, venue, shown)
             else:
                 behind = self.share_behind(ahead, back)
             o["ahead"] = ahead - (1 - behind) * gone + min(back - behind * gone, 0)
+        if self.model == FillModel.PROB_DRAW:
+            if before is not None and gone < 0:
+                self.arrived.append((-gone, -gone in o["behind"]))
+                o["behind"] = (o["behind"] + [-gone])[-MAX_ARRIVALS:]
+            ages = {other["id"]: (other["queued"], k) for k, other in enumerate(self.orders)}
+            older = [
+                other["ahead"]
+                for other in self.orders
+                if other["status"] == OrderStatus.OPEN
+                and (other["side"], other["price"]) == (o["side"], o["price"])
+                and ages[other["id"]] < ages[o["id"]]
+            ]
+            o["ahead"] = max([o["ahead"], *older])
+            if shown == 0:
+                o["behind"], o["guessed"] = [], False
         o["ahead"] = max(0.0, min(o["ahead"], float(shown)))
         if gone > 0:
             if venue - o["decrease"] > LATE_NS:
@@ -420,16 +439,35 @@ class ReferenceSimulator:
         f = self.logarithm if self.model == FillModel.PROB_LOG else self.power
         return f(back) / (f(back) + f(ahead))
 
-    def draw_behind(self, ahead, back, gone, venue, price, shown):
-        """All that was cancelled stood on one side: which one, says a hash of the change."""
-        if gone > ahead or gone > back:
-            return 1.0 if gone > ahead else 0.0
-        x = (venue ^ (price << 40) ^ (shown << 20) | 1) % 2**64
+    def draw_behind(self, o, ahead, back, gone, venue, shown):
+        """All that was cancelled stood on one side: which one, say its size and a hash."""
+        is_known = gone in o["behind"]
+        if gone > back:
+            return float(gone > ahead)
+        if gone > ahead:
+            if shown > 0 and not o["guessed"]:
+                self.endings.append(is_known)
+            if is_known:
+                o["behind"].remove(gone)
+            return 1.0
+        o["guessed"] = True
+        known = (sum(self.endings) + 0.25) / (len(self.endings) + 0.5)
+        alike = (sum(again for _, again in self.arrived) + 0.25) / (len(self.arrived) + 0.5)
+        if not is_known:
+            known, alike = 1 - known, 1 - alike
+        behind = max(len(o["behind"]), 1) * known
+        lots = sum(lots for lots, _ in self.arrived)
+        before = (1 + ahead * len(self.arrived) / max(lots, 1)) * alike
+        x = (venue ^ (o["price"] << 40) ^ (shown << 20) | 1) % 2**64
         for _ in range(4):
             x ^= x << 13 & 2**64 - 1
             x ^= x >> 7
             x ^= x << 17 & 2**64 - 1
-        return float((x >> 11) / 2**53 * (ahead + back) >= ahead)
+        if (x >> 11) / 2**53 * (behind + before) < before:
+            return 0.0
+        if is_known:
+            o["behind"].remove(gone)
+        return 1.0
 
     def logarithm(self, x):
         return math.log(1.0 + x)

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulating import PARAMS, fills, instrument_with, venue
 
-from mmquant.codes import FillModel, OrderEventKind, Side, Template
+from mmquant.codes import FillModel, OrderEventKind, OrderStatus, Side, Template
+from mmquant.kernels.queue_draw import drawn_behind, note_arrival
 from mmquant.kernels.queue_models import (
-    drawn_behind,
     queue_enter,
     queue_level,
     queue_print,
     share_behind,
 )
 from mmquant.simulator import Simulator, simulator_params, simulator_state
+from mmquant.state import MAX_ARRIVALS
 
 pytestmark = pytest.mark.kernels
 
@@ -110,16 +111,76 @@ def test_an_order_that_the_book_does_not_reach_waits_for_a_level():
     assert order["ahead_lots"] == 12.0
 
 
-def test_a_draw_takes_the_whole_change_with_the_odds_of_those_who_stood_there():
-    drawn = [
-        drawn_behind(30.0, 70.0, 5, 10**18 + 977 * k, 640_000 + k % 7, 95) for k in range(4_000)
-    ]
-    assert set(drawn) == {0.0, 1.0}
-    assert np.mean(drawn) == pytest.approx(0.7, abs=4 * math.sqrt(0.21 / 4_000))
-    correlation = np.corrcoef(drawn[:-1], drawn[1:])[0, 1]
+def drawn(sim, ahead, back, gone, k=0):
+    return drawn_behind(sim, 0, ahead, back, gone, 10**18 + 977 * k, 95)
+
+
+def test_a_draw_takes_the_whole_change_with_the_odds_of_those_who_stand_there():
+    sim, _, order = queued(FillModel.PROB_DRAW, 30)
+    for lots in (10, 20, 30, 30, 40, 50):  # the mean is 30
+        note_arrival(sim, 0, lots)
+    sim[0]["arrivals_alike"] = 3  # of 6: a size says nothing
+    answers = []
+    for k in range(4_000):
+        order["price_ticks"] = 640_000 + k % 7
+        answers.append(drawn(sim, 90.0, 150.0, 25, k))
+    assert set(answers) == {0.0, 1.0}
+    share = 6 / (6 + 1 + 90 / 30)
+    assert np.mean(answers) == pytest.approx(share, abs=4 * math.sqrt(0.25 / 4_000))
+    correlation = np.corrcoef(answers[:-1], answers[1:])[0, 1]
     assert abs(correlation) < 4 / math.sqrt(4_000)
-    assert drawn_behind(4.0, 70.0, 5, 1, 1, 69) == 1.0, "more than stood ahead"
-    assert drawn_behind(70.0, 4.0, 5, 1, 1, 69) == 0.0
+    assert drawn(sim, 4.0, 70.0, 5) == 1.0, "more than stood ahead"
+    assert drawn(sim, 70.0, 4.0, 5) == 0.0
+
+
+def test_a_feed_that_gives_sizes_away_is_believed_and_no_other():
+    shares = {}
+    for tells in (True, False):
+        sim, _, _ = queued(FillModel.PROB_DRAW, 500)
+        for lots in range(10, 60):
+            note_arrival(sim, 0, lots)
+        for lots in range(10, 40):  # more than the 5 ahead: each stood behind
+            gone = lots if tells else 200 + lots
+            assert drawn(sim, 5.0, 900.0, gone) == 1.0
+        assert sim[0]["endings"] == 30
+        assert sim[0]["endings_known"] == (30 if tells else 0)
+        known = [drawn_behind(sim.copy(), 0, 300.0, 300.0, 45, k, 95) for k in range(200)]
+        unknown = [drawn_behind(sim.copy(), 0, 300.0, 300.0, 145, k, 95) for k in range(200)]
+        shares[tells] = (np.mean(known), np.mean(unknown))
+    assert shares[True][0] > 0.9
+    assert shares[True][1] < 0.1
+    assert shares[False][1] > shares[True][1] + 0.3, "sizes say nothing there"
+
+
+def test_no_more_sizes_are_kept_than_there_is_room_for():
+    sim, _, order = queued(FillModel.PROB_DRAW, 30)
+    for lots in range(1, MAX_ARRIVALS + 11):
+        note_arrival(sim, 0, lots)
+    assert order["arrivals"] == MAX_ARRIVALS
+    assert order["arrival_lots"].tolist() == list(range(11, MAX_ARRIVALS + 11))
+
+
+def test_a_level_that_vanishes_takes_everybody_along():
+    sim, params, order = queued(FillModel.PROB_DRAW, 30)
+    queue_level(sim, params, 0, 50, 1)
+    assert order["arrivals"] == 1
+    queue_level(sim, params, 0, 0, 2)
+    assert (order["ahead_lots"], order["arrivals"], sim[0]["endings"]) == (0.0, 0, 0)
+
+
+def test_no_own_order_overtakes_an_older_one_at_its_price():
+    """50 lots do not fit between the two, nor before the first: they stood behind both."""
+    sim, params, first = queued(FillModel.PROB_DRAW, 100)
+    queue_enter(sim, 1, 100, 1)
+    second = sim[0]["orders"][1]
+    sim[0]["count"] = 2
+    for order, ahead in ((first, 20.0), (second, 60.0)):
+        order["status"], order["side"], order["price_ticks"] = OrderStatus.OPEN, Side.BUY, 100
+        order["ahead_lots"] = ahead
+    queue_level(sim, params, 0, 50, 2)
+    queue_level(sim, params, 1, 50, 2)
+    assert first["ahead_lots"] == 20.0
+    assert second["ahead_lots"] >= 20.0
 
 
 def test_own_orders_at_one_price_keep_their_order_in_every_draw():

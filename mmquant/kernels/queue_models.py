@@ -8,7 +8,7 @@ An order takes its place behind all that is displayed at its price. Then
   stood behind the order is 1 in RISK_AVERSE (nobody ahead ever leaves), f(back) / (f(back) +
   f(ahead)) in PROB_POWER (f = x ** queue_power) and PROB_LOG (f = log(1 + x), x in lots), 0 in
   CANCEL_AHEAD. Formulas as in hftbacktest's queue models. A cancelled order stood behind or ahead,
-  not a share of it: PROB_DRAW draws which, with the odds of PROB_POWER at a power of 1;
+  not a share of it: PROB_DRAW draws which (`queue_draw`);
 - the estimate always lies between 0 and what is displayed.
 
 A feed may tell of a trade after the level change that the trade caused. Such a print, not later
@@ -25,14 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
-from mmquant.codes import FillModel
+from mmquant.codes import FillModel, OrderStatus
 from mmquant.kernels.book_read import book_depth_at
-from mmquant.kernels.latency import uniform
+from mmquant.kernels.queue_draw import drawn_behind, note_arrival
 
 __all__ = [
     "UNKNOWN_AHEAD",
     "displayed_lots",
-    "drawn_behind",
     "queue_enter",
     "queue_level",
     "queue_print",
@@ -45,7 +44,7 @@ _PROB_LOG: Any = np.int64(FillModel.PROB_LOG)
 _FIFO_L3: Any = np.int64(FillModel.FIFO_L3)
 _CANCEL_AHEAD: Any = np.int64(FillModel.CANCEL_AHEAD)
 _PROB_DRAW: Any = np.int64(FillModel.PROB_DRAW)
-_ROUNDS = 4  # of the generator, to mix what identifies a change
+_OPEN: Any = np.int64(OrderStatus.OPEN)
 _LATE_NS = 10**9  # a print this much behind a level change no longer explains it
 UNKNOWN_AHEAD = 2**53  # where the book says nothing of the order's price
 
@@ -99,34 +98,20 @@ def share_behind(model: int, power: float, ahead: float, back: float) -> float:
 
 
 @njit
-def drawn_behind(
-    ahead: float, back: float, gone: int, venue_ns: int, price_ticks: int, displayed: int
-) -> float:
-    """Return whether the cancelled lots stood behind an order, 1.0, or ahead of it, 0.0.
-
-    Drawn with odds of back to ahead from the change itself, so that every run is the same, and
-    that of own orders at one price none overtakes another. More than stood on one side was on
-    the other.
-
-    Parameters
-    ----------
-    ahead, back : float
-        Lots before and behind the order.
-    gone : int
-        Lots cancelled.
-    venue_ns, price_ticks, displayed : int
-        Time and price of the change, and the lots displayed after it.
-    """
-    if gone > ahead:
-        return 1.0
-    if gone > back:
-        return 0.0
-    x = np.uint64(venue_ns) ^ np.uint64(price_ticks) << np.uint64(40)
-    x = x ^ np.uint64(displayed) << np.uint64(20) | np.uint64(1)
-    u = 0.0
-    for _ in range(_ROUNDS):
-        x, u = uniform(x)
-    return 1.0 if u * (ahead + back) >= ahead else 0.0
+def _not_overtaken(sim: NDArray[Any], index: int, ahead: float) -> float:
+    """Return `ahead`, or as many lots as stand before an older own order at the price."""
+    s = sim[0]
+    order = s["orders"][index]
+    for i in range(s["count"]):
+        other = s["orders"][i]
+        if i == index or other["status"] != _OPEN or other["side"] != order["side"]:
+            continue
+        is_older = other["queued_ns"] < order["queued_ns"] or (
+            other["queued_ns"] == order["queued_ns"] and i < index
+        )
+        if other["price_ticks"] == order["price_ticks"] and is_older:
+            ahead = max(ahead, other["ahead_lots"])
+    return ahead
 
 
 @njit
@@ -144,6 +129,8 @@ def queue_enter(sim: NDArray[Any], index: int, displayed: int, now_ns: int) -> N
     order["decrease_ns"] = 0
     order["queued_ns"] = now_ns
     order["arrival_id"] = s["arrival_id"]
+    order["arrivals"] = 0
+    order["is_guessed"] = 0
 
 
 @njit
@@ -167,11 +154,17 @@ def queue_level(
     if before >= 0 and gone > 0:
         back = before - ahead
         if model == _PROB_DRAW:
-            price_ticks = order["price_ticks"]
-            behind = drawn_behind(ahead, back, gone, venue_ns, price_ticks, displayed)
+            behind = drawn_behind(sim, index, ahead, back, gone, venue_ns, displayed)
         else:
             behind = share_behind(model, params[0]["queue_power"], ahead, back)
         moved = ahead - (1.0 - behind) * gone + min(back - behind * gone, 0.0)
+    if model == _PROB_DRAW:
+        if before >= 0 and gone < 0:
+            note_arrival(sim, index, -gone)
+        moved = _not_overtaken(sim, index, moved)
+        if displayed == 0:  # nobody stands ahead, nor behind
+            order["arrivals"] = 0
+            order["is_guessed"] = 0
     moved = max(0.0, min(moved, float(displayed)))
     order["ahead_lots"] = moved
     if before >= 0 and gone > 0:

@@ -57,6 +57,7 @@ from mmquant.state.pricing import (
 )
 from mmquant.state.simulator import (
     EVENT,
+    MAX_ARRIVALS,
     MAX_CLIENTS,
     MAX_TAKEN,
     ORDER,
@@ -113,6 +114,7 @@ __all__ = [
     "MARKET_EVENT",
     "MARKET_PARAMETERS",
     "MARKET_STATE",
+    "MAX_ARRIVALS",
     "MAX_CLIENTS",
     "MAX_EVENTS",
     "MAX_INVENTORY",

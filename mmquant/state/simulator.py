@@ -5,6 +5,7 @@ from mmquant.state.trading import MAX_ORDERS
 
 __all__ = [
     "EVENT",
+    "MAX_ARRIVALS",
     "MAX_CLIENTS",
     "MAX_TAKEN",
     "ORDER",
@@ -15,6 +16,7 @@ __all__ = [
 ]
 
 MAX_TAKEN = 16  # levels a side of which we took something, at once
+MAX_ARRIVALS = 64  # sizes known of what stands behind an own order: the newest
 MAX_CLIENTS = 256  # the newest client ids, to know a repeated one
 ORDER = record(
     [
@@ -38,12 +40,15 @@ ORDER = record(
         ("cut_lots", "<f8"),  # what `unexplained_lots` took off `ahead_lots`
         ("decrease_ns", "<i8"),  # the venue's time of the last of them
         ("arrival_id", "<i8"),  # newest market order when it took its place (fifo_l3)
+        ("is_guessed", "<i8"),  # 1: `ahead_lots` rests on a draw (prob_draw)
+        ("arrivals", "<i8"),  # how many sizes are known of what came behind it (prob_draw),
+        ("arrival_lots", "<i8", (MAX_ARRIVALS,)),  # the oldest first
         ("side", "<i8"),
         ("kind", "<i8"),  # codes.OrderKind
         ("status", "<i8"),
         ("reason", "<i8"),  # of the cancellation
     ],
-    192,
+    208 + 8 * MAX_ARRIVALS,
 )
 # What the order-level calls take. A `reason` other than NONE is a fault found on the way in: it
 # is answered as a rejection.
@@ -98,6 +103,11 @@ SIMULATOR_STATE = record(
         ("ask_lots", "<i8"),
         ("mark_half_ticks", "<i8"),
         ("arrival_id", "<i8"),  # newest market order seen (fifo_l3)
+        ("endings", "<i8"),  # cancellations that must have stood behind an own order (prob_draw),
+        ("endings_known", "<i8"),  # and those of the size of something known to stand there
+        ("arrivals", "<i8"),  # what came behind an own order,
+        ("arrived_lots", "<i8"),  # all of it together,
+        ("arrivals_alike", "<i8"),  # and what was of a size that stood there already
         ("instrument_id", "<i8"),
         ("epoch", "<i8"),
         ("taken", "<i8", (2,)),  # levels of asks and of bids that own orders took from
@@ -113,7 +123,11 @@ SIMULATOR_STATE = record(
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
         ("orders", ORDER, (MAX_ORDERS + 1,)),  # one more to report a rejected order from
     ],
-    8 * 20 + 24 * MAX_ORDERS + 32 * MAX_TAKEN + 16 * MAX_CLIENTS + 192 * (MAX_ORDERS + 1),
+    8 * 25
+    + 24 * MAX_ORDERS
+    + 32 * MAX_TAKEN
+    + 16 * MAX_CLIENTS
+    + ORDER.itemsize * (MAX_ORDERS + 1),
 )
 # What a simulator kernel reports: fields named as in ORDER_UPDATE and FILL, 0 where unused.
 EVENT = record(
