@@ -5,29 +5,28 @@ The simulator and the backtest make their accounts here, so that one file means 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant.account_rules import check_account, refusal
+from mmquant.accounting import Account
 from mmquant.codes import FeeAsset, Market
 from mmquant.state import ACCOUNT
 
-__all__ = ["KINDS", "AccountKind", "Funding", "account_of", "check_account"]
+__all__ = ["AccountKind", "Funding", "account_of"]
 
-KINDS = ("auto", "spot", "linear", "inverse")
-FEE_ASSETS = ("auto", "quote", "base", "received", "other")
-INTERVALS_H = (1, 2, 4, 8)
+_INTERVALS_H = (1, 2, 4, 8)
 # A lot of an inverse contract is counted in 1 / _INVERSE_SCALE parts: to price_ticks / scale of
 # its worth, and a fee of 1000 ppm on 10 000 lots at 1000 ticks still far from int64's end.
 _INVERSE_SCALE = 10**13
 _MOST_RATE_PPM = 30_000.0
 _MOST_FEE_PRICE = 10**17  # of mmquant.Account.fee_price
-_MOST_AMOUNT = Decimal(10**15)
 _E8 = 100_000_000
 _HOUR_NS = 3600 * 10**9
-_AMOUNTS = ("base_balance", "quote_balance", "other_balance")
+_ASSETS = ("base", "quote", "other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,26 @@ class AccountKind:
         a["other_price_micro_tick_lots"] = self.fee_price_micro_tick_lots
         a["quote_worth_per_half_tick"] = self.quote_worth_per_half_tick
 
+    def balances(self, account: NDArray[Any], instrument: NDArray[Any]) -> dict[str, Decimal]:
+        """Return what a spot account holds of base, quote and third asset, exactly.
+
+        Parameters
+        ----------
+        account : ndarray of state.ACCOUNT, shape (1,)
+        instrument : ndarray of records.INSTRUMENT, shape (1,)
+
+        Raises
+        ------
+        ValueError
+            Where the account is a contract's.
+        """
+        if self.kind != "spot":
+            raise ValueError(f"balances are of spot accounts, got {self.kind}: see the profit")
+        facade = Account(1)
+        facade.state = account
+        start = {name: getattr(self, f"{name}_balance") for name in _ASSETS}
+        return facade.balances(instrument, **start)
+
     def empty(self) -> NDArray[Any]:
         """Return an account of this kind that has had no fill."""
         account = np.zeros(1, ACCOUNT)
@@ -95,59 +114,7 @@ class Funding:
         return now_ns - now_ns % self.interval_ns + self.interval_ns
 
 
-def _refuse(key: str, rule: str, value: object, remedy: str) -> ValueError:
-    return ValueError(f"account.{key}: {rule}, got {value!r}: {remedy}")
-
-
-def _decimal(values: Mapping[str, Any], key: str, least: Decimal | None) -> Decimal:
-    text = values[key]
-    try:
-        amount = Decimal(text) if isinstance(text, str) else None
-    except InvalidOperation:
-        amount = None
-    if amount is None or not amount.is_finite() or abs(amount) > _MOST_AMOUNT:
-        rule = f"must be a decimal number in quotes of at most {_MOST_AMOUNT:f}"
-        raise _refuse(key, rule, text, "write it as '0.5'")
-    if least is not None and amount <= least:
-        raise _refuse(key, f"must be > {least}", text, "write it as '0.5'")
-    return amount
-
-
-def check_account(values: Mapping[str, Any]) -> None:
-    """Refuse what [account] of simulator.toml must not say, whatever the instrument.
-
-    Raises
-    ------
-    ValueError
-        "account.<key>: rule, what was received, and what to do".
-    """
-    kind, asset = values["kind"], values["fee_asset"]
-    if kind not in KINDS:
-        raise _refuse("kind", f"must be one of {', '.join(KINDS)}", kind, "choose one")
-    if asset not in FEE_ASSETS:
-        raise _refuse("fee_asset", f"must be one of {', '.join(FEE_ASSETS)}", asset, "choose one")
-    if kind == "inverse" and asset in ("base", "received"):
-        rule = "must be auto, quote (the contract's coin) or other where kind is 'inverse'"
-        raise _refuse("fee_asset", rule, asset, "a contract moves no base asset")
-    if kind == "linear" and asset in ("base", "received"):
-        rule = "must be auto, quote or other where kind is 'linear'"
-        raise _refuse("fee_asset", rule, asset, "a contract moves no base asset; spot does")
-    if asset == "other":
-        _decimal(values, "fee_asset_price", Decimal(0))
-    elif values["fee_asset_price"] != "":
-        rule = "must be empty unless fee_asset is 'other'"
-        raise _refuse("fee_asset_price", rule, values["fee_asset_price"], "remove one of the two")
-    size = _decimal(values, "contract_size", Decimal(0))
-    if size != 1 and kind != "inverse":
-        rule = "must be '1' unless kind is 'inverse'"
-        raise _refuse("contract_size", rule, values["contract_size"], "leave it out")
-    for key in _AMOUNTS:
-        _decimal(values, key, None)
-
-
-def account_of(
-    values: Mapping[str, Any], instrument: NDArray[Any]
-) -> tuple[AccountKind, Funding]:
+def account_of(values: Mapping[str, Any], instrument: NDArray[Any]) -> tuple[AccountKind, Funding]:
     """Return what simulator.toml makes of an instrument's account.
 
     Parameters
@@ -178,12 +145,12 @@ def _account_kind(values: Mapping[str, Any], instrument: NDArray[Any]) -> Accoun
         kind = "spot" if market is Market.SPOT else "linear"
     if kind == "spot" and market is not Market.SPOT:
         rule = f"must be auto, linear or inverse for {market.name.lower()}:{symbol}"
-        raise _refuse("kind", rule, values["kind"], "balances are of the spot market")
+        raise refusal("kind", rule, values["kind"], "balances are of the spot market")
     if asset == "auto":
         asset = "received" if kind == "spot" else "quote"
     if asset in ("base", "received") and kind != "spot":
         rule = f"must be auto, quote or other for {market.name.lower()}:{symbol}, a contract"
-        raise _refuse("fee_asset", rule, values["fee_asset"], "it moves no base asset")
+        raise refusal("fee_asset", rule, values["fee_asset"], "it moves no base asset")
     tick, lot = int(i["tick_size_e8"]), int(i["lot_size_e8"])
     value = Decimal(tick * lot).scaleb(-16)
     scale, worth = 0, 0.0
@@ -198,7 +165,7 @@ def _account_kind(values: Mapping[str, Any], instrument: NDArray[Any]) -> Accoun
         if not 1 <= price <= _MOST_FEE_PRICE:
             rule = f"must be a price that {symbol} can be counted in: {_MOST_FEE_PRICE} x 1e-6 "
             rule += f"x {value:.8g} at most"
-            raise _refuse("fee_asset_price", rule, values["fee_asset_price"], "check its unit")
+            raise refusal("fee_asset_price", rule, values["fee_asset_price"], "check its unit")
     return AccountKind(
         kind=kind,
         fee_asset=FeeAsset[asset.upper()],
@@ -206,9 +173,7 @@ def _account_kind(values: Mapping[str, Any], instrument: NDArray[Any]) -> Accoun
         inverse_scale=scale,
         tick_lot_value=float(value),
         quote_worth_per_half_tick=worth,
-        base_balance=Decimal(values["base_balance"]),
-        quote_balance=Decimal(values["quote_balance"]),
-        other_balance=Decimal(values["other_balance"]),
+        **{f"{name}_balance": Decimal(values[f"{name}_balance"]) for name in _ASSETS},
     )
 
 
@@ -220,9 +185,9 @@ def _funding(values: Mapping[str, Any], market: Market) -> Funding:
             f"funding.rate_ppm: must be from {-_MOST_RATE_PPM:g} to {_MOST_RATE_PPM:g}, "
             f"got {rate!r}: 100 is 0.01 % an interval"
         )
-    if isinstance(hours, bool) or hours not in INTERVALS_H:
+    if isinstance(hours, bool) or hours not in _INTERVALS_H:
         raise ValueError(
-            f"funding.interval_h: must be one of {', '.join(map(str, INTERVALS_H))}, got "
+            f"funding.interval_h: must be one of {', '.join(map(str, _INTERVALS_H))}, got "
             f"{hours!r}: the venue's is 8 for most symbols"
         )
     is_paid = market is Market.USDM

@@ -41,7 +41,6 @@ class _Fills:
         return self.side * self.qty_lots
 
 
-
 def _column(fills: Any, name: str) -> Any:
     try:
         return fills[name]

@@ -250,9 +250,7 @@ class _Traded:
             if code != DONE:
                 self._rows = _grown(self._rows, self._run)
             on_progress(float(self._run[0]["row"]) / size)
-        return InstrumentResult(
-            self._instrument, self._kind, self._run, self._desk, self._rows
-        )
+        return InstrumentResult(self._instrument, self._kind, self._run, self._desk, self._rows)
 
     def _of_model(self, error: Exception) -> ValueError:
         row, now_ns = int(self._run[0]["row"]), int(self._run[0]["now_ns"])

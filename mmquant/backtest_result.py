@@ -10,15 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant.account_settings import AccountKind
-from mmquant.accounting import (
-    Account,
-    decompose,
-    drawdown,
-    equity_curve,
-    markouts,
-    sharpe,
-    turnover,
-)
+from mmquant.accounting import decompose, drawdown, equity_curve, markouts, sharpe, turnover
 from mmquant.backtest_words import describe_doubts, describe_run, names_of
 from mmquant.codes import OrderStatus, PricingFlag, Reason, Template
 from mmquant.kernels.backtest import Desk, Rows
@@ -139,12 +131,7 @@ class InstrumentResult:
         ValueError
             Where the account is a contract's.
         """
-        if self.kind.kind != "spot":
-            raise ValueError(f"balances are of spot accounts, got {self.kind.kind}: see parts")
-        start = {name: getattr(self.kind, f"{name}_balance") for name in ("base", "quote", "other")}
-        account = Account(int(self.desk.sim_params[0]["markout_horizon_ns"]))
-        account.state = self.desk.account
-        return account.balances(self.instrument, **start)
+        return self.kind.balances(self.desk.account, self.instrument)
 
     def mids(self) -> "pandas.Series[float]":
         """Return the sampled mids in ticks, and those of the fills, in order of time."""

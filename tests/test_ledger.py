@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from mm_simulator.ledger import Ledger, LedgerError
 
+from mmquant.account_settings import account_of
 from mmquant.accounting import decompose
 from mmquant.codes import FillKind, Liquidity, Market, OrderStatus, Reason, Template
+from mmquant.configure import Config
 from mmquant.kernels.accounting import account_fill, account_mark
 from mmquant.ledger import LEDGER_VERSION, read_ledger
 from mmquant.records import INSTRUMENT
@@ -242,21 +244,29 @@ def instrument(tick_e8=10**7, lot_e8=10**5):
     return record
 
 
+def keep(ledger, record, now_ns, **account):
+    """Tell the ledger of an instrument and of its account."""
+    config = Config().changed(simulator={"account": account}).simulator
+    kind, _ = account_of(config, record)
+    ledger.keep_instrument(KEY, record, kind, now_ns)
+    return kind
+
+
 def test_a_changed_tick_is_refused_once_there_are_fills(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
-    ledger.keep_instrument(KEY, instrument(tick_e8=10**6), 2)
+    keep(ledger, instrument(), 1)
+    keep(ledger, instrument(tick_e8=10**6), 2)
     ledger.write(KEY, [fill_event(account, 1, 1, 640_000, 7)], account, 3)
-    ledger.keep_instrument(KEY, instrument(tick_e8=10**6), 4)
+    keep(ledger, instrument(tick_e8=10**6), 4)
     with pytest.raises(LedgerError, match="the venue now has"):
-        ledger.keep_instrument(KEY, instrument(), 5)
+        keep(ledger, instrument(), 5)
 
 
 def test_a_person_reads_prices_and_quantities(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
+    keep(ledger, instrument(), 1)
     now_ns = 1_700_000_000_000_000_005
     events = [
         fill_event(account, 4, -1, 640_001, 7),
@@ -282,7 +292,7 @@ def test_a_person_reads_prices_and_quantities(path, open_ledger):
 def test_tables_become_frames_while_the_ledger_is_written(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
+    keep(ledger, instrument(), 1)
     ledger.write(KEY, [fill_event(account, 4, 1, 640_001, 7)], account, 3)
     ledger.write(KEY, [order_event(5, OrderStatus.OPEN)], None, 4)
     tables = read_ledger(path)
@@ -306,7 +316,7 @@ def test_tables_become_frames_while_the_ledger_is_written(path, open_ledger):
 def test_the_fills_of_a_ledger_can_be_taken_apart(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
+    keep(ledger, instrument(), 1)
     fills = [fill_event(account, i, side, 100 + i, 3) for i, side in enumerate((1, -1, -1))]
     ledger.write(KEY, fills, account, 1)
     mids = pd.Series([101.0, 103.5], index=pd.to_datetime([0, 20], utc=True))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, structs
 
 from mm_runtime.settings.base import LatencyMs, Settings, Text
-from mmquant.account_settings import check_account
+from mmquant.account_rules import check_account
 
 __all__ = [
     "AccountSettings",
