@@ -265,7 +265,7 @@ class ReferenceSimulator:
         return venue_reason(self.instrument, side, price, qty, self.mark)
 
     def is_full(self, now):
-        """The venue counts what rests: what is to be cancelled, until its cancellation is there."""
+        """Tell whether as many rest as the venue allows: each until its cancellation is there."""
         resting = [o for o in self.orders if o["status"] == OrderStatus.OPEN]
         resting = [o for o in resting if o["cancel"] is None or o["cancel"] > now]
         return 0 < self.instrument["max_orders"] <= len(resting)

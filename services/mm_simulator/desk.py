@@ -111,6 +111,7 @@ class Desk:
         self.pending: list[np.void] = []
         self.paid: list[Paid] = []
         self._due_ns = self._funding.after(int(row["now_ns"]))
+        self._paid_ns = 0  # the last of them
         self.outbox: deque[Told] = deque()
         self.has_fills = False
         self.position_ns = 0
@@ -152,7 +153,7 @@ class Desk:
     @property
     def funded_ns(self) -> int:
         """The time up to which funding is booked."""
-        return min(self.now_ns, self._due_ns - 1)
+        return max(self._paid_ns, min(self.now_ns, self._due_ns - 1))
 
     def resume(self, account: NDArray[Any], next_order_id: int, funded_ns: int) -> None:
         """Go on where an earlier session ended; `funded_ns` 0: it knew of no funding."""
@@ -175,6 +176,7 @@ class Desk:
             if now_ns < self._due_ns:
                 return
             self._pay(self._due_ns)
+            self._paid_ns = self._due_ns
             self._due_ns = self._funding.after(self._due_ns)
 
     def _pay(self, due_ns: int) -> None:
