@@ -16,12 +16,11 @@ from mmquant.accounting import Account
 from mmquant.codes import FeeAsset, Market
 from mmquant.state import ACCOUNT
 
-__all__ = ["AccountKind", "Funding", "account_of"]
+__all__ = ["AccountKind", "Funding", "account_of", "inverse_scale_at"]
 
 _INTERVALS_H = (1, 2, 4, 8)
-# A lot of an inverse contract is counted in 1 / _INVERSE_SCALE parts: to price_ticks / scale of
-# its worth, and a fee of 1000 ppm on 10 000 lots at 1000 ticks still far from int64's end.
-_INVERSE_SCALE = 10**13
+_INVERSE_SCALE = 10**15
+_PARTS_A_HALF_TICK = 100
 _MOST_RATE_PPM = 30_000.0
 _MOST_FEE_PRICE = 10**17  # of mmquant.Account.fee_price
 _E8 = 100_000_000
@@ -114,7 +113,21 @@ class Funding:
         return now_ns - now_ns % self.interval_ns + self.interval_ns
 
 
-def account_of(values: Mapping[str, Any], instrument: NDArray[Any]) -> tuple[AccountKind, Funding]:
+def inverse_scale_at(mark_half_ticks: int) -> int:
+    """Return the scale for an inverse contract (see mmquant.Account) at prices like this one.
+
+    The power of ten at which a half tick changes a lot's value by some hundred units: finer, fees
+    would come to the end of int64 sooner.
+    """
+    scale = 10**6
+    while scale < min(_PARTS_A_HALF_TICK * mark_half_ticks**2, 10**18):
+        scale *= 10
+    return scale
+
+
+def account_of(
+    values: Mapping[str, Any], instrument: NDArray[Any], inverse_scale: int = _INVERSE_SCALE
+) -> tuple[AccountKind, Funding]:
     """Return what simulator.toml makes of an instrument's account.
 
     Parameters
@@ -123,6 +136,8 @@ def account_of(values: Mapping[str, Any], instrument: NDArray[Any]) -> tuple[Acc
         Of every key of the file; the tables `account` and `funding` are read.
     instrument : ndarray of records.INSTRUMENT, shape (1,)
         Tick, lot, symbol and market.
+    inverse_scale : int
+        Of an inverse contract.
 
     Raises
     ------
@@ -130,13 +145,15 @@ def account_of(values: Mapping[str, Any], instrument: NDArray[Any]) -> tuple[Acc
         "simulator.toml: <table>.<key>: rule, what was received, and what to do".
     """
     try:
-        kind = _account_kind(values["account"], instrument)
+        kind = _account_kind(values["account"], instrument, inverse_scale)
         return kind, _funding(values["funding"], Market(int(instrument[0]["market"])))
     except ValueError as error:
         raise ValueError(f"simulator.toml: {error}") from None
 
 
-def _account_kind(values: Mapping[str, Any], instrument: NDArray[Any]) -> AccountKind:
+def _account_kind(
+    values: Mapping[str, Any], instrument: NDArray[Any], inverse_scale: int
+) -> AccountKind:
     check_account(values)
     i = instrument[0]
     market, symbol = Market(int(i["market"])), i["symbol"].decode()
@@ -156,7 +173,7 @@ def _account_kind(values: Mapping[str, Any], instrument: NDArray[Any]) -> Accoun
     scale, worth = 0, 0.0
     if kind == "inverse":
         size = Decimal(values["contract_size"])
-        scale = _INVERSE_SCALE
+        scale = inverse_scale
         value = 2 * size * lot / tick / scale  # state.ACCOUNT's money, in coins
         worth = float(size * _E8 / tick / scale)
     price = 0

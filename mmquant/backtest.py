@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._checks import number, whole
-from mmquant.account_settings import account_of
+from mmquant.account_settings import account_of, inverse_scale_at
 from mmquant.backtest_result import InstrumentResult, Result
 from mmquant.backtest_tape import check_tape, doubts_of
 from mmquant.codes import Market
@@ -187,6 +187,16 @@ def _instrument(row: Any, number_: int, filters: Mapping[str, int]) -> NDArray[A
     return record
 
 
+def _first_half_ticks(tape: TapeLike, index: int) -> int:
+    """Return twice the first price that the tape has of an instrument; 1 without one."""
+    events = tape.events
+    priced = (events["instrument"] == index) & (events["n_bids"] + events["n_asks"] > 0)
+    first = int(np.argmax(priced))
+    if not priced[first]:
+        return 1
+    return 2 * int(tape.levels[int(events[first]["first_level"])]["price_ticks"])
+
+
 class _Traded:
     """One instrument's run."""
 
@@ -217,7 +227,8 @@ class _Traded:
         r["gate_interval_ns"] = _GATE_INTERVAL_NS
         r["position_interval_ns"] = _POSITION_INTERVAL_NS
         r["sample_interval_ns"] = round(number("sample_ms", sample_ms, 0.001, 1e9) * _MS)
-        self._kind, funding = account_of(config.simulator, self._instrument)
+        scale = inverse_scale_at(_first_half_ticks(tape, index))
+        self._kind, funding = account_of(config.simulator, self._instrument, scale)
         r["funding_rate_e8"] = funding.rate_e8
         r["funding_interval_ns"] = funding.interval_ns
         r["funding_ns"] = NEVER_NS  # the first row sets it, where anything is paid

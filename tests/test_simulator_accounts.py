@@ -37,7 +37,7 @@ KINDS = [
         Market.USDM,
         {
             "kind": "inverse",
-            "contract_size": "100",
+            "contract_size": "10000",
             "fee_asset": "other",
             "fee_asset_price": "0.01",
         },
@@ -196,7 +196,7 @@ def test_an_inverse_contract_pays_in_coins_and_the_strategy_hears_what_they_are_
     assert view == [(pytest.approx(49_999.9),)]
     bench.close()
     with pytest.raises(
-        LedgerError, match="inverse_scale .*account.kind of simulator.toml now has 0"
+        LedgerError, match=r"inverse_scale .*account\.kind of simulator\.toml now has 0"
     ):
         SimulatorBench(tmp_path, START, account=AccountSettings())
 

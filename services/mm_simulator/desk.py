@@ -11,7 +11,7 @@ from mm_runtime.agent import CannotStart
 from mm_runtime.settings import SimulatorSettings
 from numpy.typing import NDArray
 
-from mmquant.account_settings import account_of
+from mmquant.account_settings import AccountKind, Funding, account_of, inverse_scale_at
 from mmquant.codes import BookCode, BookState, Market, Reason, Template
 from mmquant.kernels.funding import simulator_on_funding
 from mmquant.kernels.latency import simulator_respond
@@ -91,10 +91,10 @@ class Desk:
         self.instrument_id = int(row["instrument_id"])
         self.market = Market(int(row["market"]))
         self.key = f"{self.market.name.lower()}:{row['symbol'].decode()}"
-        try:
-            self.kind, self._funding = account_of(msgspec.to_builtins(config), instrument)
-        except ValueError as error:
-            raise CannotStart(str(error)) from None
+        self._values = msgspec.to_builtins(config)
+        self.kind, self._funding = self._account_of()
+        self.kept_kind: AccountKind | None = None  # as the ledger has it
+        self._needs_scale = self.kind.inverse_scale > 0
         self.main = self._book_of("main", config, config.fill_model)
         bracket = config.bracket
         models = {
@@ -118,6 +118,19 @@ class Desk:
         self.next_request_ns = 0
         self._events = np.zeros(MAX_EVENTS, EVENT)
         self._scratch = np.zeros(MAX_EVENTS, EVENT)
+
+    def _account_of(self, *scale: int) -> tuple[AccountKind, Funding]:
+        try:
+            return account_of(self._values, self.instrument, *scale)
+        except ValueError as error:
+            raise CannotStart(str(error)) from None
+
+    def _count_in(self, scale: int) -> None:
+        """Count an inverse contract's coins in parts of this size from here on."""
+        self._needs_scale = False
+        self.kind, _ = self._account_of(scale)
+        for one, _ in self._all():
+            self.kind.put(one.account)
 
     def _book_of(self, name: str, config: SimulatorSettings, model: str) -> Book:
         fees = config.fees
@@ -157,6 +170,9 @@ class Desk:
 
     def resume(self, account: NDArray[Any], next_order_id: int, funded_ns: int) -> None:
         """Go on where an earlier session ended; `funded_ns` 0: it knew of no funding."""
+        scale = int(account[0]["inverse_scale"])
+        if self._needs_scale and scale and account[0]["mark_half_ticks"]:
+            self._count_in(scale)
         self.kind.put(account)
         self.main.account = account
         sim = self.main.sim[0]
@@ -213,6 +229,8 @@ class Desk:
             simulator_advance(*one.venue, self.book, now_ns - 1, self._scratch, 0)
         code, n = simulator_on_market(*self.main.venue, self.book, words, self._events)
         self._keep(self.main, n)
+        if self._needs_scale and self.main.account[0]["mark_half_ticks"] > 0:  # nothing is held yet
+            self._count_in(inverse_scale_at(int(self.main.account[0]["mark_half_ticks"])))
         book = self.book[0]
         if code == BookCode.OK and book["synced"] and book["book_state"] == BookState.LIVE:
             feed_ns = int(self.main.sim[0]["feed_latency_ns"])

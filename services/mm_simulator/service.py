@@ -159,10 +159,12 @@ class Simulator(Service):
         now_ns = self.clock.now_ns()
         instrument[0]["now_ns"] = int(instrument[0]["now_ns"]) or now_ns
         desk = Desk(instrument, self.config)
-        self._ledger.keep_instrument(desk.key, instrument, desk.kind, now_ns)
         restored = unpack(self.outside(lambda: pack(self._ledger.restore(desk.key))))
         if restored is not None:
-            self._resume(desk, restored)
+            desk.resume(restored.account, restored.next_order_id, restored.funded_ns)
+        self._keep_kind(desk, now_ns)
+        if restored is not None:
+            self._say_ended(desk, restored)
         self._desks[instrument_id] = desk
         self.request(RequestKind.BOOK_SNAPSHOT, instrument_id)
 
@@ -205,6 +207,7 @@ class Simulator(Service):
         is_due = now_ns - desk.position_ns >= _POSITION_INTERVAL_NS
         tells_position = desk.has_fills or bool(paid) or is_due
         account = desk.main.account if tells_position else None
+        self._keep_kind(desk, now_ns)
         self._ledger.write(desk.key, events, account, desk.now_ns, paid, desk.funded_ns)
         for one in paid:
             self._tell_paid(desk, one)
@@ -262,8 +265,14 @@ class Simulator(Service):
         for desk in self._desks.values():
             desk.cancel_all(reason)
 
-    def _resume(self, desk: Desk, restored: Restored) -> None:
-        desk.resume(restored.account, restored.next_order_id, restored.funded_ns)
+    def _keep_kind(self, desk: Desk, now_ns: int) -> None:
+        """Write down what the desk counts in, where that is new."""
+        if desk.kept_kind is not desk.kind:
+            self._ledger.keep_instrument(desk.key, desk.instrument, desk.kind, now_ns)
+            desk.kept_kind = desk.kind
+
+    def _say_ended(self, desk: Desk, restored: Restored) -> None:
+        """Tell of the orders that an earlier session left open, then write it down."""
         for order_id, side, price_ticks, qty_lots, filled_lots in restored.open_orders:
             block = self._order.block[0]
             block["now_ns"], block["instrument_id"] = desk.now_ns, desk.instrument_id
