@@ -1,12 +1,14 @@
 """The ledger: what was written is what comes back, and what does not add up is refused."""
 
 import contextlib
+import hashlib
 import sqlite3
 
 import mm_simulator.ledger
 import numpy as np
 import pandas as pd
 import pytest
+from mm_simulator import ledger_schema
 from mm_simulator.ledger import Ledger, LedgerError
 
 from mmquant.account_settings import account_of
@@ -224,6 +226,51 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path, open_ledger):
     assert query(path, "PRAGMA user_version") == [(LEDGER_VERSION,)]
     assert query(path, "SELECT session, ended_ns FROM sessions") == [(1, None), (2, None)]
     assert read_ledger(path).fills["qty_lots"].tolist() == [4]
+
+
+def test_a_ledger_of_the_second_version_keeps_its_account_and_money(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    fills = [fill_event(account, 4, 1, 640_000, 7), fill_event(account, 5, -1, 640_010, 2)]
+    account_mark(account, 1_280_100, 20)
+    s = account[0]
+    old = np.dtype(ACCOUNT.descr[:-1])  # the record then had one field less
+    layout = hashlib.sha256(repr(old.descr).encode()).hexdigest()[:16]
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for statement in (*ledger_schema._TABLES, *ledger_schema._FROM_1_TO_2):
+            database.execute(statement)
+        state = account.tobytes()[: old.itemsize]
+        database.execute("INSERT INTO accounts VALUES (?, ?, ?, 5, 20)", (KEY, layout, state))
+        for fill in fills:
+            names = ("fill_id", "order_id", "side", "price_ticks", "qty_lots")
+            names += ("fee_micro_tick_lots", "mark_half_ticks", "position_lots")
+            values = [int(fill[name]) for name in names]
+            database.execute(
+                f"INSERT INTO fills (instrument, session, trade_id, time_ns, kind, liquidity, "
+                f"{', '.join(names)}) VALUES (?, 1, 0, 9, 1, 1, {', '.join('?' * len(names))})",
+                (KEY, *values),
+            )
+        database.execute(
+            "INSERT INTO positions VALUES (?, 1, 20, 5, 1280100, 0, ?, 0, 0, 0, 0, 0, 0, 2, 1)",
+            (KEY, int(s["cash_half_tick_lots"]) + 5 * 1_280_100),
+        )
+        database.execute(
+            "INSERT INTO instruments VALUES (?, 'BTCUSDT', 'USDM', 10000000, 100000, 1)", (KEY,)
+        )
+        database.execute("PRAGMA user_version = 2")
+    ledger = open_ledger()
+    restored = ledger.restore(KEY)
+    assert restored.account.tobytes() == account.tobytes()
+    assert restored.funded_ns == 0
+    keep(ledger, instrument(), 30)
+    tables = read_ledger(path)
+    assert tables.fills["fee_amount"].tolist() == [
+        int(fill["fee_micro_tick_lots"]) for fill in fills
+    ]
+    assert set(tables.fills["fee_asset_name"]) == {"QUOTE"}
+    assert tables.positions["cash_half_tick_lots"].tolist() == [s["cash_half_tick_lots"]]
+    assert tables.instruments["tick_lot_value"].tolist() == [pytest.approx(1e-4)]
+    assert len(tables.funding) == 0
 
 
 def test_a_ledger_of_a_newer_version_is_left_alone(path, open_ledger):

@@ -13,6 +13,7 @@ from mm_simulator.ledger import Ledger, LedgerError
 from reference_accounts import ReferenceWallet
 from simulator_bench import MIDNIGHT_NS, SimulatorBench
 
+from mmquant.account_settings import inverse_scale_at
 from mmquant.codes import FeeAsset, Market, Side
 from mmquant.ledger import read_ledger
 from mmquant.position_profit import profit_of
@@ -194,7 +195,15 @@ def test_an_inverse_contract_pays_in_coins_and_the_strategy_hears_what_they_are_
     assert sum(samples.values()) == pytest.approx(told["total"])
     view = query(tmp_path, "SELECT average_price FROM v_positions ORDER BY time DESC LIMIT 1")
     assert view == [(pytest.approx(49_999.9),)]
+    assert bench.desk.kind.inverse_scale == inverse_scale_at(10**6) == 10**14  # of the first mid
     bench.close()
+    again = SimulatorBench(tmp_path, bench.clock.time_ns, account=account, fees=free)
+    again.book(6_249)  # another price by far: what is counted already stays as it is
+    again.turn(2 * S)
+    assert again.desk.kind.inverse_scale == again.account["inverse_scale"] == 10**14
+    row = last(read_ledger(ledger_of(tmp_path)).positions)
+    assert row["profit"] == pytest.approx(100_000 / 49_999.9 - 100_000 / 625, rel=1e-6)
+    again.close()
     with pytest.raises(
         LedgerError, match=r"inverse_scale .*account\.kind of simulator\.toml now has 0"
     ):
