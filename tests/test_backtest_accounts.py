@@ -23,9 +23,9 @@ MS = 1_000_000
 HOUR = 3600 * 10**9
 MIDNIGHT_NS = 1_700_006_400 * 10**9  # 2023-11-15 00:00 UTC
 QUICK = {"pricing": {"warmup_s": 0.1}, "strategy": {"requote_ticks": 1}}
-STEPS = 150
-START = MIDNIGHT_NS + 7 * HOUR + 3599 * 10**9
+STEPS = 90
 EIGHT = MIDNIGHT_NS + 8 * HOUR
+START = EIGHT - 450 * MS
 FUNDED = {"rate_ppm": 100.0}
 KINDS = [
     (Market.USDM, {}, FeeAsset.QUOTE),
@@ -103,7 +103,7 @@ def test_a_spot_account_has_balances():
 
 
 def test_funding_is_that_of_the_slow_twin_row_by_row():
-    tape = make_tape(STEPS, 5, start_ns=EIGHT - 400 * MS)
+    tape = make_tape(STEPS, 5, start_ns=START)
     times = tape.events["received_ns"]
     times[np.searchsorted(times, EIGHT)] = EIGHT  # a message as the clock strikes
     simulator = {"markout_horizon_ms": 100, "funding": {"rate_ppm": -50.0, "interval_h": 1}}
