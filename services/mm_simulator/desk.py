@@ -31,6 +31,8 @@ from mmquant.state import BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
 __all__ = ["Book", "Desk", "Paid", "Told"]
 
 _MS = 1_000_000
+_SUMS = ("fees_micro_tick_lots", "funding_micro_tick_lots", "cash_half_tick_lots")
+_MOST_SUM = 2**62
 _MOST_FUNDINGS = 64  # at once: after a long stop the others follow a turn later
 
 
@@ -194,6 +196,21 @@ class Desk:
             self._pay(self._due_ns)
             self._paid_ns = self._due_ns
             self._due_ns = self._funding.after(self._due_ns)
+
+    def check_range(self) -> None:
+        """Refuse to go on where the account's sums come near to what integers of 64 bits hold.
+
+        Raises
+        ------
+        CannotStart
+            Before anything wrong is written or told.
+        """
+        for name in _SUMS:
+            if abs(int(self.main.account[0][name])) > _MOST_SUM:
+                raise CannotStart(
+                    f"{self.key}: {name} is near the end of its range: begin another ledger, or "
+                    "count in a larger tick, lot or contract"
+                )
 
     def _pay(self, due_ns: int) -> None:
         rate_e8 = self._funding.rate_e8

@@ -207,6 +207,7 @@ class Simulator(Service):
         is_due = now_ns - desk.position_ns >= _POSITION_INTERVAL_NS
         tells_position = desk.has_fills or bool(paid) or is_due
         account = desk.main.account if tells_position else None
+        desk.check_range()
         self._keep_kind(desk, now_ns)
         self._ledger.write(desk.key, events, account, desk.now_ns, paid, desk.funded_ns)
         for one in paid:
