@@ -255,21 +255,21 @@ def test_a_ledger_of_the_second_version_keeps_its_account_and_money(path, open_l
             (KEY, int(s["cash_half_tick_lots"]) + 5 * 1_280_100),
         )
         database.execute(
-            "INSERT INTO instruments VALUES (?, 'BTCUSDT', 'USDM', 10000000, 100000, 1)", (KEY,)
+            "INSERT INTO instruments VALUES (?, 'BTCUSDT', 'USDM', 1000, 100, 1)", (KEY,)
         )
         database.execute("PRAGMA user_version = 2")
     ledger = open_ledger()
     restored = ledger.restore(KEY)
     assert restored.account.tobytes() == account.tobytes()
     assert restored.funded_ns == 0
-    keep(ledger, instrument(), 30)
+    keep(ledger, instrument(1_000, 100), 30)  # 1e-16 * 1000 * 100 is not 1e-11 to the last bit
     tables = read_ledger(path)
     assert tables.fills["fee_amount"].tolist() == [
         int(fill["fee_micro_tick_lots"]) for fill in fills
     ]
     assert set(tables.fills["fee_asset_name"]) == {"QUOTE"}
     assert tables.positions["cash_half_tick_lots"].tolist() == [s["cash_half_tick_lots"]]
-    assert tables.instruments["tick_lot_value"].tolist() == [pytest.approx(1e-4)]
+    assert tables.instruments["tick_lot_value"].tolist() == [pytest.approx(1e-11)]
     assert len(tables.funding) == 0
 
 

@@ -12,6 +12,7 @@ each for a day, one a minute for 90 days.
 import hashlib
 import json
 import logging
+import math
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -98,6 +99,7 @@ _WHO = {
     "inverse_scale": "account.kind of simulator.toml",
     "tick_lot_value": "account.contract_size of simulator.toml",
 }
+_ROUNDING = 1e-12  # of sizes that were computed in another order
 _MINUTE_NS = 60 * 10**9
 _DAY_NS = 24 * 60 * _MINUTE_NS
 _KEPT_DAYS = 90
@@ -441,8 +443,10 @@ class Ledger:
 
 
 def _differ(then: Any, now: Any) -> bool:
-    """Tell whether two figures differ; balances are decimals as text."""
-    return Decimal(then) != Decimal(now) if isinstance(then, str) else bool(then != now)
+    """Tell whether two figures differ: decimals as text, floats but for their rounding."""
+    if isinstance(then, str):
+        return Decimal(then) != Decimal(now)
+    return not math.isclose(then, now, rel_tol=_ROUNDING)
 
 
 def _fee_paid(fill: dict[str, int], account: NDArray[Any] | None) -> tuple[int, int]:
