@@ -40,7 +40,7 @@ __all__ = [
 _MOST_NOTIONAL = 2**52
 _MOST_MONEY = 2**62
 _MOST_PPM = 1_000_000
-_MOST_OTHER_PRICE = 10**14  # fee % price * 10_000 stays within int64
+_MOST_OTHER_PRICE = 10**17  # fee % price * 10 stays within int64
 _MICRO = 1_000_000
 _CONTRACTS = ("linear", "inverse")
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmquant import _arrays
 from mmquant._checks import whole
 from mmquant.codes import FillKind, Side, Template
+from mmquant.kernels.accounting import lot_value
 from mmquant.kernels.markouts import marks_after
 from mmquant.records import FILL
 from mmquant.state import EVENT
@@ -38,10 +39,6 @@ class _Fills:
     @property
     def signed_lots(self) -> NDArray[np.int64]:
         return self.side * self.qty_lots
-
-    @property
-    def spread(self) -> NDArray[np.int64]:
-        return self.signed_lots * (self.mark_half_ticks - 2 * self.price_ticks)
 
 
 def _column(fills: Any, name: str) -> Any:
@@ -196,7 +193,22 @@ def markouts(
     return table.set_index(["horizon_ns", "kind", "side"])
 
 
-def decompose(fills: Any, mids: Any, horizon_ns: int, mid_times: ArrayLike | None = None) -> Any:
+def _values(inverse_scale: int, half_ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what a lot is worth at each price, as an account counts it."""
+    if inverse_scale == 0:
+        return half_ticks
+    values = [lot_value(inverse_scale, half) for half in half_ticks.tolist()]
+    return np.array(values, np.int64)
+
+
+def decompose(
+    fills: Any,
+    mids: Any,
+    horizon_ns: int,
+    mid_times: ArrayLike | None = None,
+    *,
+    inverse_scale: int = 0,
+) -> Any:
     """Return where the profit came from, by kind and side of the fills, to the last integer.
 
     With s v the signed lots of a fill, p its price, m its mark, M its mark a horizon later and E
@@ -211,6 +223,8 @@ def decompose(fills: Any, mids: Any, horizon_ns: int, mid_times: ArrayLike | Non
         As of `markouts`; the last mid is not before the last fill.
     horizon_ns : int
         Positive.
+    inverse_scale : int
+        Of the account's inverse contract, where it is one: money is then counted as there.
 
     Returns
     -------
@@ -236,11 +250,14 @@ def decompose(fills: Any, mids: Any, horizon_ns: int, mid_times: ArrayLike | Non
         )
     later = np.zeros(f.side.size, np.int64)
     marks_after(f.time_ns, mark_ns, marks, whole("horizon_ns", horizon_ns, 1), later)
-    then = np.where(later > 0, later, f.mark_half_ticks)
+    scale = whole("inverse_scale", inverse_scale, 0)
+    mark = _values(scale, f.mark_half_ticks)
+    then = np.where(later > 0, _values(scale, later), mark)
+    paid = _values(scale, 2 * f.price_ticks)
     parts = {
-        "spread_half_tick_lots": f.spread,
-        "adverse_selection_half_tick_lots": f.signed_lots * (then - f.mark_half_ticks),
-        "inventory_half_tick_lots": f.signed_lots * (int(marks[-1]) - then),
+        "spread_half_tick_lots": f.signed_lots * (mark - paid),
+        "adverse_selection_half_tick_lots": f.signed_lots * (then - mark),
+        "inventory_half_tick_lots": f.signed_lots * (_values(scale, marks[-1:]) - then),
     }
     rows = []
     for kind, side, chosen in _groups(f):
@@ -262,13 +279,17 @@ def decompose(fills: Any, mids: Any, horizon_ns: int, mid_times: ArrayLike | Non
     return pandas.DataFrame(rows).set_index(["kind", "side"])
 
 
-def equity_curve(fills: Any, mids: Any, mid_times: ArrayLike | None = None) -> Any:
+def equity_curve(
+    fills: Any, mids: Any, mid_times: ArrayLike | None = None, *, inverse_scale: int = 0
+) -> Any:
     """Return position and profit at each mid, a fill at the time of a mid counting before it.
 
     Parameters
     ----------
     fills, mids, mid_times
         As of `markouts`.
+    inverse_scale : int
+        As of `decompose`.
 
     Returns
     -------
@@ -288,7 +309,9 @@ def equity_curve(fills: Any, mids: Any, mid_times: ArrayLike | None = None) -> A
         return sums
 
     position = so_far(f.signed_lots)
-    total = position * marks - so_far(2 * f.signed_lots * f.price_ticks)
+    scale = whole("inverse_scale", inverse_scale, 0)
+    total = position * _values(scale, marks)
+    total = total - so_far(f.signed_lots * _values(scale, 2 * f.price_ticks))
     fees = so_far(f.fee_micro_tick_lots)
     index = mids.index if _arrays.is_pandas(mids) else mark_ns
     columns = {

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._checks import number, whole
+from mmquant.account_settings import account_of, inverse_scale_at
 from mmquant.backtest_result import InstrumentResult, Result
 from mmquant.backtest_tape import check_tape, doubts_of
 from mmquant.codes import Market
@@ -27,8 +28,8 @@ from mmquant.models import MODELS
 from mmquant.records import FILL, INSTRUMENT, LEVEL, POSITION, PRICING, QUOTES
 from mmquant.simulator_settings import recorded_latencies, simulator_state
 from mmquant.state import (
-    ACCOUNT,
     BACKTEST,
+    BACKTEST_FUNDING,
     BACKTEST_QUOTE,
     BACKTEST_SAMPLE,
     BOOK,
@@ -38,6 +39,7 @@ from mmquant.state import (
     MAX_LEVELS,
     MODEL_INPUTS,
     MODEL_QUOTES,
+    NEVER_NS,
     PRICING_STATE,
     STRATEGY_INPUTS,
     STRATEGY_STATE,
@@ -199,6 +201,16 @@ def _instrument(row: Any, number_: int, filters: Mapping[str, int]) -> NDArray[A
     return record
 
 
+def _first_half_ticks(tape: TapeLike, index: int) -> int:
+    """Return twice the first price that the tape has of an instrument; 1 without one."""
+    events = tape.events
+    priced = (events["instrument"] == index) & (events["n_bids"] + events["n_asks"] > 0)
+    first = int(np.argmax(priced))
+    if not priced[first]:
+        return 1
+    return 2 * int(tape.levels[int(events[first]["first_level"])]["price_ticks"])
+
+
 class _Traded:
     """One instrument's run."""
 
@@ -229,6 +241,11 @@ class _Traded:
         r["gate_interval_ns"] = _GATE_INTERVAL_NS
         r["position_interval_ns"] = _POSITION_INTERVAL_NS
         r["sample_interval_ns"] = round(number("sample_ms", sample_ms, 0.001, 1e9) * _MS)
+        scale = inverse_scale_at(_first_half_ticks(tape, index))
+        self._kind, funding = account_of(config.simulator, self._instrument, scale)
+        r["funding_rate_e8"] = funding.rate_e8
+        r["funding_interval_ns"] = funding.interval_ns
+        r["funding_ns"] = NEVER_NS  # the first row sets it, where anything is paid
         sim_params = simulator_record(config.simulator, market)
         counts = tape.events["n_bids"].astype(np.int64) + tape.events["n_asks"]
         most = max(_MIN_CLEAR_LEVELS, int(counts.max()))
@@ -238,6 +255,7 @@ class _Traded:
             strategy_record(strategy, self._instrument),
             model_params,
             sim_params,
+            self._kind.empty(),
             whole("simulator seed", config.simulator["seed"], 0),
             MESSAGE_WORDS + 2 * most,
         )
@@ -257,7 +275,7 @@ class _Traded:
             if code != DONE:
                 self._rows = _grown(self._rows, self._run)
             on_progress(float(self._run[0]["row"]) / size)
-        return InstrumentResult(self._instrument, self._run, self._desk, self._rows)
+        return InstrumentResult(self._instrument, self._kind, self._run, self._desk, self._rows)
 
     def _of_model(self, error: Exception) -> ValueError:
         row, now_ns = int(self._run[0]["row"]), int(self._run[0]["now_ns"])
@@ -274,6 +292,7 @@ def _desk(
     strategy_params: NDArray[Any],
     model_params: NDArray[np.float64],
     sim_params: NDArray[Any],
+    account: NDArray[Any],
     seed: int,
     words: int,
 ) -> Desk:
@@ -306,7 +325,7 @@ def _desk(
         sim_params=sim_params,
         sim=sim,
         sim_book=np.zeros(1, BOOK),
-        account=np.zeros(1, ACCOUNT),
+        account=account,
         recorded=recorded_latencies(()),
         events=np.zeros(MAX_EVENTS, EVENT),
         fill=np.zeros(1, FILL),
@@ -324,13 +343,15 @@ def _rows(size: int) -> Rows:
         np.zeros(size, np.int64),
         np.zeros(size, BACKTEST_QUOTE),
         np.zeros(size, BACKTEST_SAMPLE),
+        np.zeros(size, BACKTEST_FUNDING),
     )
 
 
 def _grown(rows: Rows, run: NDArray[Any]) -> Rows:
     """Return `rows` with twice the room where there was little left."""
     r = run[0]
-    used = (r["events"], r["positions"], r["positions"], r["quotes"], r["samples"])
+    names = ("events", "positions", "positions", "quotes", "samples", "fundings")
+    used = [r[name] for name in names]
     grown = []
     for array, count in zip(rows, used, strict=True):
         if 2 * int(count) < array.size:

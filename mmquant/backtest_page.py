@@ -29,6 +29,8 @@ _SHOWN = {  # of metrics: what it is, and how it is written
     "net_profit": ("profit after fees", "{:+,.4f}"),
     "gross_profit": ("profit before fees", "{:+,.4f}"),
     "fees": ("fees", "{:,.4f}"),
+    "funding": ("funding received", "{:+,.4f}"),
+    "fee_revaluation": ("what fees paid in coins gained since", "{:+,.4f}"),
     "net_per_hour": ("profit after fees an hour", "{:+,.4f}"),
     "max_drawdown": ("deepest drawdown", "{:,.4f}"),
     "sharpe_per_minute": ("Sharpe ratio of minutes", "{:.3f}"),
@@ -96,7 +98,7 @@ def _money(table: "pandas.DataFrame", one: "InstrumentResult") -> "pandas.DataFr
     """Return amounts of half tick-lots and the like in the quote asset."""
     import pandas
 
-    unit = one.tick * one.lot
+    unit = one.unit
     columns: dict[str, Any] = {"fills": table["fills"], "quantity": table["lots"] * one.lot}
     for name in table.columns:
         if name.endswith("_half_tick_lots"):

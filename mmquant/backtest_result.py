@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant.account_settings import AccountKind
 from mmquant.accounting import decompose, drawdown, equity_curve, markouts, sharpe, turnover
 from mmquant.backtest_words import describe_doubts, describe_run, names_of
 from mmquant.codes import OrderStatus, PricingFlag, Reason, Template
@@ -66,14 +68,27 @@ class InstrumentResult:
     ----------
     symbol, tick, lot
         Its name, and the sizes in units of the assets.
-    events, positions, quotes, samples
+    kind
+        What its account is.
+    unit
+        What a tick-lot of its money is worth in the quote asset (of an inverse contract: coins).
+    events, positions, quotes, samples, fundings
         As the kernel wrote them.
     run
         state.BACKTEST: counters.
     """
 
-    def __init__(self, instrument: NDArray[Any], run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+    def __init__(
+        self,
+        instrument: NDArray[Any],
+        kind: AccountKind,
+        run: NDArray[Any],
+        desk: Desk,
+        rows: Rows,
+    ) -> None:
         self.instrument = instrument
+        self.kind = kind
+        self.unit = kind.tick_lot_value
         self.run = run
         self.desk = desk
         r = run[0]
@@ -84,6 +99,7 @@ class InstrumentResult:
         self.positions = rows.positions[: int(r["positions"])]
         self.quotes = rows.quotes[: int(r["quotes"])]
         self.samples = rows.samples[: int(r["samples"])]
+        self.fundings = rows.fundings[: int(r["fundings"])]
 
     @property
     def fills(self) -> NDArray[Any]:
@@ -93,24 +109,31 @@ class InstrumentResult:
 
     def feed(self, digest: Any) -> None:
         """Put every row into a hash."""
-        for array in (self.events, self.positions, self.quotes, self.samples):
+        for array in (self.events, self.positions, self.quotes, self.samples, self.fundings):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)  # no copy of them
         digest.update(self.desk.account.tobytes())
 
-    def money(self, half_tick_lots: float) -> float:
-        """Return an amount in the quote asset."""
-        return float(half_tick_lots) / 2.0 * self.tick * self.lot
-
-    def fees(self) -> float:
-        """Return the fees paid in the quote asset."""
-        return float(self.desk.account[0]["fees_micro_tick_lots"]) / _MICRO * self.tick * self.lot
-
     def parts(self) -> dict[str, float]:
-        """Return where the profit came from, in the quote asset, as the live account has it."""
+        """Return where the profit came from, as the live account has it: the sum is all of it.
+
+        In the quote asset (of an inverse contract: coins).
+        """
         a = self.desk.account[0]
         names = ("spread", "adverse_selection", "inventory")
-        parts = {name: self.money(a[f"{name}_half_tick_lots"]) for name in names}
-        return {**parts, "fees": -self.fees()}
+        parts = {name: int(a[f"{name}_half_tick_lots"]) / 2 * self.unit for name in names}
+        parts["fees"] = -int(a["fees_micro_tick_lots"]) / _MICRO * self.unit
+        parts["funding"] = int(a["funding_micro_tick_lots"]) / _MICRO * self.unit
+        return {**parts, "fee_revaluation": float(_fee_revaluation(a)) * self.unit}
+
+    def balances(self) -> dict[str, Decimal]:
+        """Return what a spot account holds at the end: base, quote and third asset, exactly.
+
+        Raises
+        ------
+        ValueError
+            Where the account is a contract's.
+        """
+        return self.kind.balances(self.desk.account, self.instrument)
 
     def mids(self) -> "pandas.Series[float]":
         """Return the sampled mids in ticks, and those of the fills, in order of time."""
@@ -130,6 +153,15 @@ class InstrumentResult:
         if not self.positions.size:
             return 0.0
         return float(int(self.run[0]["now_ns"]) - int(self.positions[0]["now_ns"])) / _S
+
+
+def _fee_revaluation(rows: Any) -> Any:
+    """Return what lots paid as fees cost less by now, in tick-lots: of an account, of positions.
+
+    In floats: over many rows the exact number of each is not needed.
+    """
+    now = rows["base_fees_micro_lots"] * (rows["mark_half_ticks"] / 2.0)
+    return (rows["base_fees_micro_tick_lots"] - now) / _MICRO
 
 
 def _frame(rows: NDArray[Any], columns: Sequence[str] | None = None) -> "pandas.DataFrame":
@@ -213,7 +245,16 @@ class Result:
         frame = _frame(one.fills, _FILL_COLUMNS)
         frame["price"] = frame["price_ticks"] * one.tick
         frame["quantity"] = frame["qty_lots"] * one.lot
-        frame["fee"] = frame["fee_micro_tick_lots"] / _MICRO * one.tick * one.lot
+        frame["fee"] = frame["fee_micro_tick_lots"] / _MICRO * one.unit
+        return frame
+
+    def funding(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return payments of funding; `amount` is what was received (negative: paid)."""
+        one = self.instrument(symbol)
+        frame = _frame(one.fundings)
+        frame["price"] = frame["price_half_ticks"] / 2 * one.tick
+        frame["position"] = frame["position_lots"] * one.lot
+        frame["amount"] = frame["funding_micro_tick_lots"] / _MICRO * one.unit
         return frame
 
     def orders(self, symbol: str | None = None) -> "pandas.DataFrame":
@@ -244,23 +285,31 @@ class Result:
         return _frame(self.instrument(symbol).samples)
 
     def equity(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return position and profit over time in the quote asset: `gross`, `fees`, `net`."""
+        """Return position and profit over time in the quote asset (of an inverse contract: coins).
+
+        `net` = `gross` - `fees` + `funding` + `fee_revaluation`.
+        """
         one = self.instrument(symbol)
         p = one.positions
         frame = _frame(p, ["now_ns", "position_lots", "mark_half_ticks"])
         frame["position"] = p["position_lots"] * one.lot
         frame["mid"] = p["mark_half_ticks"] / 2 * one.tick
-        unit = one.tick * one.lot
-        frame["gross"] = p["total_half_tick_lots"] / 2 * unit
-        frame["fees"] = p["fees_micro_tick_lots"] / _MICRO * unit
-        frame["net"] = frame["gross"] - frame["fees"]
+        frame["gross"] = p["total_half_tick_lots"] / 2 * one.unit
+        frame["fees"] = p["fees_micro_tick_lots"] / _MICRO * one.unit
+        frame["funding"] = p["funding_micro_tick_lots"] / _MICRO * one.unit
+        frame["fee_revaluation"] = _fee_revaluation(p) * one.unit
+        frame["net"] = frame["gross"] - frame["fees"] + frame["funding"] + frame["fee_revaluation"]
         return frame
 
     def decomposition(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return where the profit came from by kind and side of fills; see mmquant.decompose."""
+        """Return where the profit came from by kind and side of fills; see mmquant.decompose.
+
+        Before funding and fee revaluation, which belong to no fill: `metrics` has them.
+        """
         one = self.instrument(symbol)
         horizon_ns = int(one.desk.sim_params[0]["markout_horizon_ns"])
-        table: pandas.DataFrame = decompose(one.fills, one.mids(), horizon_ns)
+        scale = one.kind.inverse_scale
+        table: pandas.DataFrame = decompose(one.fills, one.mids(), horizon_ns, inverse_scale=scale)
         return table
 
     def markouts(
@@ -272,15 +321,19 @@ class Result:
         return table
 
     def curve(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return profit at each sampled mid in tick-lots; see mmquant.accounting.equity_curve."""
+        """Return profit at each sampled mid in tick-lots; see mmquant.accounting.equity_curve.
+
+        Of the fills alone: without funding and fee revaluation, which `equity` has.
+        """
         one = self.instrument(symbol)
-        table: pandas.DataFrame = equity_curve(one.fills, one.mids())
+        scale = one.kind.inverse_scale
+        table: pandas.DataFrame = equity_curve(one.fills, one.mids(), inverse_scale=scale)
         return table
 
     # numbers
 
     def metrics(self, symbol: str | None = None) -> dict[str, float]:
-        """Return the numbers that a sweep compares; money in the quote asset.
+        """Return the numbers that a sweep compares; money in the quote asset (inverse: coins).
 
         Of several instruments and no symbol: sums; what cannot be added is left out.
         """
@@ -333,6 +386,8 @@ ADDED = (
     "net_profit",
     "gross_profit",
     "fees",
+    "funding",
+    "fee_revaluation",
     "spread",
     "adverse_selection",
     "inventory",
@@ -351,14 +406,16 @@ def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
     orders = one.events[one.events["template_id"] == Template.ORDER_UPDATE]
     entered = int(np.unique(orders["order_id"]).size)
     values = {
-        "net_profit": gross + parts["fees"],
+        "net_profit": sum(parts.values()),
         "gross_profit": gross,
         "fees": -parts["fees"],
+        "funding": parts["funding"],
+        "fee_revaluation": parts["fee_revaluation"],
         **{name: parts[name] for name in ("spread", "adverse_selection", "inventory")},
         "fills": float(fills.size),
         "orders": float(entered),
         "filled_lots": float(fills["qty_lots"].sum()),
-        "notional": float((fills["price_ticks"] * fills["qty_lots"]).sum() * one.tick * one.lot),
+        "notional": float(one.desk.account[0]["turnover_tick_lots"]) * one.unit,
         "seconds": seconds,
     }
     values["net_per_hour"] = values["net_profit"] / seconds * 3600.0 if seconds else 0.0

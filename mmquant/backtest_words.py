@@ -93,7 +93,7 @@ def describe_run(result: "Result", one: "InstrumentResult") -> list[str]:
         f"               adverse selection {parts['adverse_selection']:+.4f} (what the market took "
         f"back within {int(one.desk.sim_params[0]['markout_horizon_ns']) / _S:g} s)",
         f"               inventory {parts['inventory']:+.4f} (what the position made later), "
-        f"fees {parts['fees']:+.4f}",
+        f"fees {parts['fees']:+.4f}{_rest(parts)}",
         f"  fills        {m['fills']:.0f} of {m['orders']:.0f} orders, "
         f"{m['fills_per_hour']:.0f} an hour, notional {m['notional']:.0f}",
         f"  position     at most {m['max_position']:g}, {m['last_position']:+g} at the end; "
@@ -101,6 +101,12 @@ def describe_run(result: "Result", one: "InstrumentResult") -> list[str]:
         f"  both sides were quoted {100 * m['quoted_share']:.1f} % of the time"
         + (f"; not quoted: {reasons}" if reasons else ""),
     ]
+
+
+def _rest(parts: dict[str, float]) -> str:
+    """Return the parts of the profit that most runs have not."""
+    words = {"funding": "funding", "fee_revaluation": "what fees paid in coins gained since"}
+    return "".join(f", {words[name]} {parts[name]:+.4f}" for name in words if parts[name])
 
 
 def _prices(one: "InstrumentResult") -> str:

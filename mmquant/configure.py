@@ -159,6 +159,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "usdm_maker_ppm": 200,
             "usdm_taker_ppm": 500,
         },
+        "account": {
+            "kind": "auto",
+            "contract_size": "1",
+            "fee_asset": "auto",
+            "fee_asset_price": "",
+            "base_balance": "0",
+            "quote_balance": "0",
+            "other_balance": "0",
+        },
+        "funding": {"rate_ppm": 0.0, "interval_h": 8},
         "bracket": {
             "enabled": True,
             "optimistic": "cancel_ahead",

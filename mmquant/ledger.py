@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmquant.codes import FillKind, Liquidity, Side
+from mmquant.codes import FeeAsset, FillKind, Liquidity, Side
 
 __all__ = ["LEDGER_VERSION", "LedgerTables", "read_ledger"]
 
-LEDGER_VERSION = 2
-_TABLES = ("orders", "fills", "positions", "sessions", "instruments")
+LEDGER_VERSION = 3
+_TABLES = ("orders", "fills", "positions", "funding", "sessions", "instruments")
 _E8 = 1e-8
+_MICRO = 1e-6
 _PATIENCE_S = 5.0
 
 
@@ -21,15 +22,16 @@ class LedgerTables:
 
     Attributes
     ----------
-    orders, fills, positions, sessions, instruments : DataFrame
+    orders, fills, positions, funding, sessions, instruments : DataFrame
         The columns of the tables (docs/ledger.md), exact integers; and for people `time` (UTC),
         `symbol`, `price`, `quantity` and what else has a unit, as floats in the quote or base
-        asset, sides and kinds as words.
+        asset (money of an inverse contract: coins), sides and kinds as words.
     """
 
     orders: Any
     fills: Any
     positions: Any
+    funding: Any
     sessions: Any
     instruments: Any
 
@@ -92,20 +94,27 @@ def _for_people(frames: dict[str, Any]) -> LedgerTables:
     instruments = frames["instruments"]
     instruments["tick_size"] = instruments["tick_size_e8"] * _E8
     instruments["lot_size"] = instruments["lot_size_e8"] * _E8
-    sizes = instruments.set_index("instrument")[["symbol", "tick_size", "lot_size"]]
-    for name, time in (("orders", "updated_ns"), ("fills", "time_ns"), ("positions", "time_ns")):
+    by_key = instruments.set_index("instrument")
+    for name in ("orders", "fills", "positions", "funding"):
         frame = frames[name]
-        frame["time"] = pandas.to_datetime(frame[time], utc=True)
-        known = sizes.reindex(frame["instrument"]).set_axis(frame.index)
+        time = frame["updated_ns" if name == "orders" else "time_ns"]
+        frame["time"] = pandas.to_datetime(time, utc=True)
+        known = by_key.reindex(frame["instrument"]).set_axis(frame.index)
         frame["symbol"], tick, lot = known["symbol"], known["tick_size"], known["lot_size"]
         if name == "positions":
-            _value_positions(frame, tick, lot)
+            _value_positions(frame, known)
+            continue
+        if name == "funding":
+            frame["rate"] = frame["rate_e8"] * _E8
+            frame["price"] = frame["price_half_ticks"] / 2 * tick
+            frame["position"] = frame["position_lots"] * lot
+            frame["received"] = frame["funding_micro_tick_lots"] * _MICRO * known["tick_lot_value"]
             continue
         frame["side_name"] = frame["side"].map({int(s): s.name for s in Side})
         frame["price"] = frame["price_ticks"] * tick
         frame["quantity"] = frame["qty_lots"] * lot
         if name == "fills":
-            frame["fee"] = frame["fee_micro_tick_lots"] * 1e-6 * tick * lot
+            _value_fees(frame, known)
             frame["kind_name"] = frame["kind"].map({int(k): k.name for k in FillKind})
             frame["liquidity_name"] = frame["liquidity"].map({int(k): k.name for k in Liquidity})
     for column in ("started", "ended"):
@@ -114,14 +123,41 @@ def _for_people(frames: dict[str, Any]) -> LedgerTables:
     return LedgerTables(**frames)
 
 
-def _value_positions(frame: Any, tick: Any, lot: Any) -> None:
+def _value_fees(frame: Any, known: Any) -> None:
+    """Say what a fee was worth, in which asset it was paid, and how much of that."""
+    money = known["tick_lot_value"]
+    frame["fee"] = frame["fee_micro_tick_lots"] * _MICRO * money
+    unit = _MICRO * money
+    unit = unit.where(frame["fee_asset"] != FeeAsset.BASE, _MICRO * known["lot_size"])
+    unit = unit.where(frame["fee_asset"] != FeeAsset.OTHER, _E8)
+    frame["fee_paid"] = frame["fee_amount"] * unit
+    frame["fee_asset_name"] = frame["fee_asset"].map({int(a): a.name for a in FeeAsset})
+
+
+def _value_positions(frame: Any, known: Any) -> None:
+    tick, lot, money = known["tick_size"], known["lot_size"], known["tick_lot_value"]
     held = frame["position_lots"].where(frame["position_lots"] != 0)  # no position has no price
     frame["position"] = frame["position_lots"] * lot
-    frame["average_price"] = frame["cost_half_tick_lots"] / (2 * held) * tick
+    cost, scale = frame["cost_half_tick_lots"], known["inverse_scale"]
+    linear, inverse = cost / (2 * held), -scale * held / cost.where(cost != 0)
+    frame["average_price"] = linear.where(scale == 0, inverse) * tick
     frame["mark_price"] = frame["mark_half_ticks"] / 2 * tick
-    money = tick * lot
     for part in ("total", "spread", "adverse_selection", "inventory"):
         frame[part] = frame[f"{part}_half_tick_lots"] / 2 * money
-    frame["fees"] = frame["fees_micro_tick_lots"] * 1e-6 * money
-    frame["funding"] = frame["funding_micro_tick_lots"] * 1e-6 * money
-    frame["profit"] = frame["total"] - frame["fees"] + frame["funding"]
+    frame["cash"] = frame["cash_half_tick_lots"] / 2 * money
+    frame["fees"] = frame["fees_micro_tick_lots"] * _MICRO * money
+    frame["funding"] = frame["funding_micro_tick_lots"] * _MICRO * money
+    coins, coins_then = frame["base_fees_micro_lots"], frame["base_fees_micro_tick_lots"]
+    now = coins * (frame["mark_half_ticks"] / 2)
+    frame["fee_revaluation"] = (coins_then - now) * _MICRO * money
+    frame["profit"] = frame["total"] - frame["fees"] + frame["funding"] + frame["fee_revaluation"]
+    is_spot = known["kind"] == "spot"
+    elsewhere = (coins_then + frame["other_fees_micro_tick_lots"]) * _MICRO * money
+    held = {
+        "base": frame["position"] - coins * _MICRO * lot,
+        "quote": frame["cash"] - frame["fees"] + elsewhere + frame["funding"],
+        "other": -_E8 * frame["other_fees_e8"],
+    }
+    for asset, amount in held.items():
+        column = f"{asset}_balance"
+        frame[column] = (known[column].astype(float) + amount).where(is_spot)

@@ -296,8 +296,11 @@ POSITION = record(
         ("base_fees_micro_tick_lots", "<i8"),  # and its worth when paid
         ("other_fees_e8", "<i8"),
         ("other_fees_micro_tick_lots", "<i8"),
+        # What a tick-lot above is worth in tick-lots of the quote asset: 1; of an inverse
+        # contract, which pays in coins, at the mark.
+        ("quote_worth", "<f8"),
     ],
-    184,
+    192,
 )
 
 BLOCKS: dict[Template, np.dtype[Any]] = {

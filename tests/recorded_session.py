@@ -103,9 +103,10 @@ class SmallMarket:
             self.lost_delta()
 
 
-def record_session(folder, steps=400, seed=1, kill_at=0):
+def record_session(folder, steps=400, seed=1, kill_at=0, simulator=None, start_ns=None):
     """Record a session to `folder`; at step `kill_at` the strategy dies and comes again."""
     bus, clock = MemoryBus(), SteppedClock()
+    clock.time_ns = clock.time_ns if start_ns is None else start_ns
     runtime = RuntimeSettings(
         state_directory=str(folder / "var"), session=SessionSettings(directory=str(folder / "s"))
     )
@@ -119,7 +120,7 @@ def record_session(folder, steps=400, seed=1, kill_at=0):
         recorder,
         Pricing(runtime, PricingSettings(warmup_s=0.1), clock),
         strategy(),
-        Simulator(runtime, SimulatorSettings(entry_latency_ms=1.0), clock),
+        Simulator(runtime, simulator or SimulatorSettings(entry_latency_ms=1.0), clock),
     ]
     for agent in agents:
         agent.connect = bus.connect

@@ -3,10 +3,12 @@
 import numpy as np
 
 from mmquant.codes import BookState, OrderStatus, Side, TapeKind, Template
+from mmquant.kernels.accounting import account_funding
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
 from mmquant.kernels.quoting import strategy_step
 from mmquant.kernels.simulator import (
+    simulator_advance,
     simulator_on_market,
     simulator_on_quotes,
     simulator_on_trade,
@@ -23,9 +25,11 @@ ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
 class ReferenceBacktest:
     """One instrument; `desk` has parameters and states as the compiled loop takes them."""
 
-    def __init__(self, tape, index, desk, model, intervals):
+    def __init__(self, tape, index, desk, model, intervals, funding=(0, 1)):
         self.tape, self.index, self.desk, self.model = tape, index, desk, model
         self.pricing_every, self.quotes_every, self.gates_every, self.position_every = intervals
+        self.rate_e8, self.funding_every = funding
+        self.payments = []
         self.inbox = Inbox(8 * 1024 * 1024)
         self.now = None
         self.epoch, self.lost = 0, False
@@ -44,6 +48,7 @@ class ReferenceBacktest:
             if self.now is None:
                 self.now = at
                 self.pricing_at = self.quotes_at = self.decided_at = at
+                self.funding_at = (at // self.funding_every + 1) * self.funding_every
                 self.tell_position()
             at = max(at, self.now)
             while self.do_what_is_due(at):
@@ -65,9 +70,10 @@ class ReferenceBacktest:
             self.pricing_at + self.pricing_every,
             self.position_at + self.position_every,
         ]
-        first = max(self.now, min(reports + timers))
-        is_report = bool(reports) and min(reports) <= at
-        if first > at or (first == at and not is_report):
+        funding = [self.funding_at] if self.rate_e8 else []
+        first = max(self.now, min(reports + timers + funding))
+        goes_first = min([*reports, *funding, at + 1]) <= at
+        if first > at or (first == at and not goes_first):
             return False
         self.now = first
         if self.told < len(self.events) and self.events[self.told]["known_ns"] <= self.now:
@@ -76,6 +82,8 @@ class ReferenceBacktest:
         elif reports and min(reports) <= self.now:
             self.positions_told += 1
             self.hear_position(self.positions[self.positions_told - 1][1])
+        elif funding and self.funding_at <= self.now:
+            self.pay_funding()
         elif self.position_at + self.position_every <= self.now:
             self.tell_position()
         elif self.pricing_at + self.pricing_every <= self.now:
@@ -151,16 +159,15 @@ class ReferenceBacktest:
             self.epoch, self.lost = self.epoch + 1, False
         self.lost |= kind == TapeKind.GAP
         assert self.inbox.receive(self.message(event))
-        venue = (d.sim, d.account, d.sim_params)
         if kind == TapeKind.TRADE:
             trade = self.inbox.block(Template.TRADE)[0]
             names = ("price_ticks", "qty_lots", "aggressor", "trade_id")
             what = [int(trade[name]) for name in names]
             at = self.now, int(event["venue_ns"])
-            n = simulator_on_trade(*venue, d.sim_book, *what, *at, d.events)
+            n = simulator_on_trade(*self.venue, d.sim_book, *what, *at, d.events)
             d.inputs[0]["trade_ticks"] = trade["price_ticks"]
         else:
-            _, n = simulator_on_market(*venue, d.sim_book, self.inbox.words, d.events)
+            _, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, d.events)
         self.settle(n)
         words = self.inbox.words
         code = pricing_step(d.pricing_state, d.pricing_book, d.pricing_params, words, self.draft)
@@ -215,6 +222,20 @@ class ReferenceBacktest:
             d.events,
         )
         self.settle(n)
+
+    def pay_funding(self):
+        d = self.desk
+        due = self.funding_at
+        self.settle(simulator_advance(*self.venue, d.sim_book, due - 1, d.events, 0))
+        lots, mark = (int(d.account[0][name]) for name in ("position_lots", "mark_half_ticks"))
+        received = account_funding(d.account, self.rate_e8, mark, due)
+        self.payments.append((due, self.rate_e8, mark, lots, received))
+        self.funding_at += self.funding_every
+        self.tell_position()
+
+    @property
+    def venue(self):
+        return self.desk.sim, self.desk.account, self.desk.sim_params
 
     def settle(self, n):
         d = self.desk

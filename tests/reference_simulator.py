@@ -152,6 +152,8 @@ class ReferenceSimulator:
     def arrive(self, o, now):
         if self.mark == 0:
             self.update(o, now, OrderStatus.REJECTED, Reason.NO_MARKET_DATA)
+        elif self.is_full(now):
+            self.update(o, now, OrderStatus.REJECTED, Reason.TOO_MANY_ORDERS)
         elif o["kind"] == OrderKind.POST_ONLY and self.crosses(o["side"], o["price"]):
             self.update(o, now, OrderStatus.REJECTED, Reason.WOULD_CROSS)
         elif o["kind"] == OrderKind.FOK and sum(q for _, q in self.reachable(o)) < o["qty"]:
@@ -244,7 +246,7 @@ class ReferenceSimulator:
         o |= {"active": now + self.params["entry_latency_ns"], "cancel": None, "why": None}
         o |= {"kind": kind, "amend": None, "entry_ahead": 0, "queued": 0}
         reason = Reason.NONE if checked else self.edge_reason(side, price, qty)
-        if len(self.orders) >= self.room():
+        if len(self.orders) >= self.params["max_orders"]:
             reason = Reason.TOO_MANY_ORDERS
         if reason:
             self.update(o, now, OrderStatus.REJECTED, reason)
@@ -266,8 +268,11 @@ class ReferenceSimulator:
             return order_reason(self.instrument, price, qty)
         return venue_reason(self.instrument, side, price, qty, self.mark)
 
-    def room(self):
-        return min(self.params["max_orders"], self.instrument["max_orders"] or 2**62)
+    def is_full(self, now):
+        """Tell whether as many rest as the venue allows: each until its cancellation is there."""
+        resting = [o for o in self.orders if o["status"] == OrderStatus.OPEN]
+        resting = [o for o in resting if o["cancel"] is None or o["cancel"] > now]
+        return 0 < self.instrument["max_orders"] <= len(resting)
 
     def order(self, side, price, qty, now, kind, client_id):
         now = self.start(now, market=False)
@@ -282,7 +287,7 @@ class ReferenceSimulator:
                 self.refuse(Reason.DUPLICATE_CLIENT_ID, now, 0, side, price, qty)
             return self.finish(now)
         reason = self.filter_reason(kind, side, price, qty)
-        if not reason and len(self.orders) >= self.room():
+        if not reason and len(self.orders) >= self.params["max_orders"]:
             reason = Reason.TOO_MANY_ORDERS
         if reason:
             self.refuse(reason, now, 0, side, price, qty)

@@ -23,10 +23,10 @@ class _Writer:
         self.events.append((*row, instrument, int(kind), flags))
         self.levels += [*bids, *asks]
 
-    def tape(self, symbols):
+    def tape(self, symbols, market):
         names = [
             SimpleNamespace(
-                symbol=symbol, market=Market.USDM, tick_size_e8=10_000_000, lot_size_e8=100_000
+                symbol=symbol, market=market, tick_size_e8=10_000_000, lot_size_e8=100_000
             )
             for symbol in symbols
         ]
@@ -38,11 +38,13 @@ class _Writer:
         )
 
 
-def make_tape(steps=400, seed=1, symbols=("BTCUSDT",), gap_at=0):
+def make_tape(
+    steps=400, seed=1, symbols=("BTCUSDT",), gap_at=0, market=Market.USDM, start_ns=START_NS
+):
     """Return a tape whose touch walks at random, all instruments in turn."""
     random, writer = np.random.default_rng(seed), _Writer()
     bids = [100_000 + 1_000 * k for k in range(len(symbols))]
-    ids, trades, ns = [10] * len(symbols), 0, START_NS
+    ids, trades, ns = [10] * len(symbols), 0, start_ns
     for step in range(steps):
         i = step % len(symbols)
         ns += int(random.integers(1, 15)) * MS
@@ -74,4 +76,4 @@ def make_tape(steps=400, seed=1, symbols=("BTCUSDT",), gap_at=0):
             level = [(price, int(random.integers(1, 90)))]
             sides = ((), level) if sells else (level, ())
             writer.add(ns + MS // 2, TapeKind.TRADE, trades, *sides, i)
-    return writer.tape(symbols)
+    return writer.tape(symbols, market)

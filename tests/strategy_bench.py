@@ -114,9 +114,11 @@ class Bench:
         fill[0]["now_ns"] = now_ns
         strategy_on_fill(self.state, self.params, fill)
 
-    def position(self, total, fees, now_ns):
+    def position(self, total, fees, now_ns, **more):
         """Tell of a profit."""
         position = np.zeros(1, POSITION)
+        for name, value in more.items():
+            position[0][name] = value
         position[0]["total_half_tick_lots"], position[0]["fees_micro_tick_lots"] = total, fees
         position[0]["now_ns"] = now_ns
         strategy_on_position(self.state, self.params, position)

@@ -34,7 +34,7 @@ FUNDING = st.tuples(
     st.just("fund"), st.integers(-75_000, 75_000), st.integers(1_200_000, 1_360_000)
 )
 EVENTS = st.lists(st.one_of(FILL, FILL, FILL, MARK, FUNDING), max_size=120)
-OTHER_PRICE = 6 * 10**12 + 7
+OTHER_PRICE = 6 * 10**15 + 7  # a coin of 600 where a tick-lot is 1e-7
 
 
 def made(kind):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from mm_runtime.agent import CannotStart
 from mm_runtime.settings import SimulatorSettings
-from mm_runtime.settings.simulator import BracketSettings
+from mm_runtime.settings.simulator import BracketSettings, FundingSettings
 from mm_simulator.desk import Desk
 from simulating import instrument_with
 
@@ -18,8 +19,8 @@ NOW = 10**15
 FEED = 30 * MS
 
 
-def desk_with(**changes):
-    instrument = instrument_with(market=Market.USDM)
+def desk_with(now_ns=0, **changes):
+    instrument = instrument_with(market=Market.USDM, now_ns=now_ns)
     return Desk(instrument, SimulatorSettings(**changes))
 
 
@@ -101,3 +102,32 @@ def test_nothing_is_filled_on_a_book_that_is_not_live():
     assert not desk.has_fills
     snapshot(desk, [(90, 40)], [(95, 40)], NOW + 70 * MS, 4)
     assert desk.has_fills
+
+
+def test_funding_comes_after_what_arrived_before_and_before_what_comes_with_it():
+    hour = 3600 * 10**9
+    due = NOW - NOW % hour + hour
+    funding = FundingSettings(rate_ppm=100.0, interval_h=1)
+    desk = desk_with(due - 90 * MS, entry_latency_ms=5.0, funding=funding)
+    snapshot(desk, [(100, 40)], [(104, 40)], due - 80 * MS)
+    quote(desk, 101, 103, due - 60 * MS)
+    trade(desk, 101, 5, -1, due - 20 * MS)  # five are held
+    desk.pending.clear()
+    quote(desk, 100, 103, due - 36 * MS)  # the clock stands at -20, so it arrives at +15
+    snapshot(desk, [(100, 40)], [(108, 40)], due, 2)
+    (paid,) = desk.paid
+    assert (paid.time_ns, paid.rate_e8, paid.price_half_ticks) == (due, 10_000, 204)
+    assert (paid.position_lots, paid.funding_micro_tick_lots) == (5, -5 * 102 * 100)
+    assert desk.main.account[0]["funding_micro_tick_lots"] == -51_000
+    assert desk.funded_ns == due
+    desk.fund(due + hour - 1)
+    assert len(desk.paid) == 1
+    assert {e["now_ns"] < due for e in desk.pending} == {True}
+
+
+def test_sums_near_the_end_of_their_range_stop_the_service():
+    desk = desk_with()
+    desk.check_range()
+    desk.main.account[0]["fees_micro_tick_lots"] = -(2**62) - 1
+    with pytest.raises(CannotStart, match="usdm:: fees_micro_tick_lots is near the end"):
+        desk.check_range()

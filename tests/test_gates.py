@@ -1,8 +1,11 @@
 """Each risk gate: what trips it at the next step, what it says, and what releases it."""
 
 import math
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from strategy_bench import Bench
 
 from mmquant.codes import BookState, PricingFlag, Reason, RiskState
@@ -162,6 +165,26 @@ def test_fees_count_as_loss_rounded_against_us():
     assert verdict(bench)[0] == Reason.NONE
     bench.position(0, 5_000_001, bench.now_ns)
     assert verdict(bench)[0] == Reason.SESSION_LOSS
+
+
+@given(
+    st.integers(-(10**9), 10**9),
+    st.integers(-(10**12), 10**12),
+    st.integers(-(10**12), 10**12),
+    st.integers(-(10**9), 10**9),
+    st.integers(-(10**12), 10**12),
+    st.sampled_from([0.0, 1.0, 0.75]),
+)
+def test_funding_and_fees_in_coins_count_as_what_they_are_worth(
+    total, fees, funding, coins, coins_then, worth
+):
+    bench, mark = Bench(), 12_345
+    told = {"funding_micro_tick_lots": funding, "base_fees_micro_lots": coins}
+    told |= {"base_fees_micro_tick_lots": coins_then, "mark_half_ticks": mark}
+    bench.position(total, fees, bench.now_ns, quote_worth=worth, **told)
+    exact = total + Fraction(2 * (funding - fees + coins_then) - coins * mark, 10**6)
+    profit = int(bench.state[0]["profit"])
+    assert profit == math.floor(math.floor(exact) * Fraction(worth or 1.0))
 
 
 def test_a_loss_within_a_minute_pauses_while_it_is_within_the_minute():

@@ -1,16 +1,20 @@
 """The ledger: what was written is what comes back, and what does not add up is refused."""
 
 import contextlib
+import hashlib
 import sqlite3
 
 import mm_simulator.ledger
 import numpy as np
 import pandas as pd
 import pytest
+from mm_simulator import ledger_schema
 from mm_simulator.ledger import Ledger, LedgerError
 
+from mmquant.account_settings import account_of
 from mmquant.accounting import decompose
 from mmquant.codes import FillKind, Liquidity, Market, OrderStatus, Reason, Template
+from mmquant.configure import Config
 from mmquant.kernels.accounting import account_fill, account_mark
 from mmquant.ledger import LEDGER_VERSION, read_ledger
 from mmquant.records import INSTRUMENT
@@ -224,6 +228,51 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(path, open_ledger):
     assert read_ledger(path).fills["qty_lots"].tolist() == [4]
 
 
+def test_a_ledger_of_the_second_version_keeps_its_account_and_money(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    fills = [fill_event(account, 4, 1, 640_000, 7), fill_event(account, 5, -1, 640_010, 2)]
+    account_mark(account, 1_280_100, 20)
+    s = account[0]
+    old = np.dtype(ACCOUNT.descr[:-1])  # the record then had one field less
+    layout = hashlib.sha256(repr(old.descr).encode()).hexdigest()[:16]
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for statement in (*ledger_schema._TABLES, *ledger_schema._FROM_1_TO_2):
+            database.execute(statement)
+        state = account.tobytes()[: old.itemsize]
+        database.execute("INSERT INTO accounts VALUES (?, ?, ?, 5, 20)", (KEY, layout, state))
+        for fill in fills:
+            names = ("fill_id", "order_id", "side", "price_ticks", "qty_lots")
+            names += ("fee_micro_tick_lots", "mark_half_ticks", "position_lots")
+            values = [int(fill[name]) for name in names]
+            database.execute(
+                f"INSERT INTO fills (instrument, session, trade_id, time_ns, kind, liquidity, "
+                f"{', '.join(names)}) VALUES (?, 1, 0, 9, 1, 1, {', '.join('?' * len(names))})",
+                (KEY, *values),
+            )
+        database.execute(
+            "INSERT INTO positions VALUES (?, 1, 20, 5, 1280100, 0, ?, 0, 0, 0, 0, 0, 0, 2, 1)",
+            (KEY, int(s["cash_half_tick_lots"]) + 5 * 1_280_100),
+        )
+        database.execute(
+            "INSERT INTO instruments VALUES (?, 'BTCUSDT', 'USDM', 1000, 100, 1)", (KEY,)
+        )
+        database.execute("PRAGMA user_version = 2")
+    ledger = open_ledger()
+    restored = ledger.restore(KEY)
+    assert restored.account.tobytes() == account.tobytes()
+    assert restored.funded_ns == 0
+    keep(ledger, instrument(1_000, 100), 30)  # 1e-16 * 1000 * 100 is not 1e-11 to the last bit
+    tables = read_ledger(path)
+    assert tables.fills["fee_amount"].tolist() == [
+        int(fill["fee_micro_tick_lots"]) for fill in fills
+    ]
+    assert set(tables.fills["fee_asset_name"]) == {"QUOTE"}
+    assert tables.positions["cash_half_tick_lots"].tolist() == [s["cash_half_tick_lots"]]
+    assert tables.instruments["tick_lot_value"].tolist() == [pytest.approx(1e-11)]
+    assert len(tables.funding) == 0
+
+
 def test_a_ledger_of_a_newer_version_is_left_alone(path, open_ledger):
     open_ledger().close()
     query(path, "PRAGMA user_version = 99")
@@ -242,21 +291,29 @@ def instrument(tick_e8=10**7, lot_e8=10**5):
     return record
 
 
+def keep(ledger, record, now_ns, **account):
+    """Tell the ledger of an instrument and of its account."""
+    config = Config().changed(simulator={"account": account}).simulator
+    kind, _ = account_of(config, record)
+    ledger.keep_instrument(KEY, record, kind, now_ns)
+    return kind
+
+
 def test_a_changed_tick_is_refused_once_there_are_fills(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
-    ledger.keep_instrument(KEY, instrument(tick_e8=10**6), 2)
+    keep(ledger, instrument(), 1)
+    keep(ledger, instrument(tick_e8=10**6), 2)
     ledger.write(KEY, [fill_event(account, 1, 1, 640_000, 7)], account, 3)
-    ledger.keep_instrument(KEY, instrument(tick_e8=10**6), 4)
+    keep(ledger, instrument(tick_e8=10**6), 4)
     with pytest.raises(LedgerError, match="the venue now has"):
-        ledger.keep_instrument(KEY, instrument(), 5)
+        keep(ledger, instrument(), 5)
 
 
 def test_a_person_reads_prices_and_quantities(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
+    keep(ledger, instrument(), 1)
     now_ns = 1_700_000_000_000_000_005
     events = [
         fill_event(account, 4, -1, 640_001, 7),
@@ -282,7 +339,7 @@ def test_a_person_reads_prices_and_quantities(path, open_ledger):
 def test_tables_become_frames_while_the_ledger_is_written(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
+    keep(ledger, instrument(), 1)
     ledger.write(KEY, [fill_event(account, 4, 1, 640_001, 7)], account, 3)
     ledger.write(KEY, [order_event(5, OrderStatus.OPEN)], None, 4)
     tables = read_ledger(path)
@@ -306,7 +363,7 @@ def test_tables_become_frames_while_the_ledger_is_written(path, open_ledger):
 def test_the_fills_of_a_ledger_can_be_taken_apart(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
-    ledger.keep_instrument(KEY, instrument(), 1)
+    keep(ledger, instrument(), 1)
     fills = [fill_event(account, i, side, 100 + i, 3) for i, side in enumerate((1, -1, -1))]
     ledger.write(KEY, fills, account, 1)
     mids = pd.Series([101.0, 103.5], index=pd.to_datetime([0, 20], utc=True))

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 from mm_simulator.ledger import Ledger
 
+from mmquant.account_settings import account_of
 from mmquant.codes import FillKind, Liquidity, Market, OrderStatus, Template
+from mmquant.configure import Config
 from mmquant.kernels.accounting import account_fill
 from mmquant.records import INSTRUMENT
 from mmquant.state import ACCOUNT, EVENT
@@ -42,7 +44,8 @@ class Desk:
         instrument = np.zeros(1, INSTRUMENT)
         instrument[0]["market"] = Market.USDM
         instrument[0]["tick_size_e8"] = instrument[0]["lot_size_e8"] = 10**5
-        self.ledger.keep_instrument(KEY, instrument, self.now_ns)
+        kind, _ = account_of(Config().simulator, instrument)
+        self.ledger.keep_instrument(KEY, instrument, kind, self.now_ns)
         self.account, self.next_id, self.orders = np.zeros(1, ACCOUNT), 1, {}
         restored = self.ledger.restore(KEY)
         cancelled = []

@@ -374,8 +374,27 @@ def test_the_venue_rejects_what_is_far_off_worth_too_much_or_one_order_too_many(
         ("REJECTED", "ABOVE_MAXIMUM_NOTIONAL"),
         ("NEW", "NONE"),
         ("NEW", "NONE"),
+        ("NEW", "NONE"),
+    ]
+    events = simulator.advance(10)  # it counts when they arrive
+    assert statuses(events) == [
+        ("OPEN", "NONE"),
+        ("OPEN", "NONE"),
         ("REJECTED", "TOO_MANY_ORDERS"),
     ]
+
+
+@pytest.mark.parametrize(("cancel_latency_ns", "is_late"), [(5, False), (10, False), (15, True)])
+def test_an_order_counts_until_its_cancellation_is_at_the_venue(cancel_latency_ns, is_late):
+    params = simulator_params(**(PARAMS | {"cancel_latency_ns": cancel_latency_ns}))
+    simulator = Simulator(params, instrument_with(max_orders=2), 1)
+    simulator.touch(100, 5, 104, 5, 0)
+    simulator.quotes([(99, 1), (98, 1)], [], 0)
+    simulator.advance(10)
+    simulator.quotes([(97, 1), (96, 1)], [], 20)  # both replaced; the new ones arrive at 30
+    new = [event for event in simulator.advance(40) if event["order_id"] > 2]
+    rejected = [("REJECTED", "TOO_MANY_ORDERS")] * 2
+    assert statuses(new) == (rejected if is_late else [("OPEN", "NONE")] * 2)
 
 
 def test_the_venues_filters_reject():

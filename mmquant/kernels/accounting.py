@@ -48,6 +48,7 @@ _RING_MASK = MAX_MARKOUTS - 1
 _BASE = int(FeeAsset.BASE)
 _RECEIVED = int(FeeAsset.RECEIVED)
 _OTHER = int(FeeAsset.OTHER)
+_DECIMALS = 8  # of an amount of the fees' asset
 
 
 @njit
@@ -138,11 +139,14 @@ def _charge(account: NDArray[Any], side: int, qty_lots: int, fee_ppm: int, fee: 
         a["base_fees_micro_tick_lots"] += fee
     elif asset == _OTHER and a["other_price_micro_tick_lots"] > 0:  # else its worth alone counts
         price = a["other_price_micro_tick_lots"]
-        # fee * 1e8 / price, rounded down, in two steps: no product beyond int64.
-        whole = fee // price
-        first = fee % price * 10_000
-        second = first % price * 10_000
-        a["other_fees_e8"] += whole * 100_000_000 + first // price * 10_000 + second // price
+        # fee * 1e8 / price, rounded down, digit by digit: no product beyond int64.
+        paid_e8 = fee // price
+        rest = fee % price
+        for _ in range(_DECIMALS):
+            rest *= 10
+            paid_e8 = paid_e8 * 10 + rest // price
+            rest %= price
+        a["other_fees_e8"] += paid_e8
         a["other_fees_micro_tick_lots"] += fee
 
 
@@ -327,6 +331,9 @@ def account_to_position(
     o["base_fees_micro_tick_lots"] = a["base_fees_micro_tick_lots"]
     o["other_fees_e8"] = a["other_fees_e8"]
     o["other_fees_micro_tick_lots"] = a["other_fees_micro_tick_lots"]
+    o["quote_worth"] = 1.0
+    if a["inverse_scale"] != 0:
+        o["quote_worth"] = a["quote_worth_per_half_tick"] * a["mark_half_ticks"]
 
 
 @njit
@@ -341,7 +348,7 @@ def account_from_position(position: NDArray[Any], account: NDArray[Any]) -> None
     position : ndarray of records.POSITION, shape (1,)
     account : ndarray of state.ACCOUNT, shape (1,)
         Overwritten, all but what kind of account it is (`fee_asset`, `inverse_scale`, price of
-        the other asset).
+        the other asset, worth in the quote asset).
     """
     p = position[0]
     a = account[0]

@@ -2,8 +2,8 @@
 
 One loop over the rows of one instrument and the timers between them; every decision is made by
 the functions that run live: pricing_step, strategy_step and simulator_on_*. What is due before
-the next row comes first: reports that reach the strategy, then its gates, repeated prices and
-positions. Time is when a row was received; how long ago the venue sent it, and how long orders
+the next row comes first: reports that reach the strategy, then funding, positions, repeated prices
+and gates. Time is when a row was received; how long ago the venue sent it, and how long orders
 and answers take, is the simulator's part.
 """
 
@@ -20,6 +20,7 @@ from mmquant.kernels.backtest_desk import (
     decide,
     decide_again,
     has_room,
+    pay_funding,
     settle,
     tell_position,
     write_sample,
@@ -155,7 +156,7 @@ def _next_due_ns(run: NDArray[Any], rows: Rows) -> int:
     reports = min(_event_due_ns(run, rows), _position_due_ns(run, rows))
     gates = min(r["decided_ns"] + r["gate_interval_ns"], r["pricing_ns"] + r["pricing_interval_ns"])
     positions = r["position_ns"] + r["position_interval_ns"]
-    return min(reports, gates, positions)  # type: ignore[no-any-return]
+    return min(reports, gates, positions, r["funding_ns"])  # type: ignore[no-any-return]
 
 
 @njit
@@ -170,7 +171,9 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         _hear_position(run, desk, model, rows)
         return
     r["timers"] += 1
-    if r["position_ns"] + r["position_interval_ns"] <= now:
+    if r["funding_ns"] <= now:
+        pay_funding(run, desk, rows)
+    elif r["position_ns"] + r["position_interval_ns"] <= now:
         tell_position(run, desk, rows)
     elif r["pricing_ns"] + r["pricing_interval_ns"] <= now:
         pricing_refresh(
@@ -251,6 +254,8 @@ def _start(run: NDArray[Any], desk: Desk, rows: Rows, now_ns: int) -> None:
     r["quotes_ns"] = now_ns
     r["decided_ns"] = now_ns
     r["sample_ns"] = now_ns - r["sample_interval_ns"]
+    if r["funding_rate_e8"] != 0:
+        r["funding_ns"] = now_ns - now_ns % r["funding_interval_ns"] + r["funding_interval_ns"]
     tell_position(run, desk, rows)
 
 
@@ -305,7 +310,7 @@ def backtest_run(
             _start(run, desk, rows, at)
         at = max(at, r["now_ns"])
         due = max(_next_due_ns(run, rows), r["now_ns"])
-        if due < at or (due == at and _reports_first(run, rows, at)):
+        if due < at or (due == at and _goes_first(run, rows, at)):
             r["now_ns"] = due
             _do_due(run, desk, model, rows)
             continue
@@ -316,6 +321,7 @@ def backtest_run(
 
 
 @njit
-def _reports_first(run: NDArray[Any], rows: Rows, at_ns: int) -> bool:
-    """Tell whether a report reaches the strategy no later than the market's next message."""
-    return bool(_event_due_ns(run, rows) <= at_ns or _position_due_ns(run, rows) <= at_ns)
+def _goes_first(run: NDArray[Any], rows: Rows, at_ns: int) -> bool:
+    """Tell whether a report reaches the strategy, or funding is due, no later than a message."""
+    reports = min(_event_due_ns(run, rows), _position_due_ns(run, rows))
+    return bool(min(reports, run[0]["funding_ns"]) <= at_ns)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import Template
+from mmquant.kernels.funding import simulator_on_funding
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.quoting import strategy_step
 from mmquant.kernels.simulator import simulator_on_quotes, simulator_position
@@ -18,6 +19,7 @@ __all__ = [
     "decide",
     "decide_again",
     "has_room",
+    "pay_funding",
     "settle",
     "tell_position",
     "write_sample",
@@ -67,6 +69,7 @@ class Rows(NamedTuple):
     positions_known_ns: NDArray[Any]
     quotes: NDArray[Any]  # state.BACKTEST_QUOTE
     samples: NDArray[Any]  # state.BACKTEST_SAMPLE
+    fundings: NDArray[Any]  # state.BACKTEST_FUNDING
 
 
 @njit
@@ -78,6 +81,7 @@ def has_room(run: NDArray[Any], rows: Rows) -> bool:
         and r["positions"] + 4 <= rows.positions.size
         and r["quotes"] + 4 <= rows.quotes.size
         and r["samples"] + 4 <= rows.samples.size
+        and r["fundings"] + 1 <= rows.fundings.size
     )
 
 
@@ -113,6 +117,28 @@ def settle(run: NDArray[Any], desk: Desk, rows: Rows, n: int) -> None:
     r["events"] += n
     if has_fill:
         tell_position(run, desk, rows)
+
+
+@njit
+def pay_funding(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+    """Book the funding that is due; it tells the position."""
+    r = run[0]
+    due_ns = r["funding_ns"]
+    rate = r["funding_rate_e8"]
+    price = desk.account[0]["mark_half_ticks"]
+    received, n = simulator_on_funding(
+        desk.sim, desk.account, desk.sim_params, desk.sim_book, rate, due_ns, desk.events
+    )
+    settle(run, desk, rows, n)
+    row = rows.fundings[r["fundings"]]
+    row["now_ns"] = due_ns
+    row["rate_e8"] = rate
+    row["price_half_ticks"] = price
+    row["position_lots"] = desk.account[0]["position_lots"]
+    row["funding_micro_tick_lots"] = received
+    r["fundings"] += 1
+    r["funding_ns"] = due_ns + r["funding_interval_ns"]
+    tell_position(run, desk, rows)
 
 
 @njit

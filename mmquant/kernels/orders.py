@@ -45,6 +45,7 @@ _ZERO: Any = np.int64(0)
 _BUY: Any = np.int64(Side.BUY)
 _SELL: Any = np.int64(Side.SELL)
 _NEW: Any = np.int64(OrderStatus.NEW)
+_OPEN: Any = np.int64(OrderStatus.OPEN)
 _REJECTED: Any = np.int64(OrderStatus.REJECTED)
 _NONE: Any = np.int64(Reason.NONE)
 _TOO_MANY_ORDERS: Any = np.int64(Reason.TOO_MANY_ORDERS)
@@ -275,10 +276,22 @@ def edge_reason(
 
 
 @njit
-def has_no_room(sim: NDArray[Any], instrument: NDArray[Any]) -> bool:
-    """Tell whether the venue's limit of open orders is reached; 0 is no limit."""
-    most = instrument[0]["max_orders"]
-    return bool(0 < most <= sim[0]["count"])
+def has_no_room(sim: NDArray[Any], now_ns: int) -> bool:
+    """Tell whether the venue, where an order arrives now, has as many open as it allows.
+
+    One whose cancellation is at the venue is none of them, one whose cancellation is on its way
+    still is.
+    """
+    s = sim[0]
+    most = s["max_open_orders"]
+    if most == 0 or s["count"] <= most:  # the one that arrives is among them
+        return False
+    resting = 0
+    for i in range(s["count"]):
+        order = s["orders"][i]
+        if order["status"] == _OPEN and order["cancel_ns"] > now_ns:
+            resting += 1
+    return bool(resting >= most)
 
 
 @njit
@@ -353,8 +366,6 @@ def enter_orders(
         price = level["price_ticks"]
         qty = level["qty_lots"]
         reason = edge_reason(sim, instrument, side, price, qty)
-        if has_no_room(sim, instrument):
-            reason = _TOO_MANY_ORDERS
         n = send_order(
             sim,
             params,

@@ -136,6 +136,8 @@ def _arrive(
     kind = order["kind"]
     if s["mark_half_ticks"] == 0:
         return _end(sim, index, _REJECTED, _NO_MARKET_DATA, now, events, n)
+    if has_no_room(sim, now):
+        return _end(sim, index, _REJECTED, _TOO_MANY_ORDERS, now, events, n)
     if kind == _POST_ONLY and _crosses(sim, order["side"], order["price_ticks"]):
         return _end(sim, index, _REJECTED, _WOULD_CROSS, now, events, n)
     if kind == _FOK:
@@ -286,8 +288,7 @@ def _send_new(
             return _refuse(sim, request, _DUPLICATE_CLIENT_ID, now_ns, events, n)
         return report_order(sim, index, order["status"], _NONE, now_ns, events, n)
     reason = _filter_reason(sim, instrument, kind, side, price, r["qty_lots"])
-    is_full = s["count"] >= params[0]["max_orders"] or has_no_room(sim, instrument)
-    if reason == _NONE and is_full:
+    if reason == _NONE and s["count"] >= params[0]["max_orders"]:
         reason = _TOO_MANY_ORDERS
     if reason != _NONE:
         return _refuse(sim, request, reason, now_ns, events, n)

@@ -127,6 +127,7 @@ def simulator_on_quotes(
     n = advance_orders(sim, account, params, book, now, events, _ZERO)
     s["instrument_id"] = q["instrument_id"]
     s["epoch"] = q["epoch"]
+    s["max_open_orders"] = instrument[0]["max_orders"]
     if q["reason"] != _NONE:
         for index in range(s["count"]):
             if s["orders"][index]["cancel_ns"] == NEVER_NS:
@@ -159,6 +160,7 @@ def simulator_submit(
     """
     now = max(now_ns, sim[0]["now_ns"])
     n = advance_orders(sim, account, params, book, now, events, _ZERO)
+    sim[0]["max_open_orders"] = instrument[0]["max_orders"]
     n = send_request(sim, params, instrument, recorded, request, now, events, n)
     return advance_orders(sim, account, params, book, now, events, n)
 

@@ -2,11 +2,12 @@
 
 A loss of the session and a drawdown halt until they are taken back by hand. The others pause: for
 `pause_ns` after they were last true, only orders that shrink the position are quoted. Money is
-in half tick-lots after fees, rounded against us.
+in half tick-lots of the quote asset after fees and funding, rounded against us.
 """
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
@@ -69,6 +70,22 @@ def _minute_loss(state: NDArray[Any], profit: int, second: int) -> int:
 
 
 @njit
+def _profit_half_tick_lots(position: NDArray[Any]) -> int:
+    """Return what a position message says was made, all told, rounded against us."""
+    p = position[0]
+    # Fees in the base asset are lots that are gone: they cost what those are worth by now.
+    spent = p["fees_micro_tick_lots"] - p["base_fees_micro_tick_lots"]
+    mark = p["mark_half_ticks"]
+    rest = 2 * (p["funding_micro_tick_lots"] - spent) - p["base_fees_micro_lots"] % _MICRO * mark
+    profit: int = p["total_half_tick_lots"] - p["base_fees_micro_lots"] // _MICRO * mark
+    profit += rest // _MICRO
+    worth = p["quote_worth"]  # 0.0: an older sender knew linear contracts alone
+    if worth != 0.0 and worth != 1.0:
+        profit = np.int64(np.floor(profit * worth))  # type: ignore[assignment]
+    return profit
+
+
+@njit
 def strategy_on_position(state: NDArray[Any], params: NDArray[Any], position: NDArray[Any]) -> None:
     """Take the profit of a position message; the first one begins the session.
 
@@ -83,8 +100,7 @@ def strategy_on_position(state: NDArray[Any], params: NDArray[Any], position: ND
     q = params[0]
     p = position[0]
     now_ns = max(s["now_ns"], p["now_ns"])
-    fees = -(-2 * p["fees_micro_tick_lots"] // _MICRO)
-    profit = p["total_half_tick_lots"] - fees
+    profit = _profit_half_tick_lots(position)
     second = now_ns // _SECOND_NS
     if s["session_started"] == 0:
         s["session_started"] = 1

@@ -14,6 +14,10 @@ _PARTS = (
     ("inventory", "inventory", "orange", "solid"),
     ("fees", "fees", "pink", "solid"),
 )
+_RARE_PARTS = (
+    ("funding", "funding", "sky", "solid"),
+    ("fee_revaluation", "fees paid in coins, since", "pink", "dashed"),
+)
 
 
 def inventory(position: pd.Series, limit: float | None = None, title: str = "Position") -> Figure:
@@ -75,7 +79,8 @@ def decomposition(
     ----------
     table : DataFrame
         Index times; columns `spread`, `adverse_selection`, `inventory`, `fees` (positive where
-        they cost): each so far. Total = spread + adverse_selection + inventory - fees.
+        they cost), and where there are `funding` and `fee_revaluation`: each so far.
+        Total = spread + adverse_selection + inventory - fees + funding + fee_revaluation.
     unit : str
     title : str
     """
@@ -86,7 +91,7 @@ def decomposition(
     xs = times(table)
     total = np.zeros(xs.size)
     line(plot, xs, np.zeros(xs.size), "", COLOURS["grey"], width=0.8)
-    for name, label, colour, dash in _PARTS:
+    for name, label, colour, dash in (*_PARTS, *_RARE_PARTS):
         if not has(table, name):
             continue
         ys = table[name].to_numpy(np.float64) * (-1 if name == "fees" else 1)

@@ -77,8 +77,11 @@ def _quotes(result: Any, one: Any) -> pd.DataFrame:
 def _parts(one: Any, money: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(index=money.index)
     for name in _PARTS:
-        table[name] = one.positions[f"{name}_half_tick_lots"] / 2 * one.tick * one.lot
+        table[name] = one.positions[f"{name}_half_tick_lots"] / 2 * one.unit
     table["fees"] = money["fees"]
+    for name in ("funding", "fee_revaluation"):
+        if money[name].any():
+            table[name] = money[name]
     return table
 
 

@@ -5,7 +5,13 @@ snapshot. A file for each stage; kernels import the names from here.
 """
 
 from mmquant.state.account import ACCOUNT
-from mmquant.state.backtest import BACKTEST, BACKTEST_QUOTE, BACKTEST_SAMPLE, MAX_KNOWN_ORDERS
+from mmquant.state.backtest import (
+    BACKTEST,
+    BACKTEST_FUNDING,
+    BACKTEST_QUOTE,
+    BACKTEST_SAMPLE,
+    MAX_KNOWN_ORDERS,
+)
 from mmquant.state.book import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS, BOOK_TOUCH
 from mmquant.state.estimators import (
     BAR,
@@ -90,6 +96,7 @@ from mmquant.state.trading import MAX_EVENTS, MAX_LEVELS, MAX_MARKOUTS, MAX_ORDE
 __all__ = [
     "ACCOUNT",
     "BACKTEST",
+    "BACKTEST_FUNDING",
     "BACKTEST_QUOTE",
     "BACKTEST_SAMPLE",
     "BAR",

@@ -36,6 +36,7 @@ ACCOUNT = record(
         ("fee_asset", "<i8"),
         ("inverse_scale", "<i8"),
         ("other_price_micro_tick_lots", "<i8"),  # of one whole unit of the fees' asset
+        ("quote_worth_per_half_tick", "<f8"),  # inverse: POSITION's quote_worth at a mark of 1
     ],
-    24768,
+    24776,
 )

@@ -2,7 +2,7 @@
 
 from mmquant.records import record
 
-__all__ = ["BACKTEST", "BACKTEST_QUOTE", "BACKTEST_SAMPLE", "MAX_KNOWN_ORDERS"]
+__all__ = ["BACKTEST", "BACKTEST_FUNDING", "BACKTEST_QUOTE", "BACKTEST_SAMPLE", "MAX_KNOWN_ORDERS"]
 
 MAX_KNOWN_ORDERS = 512  # own orders that the strategy believes to be alive
 
@@ -22,6 +22,9 @@ BACKTEST = record(
         ("gate_interval_ns", "<i8"),
         ("position_interval_ns", "<i8"),
         ("sample_interval_ns", "<i8"),
+        ("funding_interval_ns", "<i8"),
+        ("funding_rate_e8", "<i8"),
+        ("funding_ns", "<i8"),  # when it is due next, NEVER_NS without funding
         # and when it did it last
         ("pricing_ns", "<i8"),
         ("quotes_ns", "<i8"),
@@ -38,6 +41,7 @@ BACKTEST = record(
         ("positions_told", "<i8"),
         ("quotes", "<i8"),
         ("samples", "<i8"),
+        ("fundings", "<i8"),
         ("known_orders", "<i8"),
         ("orders_forgotten", "<i8"),  # beyond MAX_KNOWN_ORDERS
         # counters
@@ -48,7 +52,7 @@ BACKTEST = record(
         ("timers", "<i8"),
         ("decisions", "<i8"),
     ],
-    35 * 8,
+    39 * 8,
 )
 # A quotes message: the first order of each side, and the parts of the reservation price.
 BACKTEST_QUOTE = record(
@@ -74,6 +78,17 @@ BACKTEST_QUOTE = record(
         ("risk_reason", "<u4"),
     ],
     128,
+)
+# A payment of funding.
+BACKTEST_FUNDING = record(
+    [
+        ("now_ns", "<i8"),
+        ("rate_e8", "<i8"),
+        ("price_half_ticks", "<i8"),
+        ("position_lots", "<i8"),
+        ("funding_micro_tick_lots", "<i8"),  # received, negative where paid
+    ],
+    40,
 )
 # The market as the strategy sees it, at most once a sample interval.
 BACKTEST_SAMPLE = record(

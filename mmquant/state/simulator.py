@@ -120,10 +120,11 @@ SIMULATOR_STATE = record(
         ("clients", "<i8"),  # client ids ever
         ("client_ids", "<i8", (MAX_CLIENTS,)),
         ("client_orders", "<i8", (MAX_CLIENTS,)),
+        ("max_open_orders", "<i8"),  # the venue's rule, 0 without one
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
         ("orders", ORDER, (MAX_ORDERS + 1,)),  # one more to report a rejected order from
     ],
-    8 * 25
+    8 * 26
     + 24 * MAX_ORDERS
     + 32 * MAX_TAKEN
     + 16 * MAX_CLIENTS

@@ -8,11 +8,13 @@ import numpy as np
 from mm_cli.launcher import Launcher
 from mm_cli.monitor import HOPS, Desk, Monitor
 from mmquant.codes import Stream
+from mmquant.position_profit import profit_of
 
 __all__ = ["Money", "money", "summarise", "summary_lines"]
 
 _E8 = 1e8
 _MICRO = 1e6
+_RARE_PARTS = ("funding", "fee_revaluation")
 _DECIMALS = 8  # of quantities: more are the float's, not the position's
 
 
@@ -30,6 +32,8 @@ class Money:
     adverse_selection: float
     inventory: float
     fees: float
+    funding: float
+    fee_revaluation: float
 
 
 def money(desk: Desk) -> Money | None:
@@ -38,19 +42,13 @@ def money(desk: Desk) -> Money | None:
         return None
     instrument, position = desk.instrument[0], desk.position[0]
     tick, lot = instrument["tick_size_e8"] / _E8, instrument["lot_size_e8"] / _E8
-    half = tick * lot / 2
-    fees = position["fees_micro_tick_lots"] / _MICRO * tick * lot
     return Money(
         symbol=instrument["symbol"].decode(),
         position=round(float(position["position_lots"] * lot), _DECIMALS),
         average_price=float(position["average_price_ticks"] * tick),
         orders=int(position["orders"]),
         fills=int(position["fills"]),
-        total=float(position["total_half_tick_lots"] * half - fees),
-        spread=float(position["spread_half_tick_lots"] * half),
-        adverse_selection=float(position["adverse_selection_half_tick_lots"] * half),
-        inventory=float(position["inventory_half_tick_lots"] * half),
-        fees=float(fees),
+        **profit_of(position, instrument),
     )
 
 
@@ -62,7 +60,7 @@ def summarise(launcher: Launcher) -> dict[str, Any]:
     dropped = {name.partition(".")[2]: count for name, count in counters.items() if _is_drop(name)}
     if counters["malformed"]:
         dropped["malformed_message"] = counters["malformed"]
-    parts = ("total", "spread", "adverse_selection", "inventory", "fees")
+    parts = ("total", "spread", "adverse_selection", "inventory", "fees", *_RARE_PARTS)
     return {
         "ended_because": launcher.ended_because or "interrupted",
         "streams": {str(int(s)): monitor.streams[s] for s in Stream},
@@ -117,7 +115,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         + (", ".join(f"{q:+.8g} {s}" for s, q in summary["positions"].items()) or "none"),
         f"profit           {profit['total']:+.4f} = spread {profit['spread']:+.4f}, adverse "
         f"selection {profit['adverse_selection']:+.4f}, inventory {profit['inventory']:+.4f}, "
-        f"fees {0 - profit['fees']:+.4f}",
+        f"fees {0 - profit['fees']:+.4f}"
+        + "".join(f", {_words(name)} {profit[name]:+.4f}" for name in _RARE_PARTS if profit[name]),
         "bracket          "
         + (", ".join(f"{name} {p:+.4f}" for name, p in summary["bracket"].items()) or "off"),
         f"messages         {messages}",
@@ -135,6 +134,10 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
             "latency, us      " + "  ".join(_latency_text(*item) for item in latencies.items())
         )
     return lines
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _is_drop(name: str) -> bool:

@@ -227,8 +227,14 @@ def _account(desk: Desk) -> RenderableType:
         ("  adverse selection", f"{account.adverse_selection:+.4f}"),
         ("  inventory", f"{account.inventory:+.4f}"),
         ("  fees", f"{0 - account.fees:+.4f}"),
+        *((name, f"{amount:+.4f}") for name, amount in _rare_parts(account) if amount),
         ("orders, fills", f"{account.orders}, {account.fills}"),
     )
+
+
+def _rare_parts(account: Money) -> tuple[tuple[str, float], ...]:
+    """Return the parts of the profit that most accounts have not."""
+    return ("  funding", account.funding), ("  fee revaluation", account.fee_revaluation)
 
 
 def _position_text(account: Money) -> str:

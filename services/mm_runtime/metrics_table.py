@@ -128,6 +128,7 @@ _METRICS_OF = {
         _gauge(
             "profit", "parts of the profit in the quote asset; their sum is all", "symbol", "part"
         ),
+        _gauge("balance", "what a spot account holds: base, quote, other", "symbol", "asset"),
         _gauge("open_orders", "orders that rest", "symbol"),
         _counter("orders_placed", "orders placed, over the ledger's life", "symbol"),
         _counter("fills", "fills, over the ledger's life", "symbol"),

@@ -1,14 +1,19 @@
 """One instrument at the paper venue: its book, our orders, our account, the bracket beside."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
+from mm_runtime.agent import CannotStart
 from mm_runtime.settings import SimulatorSettings
 from numpy.typing import NDArray
 
+from mmquant.account_settings import AccountKind, Funding, account_of, inverse_scale_at
 from mmquant.codes import BookCode, BookState, Market, Reason, Template
+from mmquant.kernels.funding import simulator_on_funding
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.simulator import (
     simulator_advance,
@@ -21,11 +26,14 @@ from mmquant.kernels.simulator import (
 )
 from mmquant.records import LEVEL, POSITION
 from mmquant.simulator import recorded_latencies, simulator_params, simulator_state
-from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
+from mmquant.state import BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
 
-__all__ = ["Book", "Desk", "Told"]
+__all__ = ["Book", "Desk", "Paid", "Told"]
 
 _MS = 1_000_000
+_SUMS = ("fees_micro_tick_lots", "funding_micro_tick_lots", "cash_half_tick_lots")
+_MOST_SUM = 2**62
+_MOST_FUNDINGS = 64  # at once: after a long stop the others follow a turn later
 
 
 @dataclass(slots=True)
@@ -35,7 +43,7 @@ class Book:
     name: str
     params: NDArray[Any]
     sim: NDArray[Any]
-    account: NDArray[Any] = field(default_factory=lambda: np.zeros(1, ACCOUNT))
+    account: NDArray[Any]
 
     @property
     def venue(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -53,13 +61,30 @@ class Told:
     is_position: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A payment of funding."""
+
+    time_ns: int
+    rate_e8: int
+    price_half_ticks: int
+    position_lots: int
+    funding_micro_tick_lots: int  # received, negative where paid
+
+
 class Desk:
     """Everything the simulator keeps of one instrument.
 
     Parameters
     ----------
     instrument : ndarray of records.INSTRUMENT, shape (1,)
+        The market's clock starts at its `now_ns`.
     config : SimulatorSettings
+
+    Raises
+    ------
+    CannotStart
+        Where the account that is wanted is none of this instrument.
     """
 
     def __init__(self, instrument: NDArray[Any], config: SimulatorSettings) -> None:
@@ -68,6 +93,10 @@ class Desk:
         self.instrument_id = int(row["instrument_id"])
         self.market = Market(int(row["market"]))
         self.key = f"{self.market.name.lower()}:{row['symbol'].decode()}"
+        self._values = msgspec.to_builtins(config)
+        self.kind, self._funding = self._account_of()
+        self.kept_kind: AccountKind | None = None  # as the ledger has it
+        self._needs_scale = self.kind.inverse_scale > 0
         self.main = self._book_of("main", config, config.fill_model)
         bracket = config.bracket
         models = {
@@ -82,12 +111,28 @@ class Desk:
         self.recorded = recorded_latencies(())
         self.levels = np.zeros(2 * MAX_LEVELS, LEVEL)
         self.pending: list[np.void] = []
+        self.paid: list[Paid] = []
+        self._due_ns = self._funding.after(int(row["now_ns"]))
+        self._paid_ns = 0  # the last of them
         self.outbox: deque[Told] = deque()
         self.has_fills = False
         self.position_ns = 0
         self.next_request_ns = 0
         self._events = np.zeros(MAX_EVENTS, EVENT)
         self._scratch = np.zeros(MAX_EVENTS, EVENT)
+
+    def _account_of(self, *scale: int) -> tuple[AccountKind, Funding]:
+        try:
+            return account_of(self._values, self.instrument, *scale)
+        except ValueError as error:
+            raise CannotStart(str(error)) from None
+
+    def _count_in(self, scale: int) -> None:
+        """Count an inverse contract's coins in parts of this size from here on."""
+        self._needs_scale = False
+        self.kind, _ = self._account_of(scale)
+        for one, _ in self._all():
+            self.kind.put(one.account)
 
     def _book_of(self, name: str, config: SimulatorSettings, model: str) -> Book:
         fees = config.fees
@@ -112,15 +157,74 @@ class Desk:
         )
         sim = simulator_state(seed=config.seed)
         sim[0]["instrument_id"] = self.instrument_id
-        return Book(name, params, sim)
+        sim[0]["now_ns"] = int(self.instrument[0]["now_ns"])
+        return Book(name, params, sim, self.kind.empty())
 
     @property
     def now_ns(self) -> int:
         """The market's clock."""
         return int(self.main.sim[0]["now_ns"])
 
+    @property
+    def funded_ns(self) -> int:
+        """The time up to which funding is booked."""
+        return max(self._paid_ns, min(self.now_ns, self._due_ns - 1))
+
+    def resume(self, account: NDArray[Any], next_order_id: int, funded_ns: int) -> None:
+        """Go on where an earlier session ended; `funded_ns` 0: it knew of no funding."""
+        scale = int(account[0]["inverse_scale"])
+        if self._needs_scale and scale and account[0]["mark_half_ticks"]:
+            self._count_in(scale)
+        self.kind.put(account)
+        self.main.account = account
+        sim = self.main.sim[0]
+        sim["next_order_id"] = next_order_id
+        sim["now_ns"] = max(int(sim["now_ns"]), int(account[0]["now_ns"]))
+        if funded_ns:
+            self._due_ns = self._funding.after(funded_ns)
+
+    def fund(self, now_ns: int) -> None:
+        """Book the funding that is due up to `now_ns`, before anything else of that time."""
+        if now_ns < self._due_ns:
+            return
+        if self._funding.rate_e8 == 0:
+            self._due_ns = self._funding.after(now_ns)
+            return
+        for _ in range(_MOST_FUNDINGS):
+            if now_ns < self._due_ns:
+                return
+            self._pay(self._due_ns)
+            self._paid_ns = self._due_ns
+            self._due_ns = self._funding.after(self._due_ns)
+
+    def check_range(self) -> None:
+        """Refuse to go on where the account's sums come near to what integers of 64 bits hold.
+
+        Raises
+        ------
+        CannotStart
+            Before anything wrong is written or told.
+        """
+        for name in _SUMS:
+            if abs(int(self.main.account[0][name])) > _MOST_SUM:
+                raise CannotStart(
+                    f"{self.key}: {name} is near the end of its range: begin another ledger, or "
+                    "count in a larger tick, lot or contract"
+                )
+
+    def _pay(self, due_ns: int) -> None:
+        rate_e8 = self._funding.rate_e8
+        for one, events in self._all():
+            received, n = simulator_on_funding(*one.venue, self.book, rate_e8, due_ns, events)
+            self._keep(one, n)
+            if one is self.main:
+                a = one.account[0]
+                amounts = (int(a["mark_half_ticks"]), int(a["position_lots"]), int(received))
+                self.paid.append(Paid(due_ns, rate_e8, *amounts))
+
     def on_quotes(self, block: NDArray[Any]) -> None:
         """Want what `levels` holds; `block` is the records.QUOTES that told of it."""
+        self.fund(int(block[0]["now_ns"]))
         for one, events in self._all():
             n = simulator_on_quotes(
                 *one.venue,
@@ -137,10 +241,13 @@ class Desk:
     def on_market(self, words: NDArray[Any]) -> BookCode:
         """Take in a message of the market data stream, and say what the book made of it."""
         now_ns = int(words[2])
+        self.fund(now_ns)
         for one in self.bracket:  # what is due before still meets the book as it was
             simulator_advance(*one.venue, self.book, now_ns - 1, self._scratch, 0)
         code, n = simulator_on_market(*self.main.venue, self.book, words, self._events)
         self._keep(self.main, n)
+        if self._needs_scale and self.main.account[0]["mark_half_ticks"] > 0:  # nothing is held yet
+            self._count_in(inverse_scale_at(int(self.main.account[0]["mark_half_ticks"])))
         book = self.book[0]
         if code == BookCode.OK and book["synced"] and book["book_state"] == BookState.LIVE:
             feed_ns = int(self.main.sim[0]["feed_latency_ns"])
@@ -152,6 +259,7 @@ class Desk:
 
     def on_trade(self, trade: np.void) -> None:
         """Take in a trade (records.TRADE)."""
+        self.fund(int(trade["now_ns"]))
         for one, events in self._all():
             n = simulator_on_trade(
                 *one.venue,
@@ -181,6 +289,12 @@ class Desk:
         """Fill `out` (records.POSITION, shape (1,)), all but `seq`."""
         simulator_position(one.sim, one.account, self.now_ns, out)
 
+    def balances(self) -> dict[str, Decimal]:
+        """Return what a spot account holds of base, quote and third asset; of contracts nothing."""
+        if self.kind.kind != "spot":
+            return {}
+        return self.kind.balances(self.main.account, self.instrument)
+
     def tell_later(self, event: np.void, now_ns: int) -> None:
         """Put an event on its way to the trader."""
         delay = int(event["known_ns"]) - int(event["now_ns"])
@@ -206,6 +320,7 @@ class Desk:
         for one in self.bracket:
             simulator_on_book(*one.venue, self.book, 0, 0, self._scratch, 0)
         simulator_respond(self.main.sim, self.main.params, self.recorded, self._events, 0)
+        self._pay(1)
 
     def _all(self) -> list[tuple[Book, NDArray[Any]]]:
         return [(self.main, self._events), *((one, self._scratch) for one in self.bracket)]

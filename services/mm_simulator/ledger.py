@@ -1,8 +1,9 @@
-"""The ledger: orders, fills and accounts in SQLite, written before anything is published.
+"""The ledger: orders, fills, funding and accounts in SQLite, written before it is published.
 
-A fill's key is (instrument, fill_id), an order's (instrument, order_id): writing one again
-changes nothing. The account is stored as its record's bytes, together with the fills that led
-to it, in one transaction: after a kill at any instruction the file holds both or neither.
+A fill's key is (instrument, fill_id), an order's (instrument, order_id), a payment of funding's
+(instrument, time_ns): writing one again changes nothing. The account is stored as its record's
+bytes, together with the fills and payments that led to it, in one transaction: after a kill at
+any instruction the file holds both or neither.
 
 It stays bounded: fills are kept for ever, of the orders without a fill the newest, of positions
 each for a day, one a minute for 90 days.
@@ -11,10 +12,12 @@ each for a day, one a minute for 90 days.
 import hashlib
 import json
 import logging
+import math
 import os
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +25,27 @@ import numpy as np
 from mm_runtime.agent import CannotStart
 from numpy.typing import NDArray
 
+from mm_simulator.desk import Paid
 from mm_simulator.ledger_schema import prepare
-from mmquant.codes import Market, OrderStatus, Reason, Template
+from mmquant.account_settings import AccountKind
+from mmquant.codes import FeeAsset, Market, OrderStatus, Reason, Side, Template
 from mmquant.kernels.accounting import account_replay
 from mmquant.records import FILL
 from mmquant.state import ACCOUNT
 
 __all__ = ["Ledger", "LedgerError", "Restored", "pack", "unpack"]
 
-_LAYOUT = hashlib.sha256(repr(ACCOUNT.descr).encode()).hexdigest()[:16]
+
+def _layout(fields: list[Any]) -> str:
+    return hashlib.sha256(repr(fields).encode()).hexdigest()[:16]
+
+
+_LAYOUT = _layout(ACCOUNT.descr)
+# Fields are only appended: an account of fewer has zeros for the others.
+_LAYOUTS = {
+    _layout(ACCOUNT.descr[:k]): np.dtype(ACCOUNT.descr[:k]).itemsize
+    for k in range(1, len(ACCOUNT.descr) + 1)
+}
 _ALIVE = (OrderStatus.NEW.name, OrderStatus.OPEN.name)
 _ORDER_FIELDS = (
     "order_id",
@@ -72,7 +87,19 @@ _POSITION_FIELDS = (
     "funding_micro_tick_lots",
     "turnover_tick_lots",
     "fills",
+    "cash_half_tick_lots",
+    "base_fees_micro_lots",
+    "base_fees_micro_tick_lots",
+    "other_fees_e8",
+    "other_fees_micro_tick_lots",
 )
+_WHO = {
+    "tick_size_e8": "the venue",
+    "lot_size_e8": "the venue",
+    "inverse_scale": "account.kind of simulator.toml",
+    "tick_lot_value": "account.contract_size of simulator.toml",
+}
+_ROUNDING = 1e-12  # of sizes that were computed in another order
 _MINUTE_NS = 60 * 10**9
 _DAY_NS = 24 * 60 * _MINUTE_NS
 _KEPT_DAYS = 90
@@ -91,6 +118,7 @@ class Restored:
     account: NDArray[Any]
     next_order_id: int
     open_orders: list[tuple[int, int, int, int, int]]  # id, side, price, quantity, filled
+    funded_ns: int  # up to when funding is booked; 0: nobody knows
 
 
 def pack(restored: Restored | None) -> bytes:
@@ -98,16 +126,17 @@ def pack(restored: Restored | None) -> bytes:
     if restored is None:
         return b""
     account = restored.account.tobytes().hex()
-    return json.dumps([account, restored.next_order_id, restored.open_orders]).encode()
+    rest = [restored.next_order_id, restored.open_orders, restored.funded_ns]
+    return json.dumps([account, *rest]).encode()
 
 
 def unpack(data: bytes) -> Restored | None:
     """Return what `pack` was given."""
     if not data:
         return None
-    account, next_order_id, orders = json.loads(data)
+    account, next_order_id, orders, funded_ns = json.loads(data)
     state = np.frombuffer(bytearray.fromhex(account), ACCOUNT)
-    return Restored(state, next_order_id, [tuple(order) for order in orders])
+    return Restored(state, next_order_id, [tuple(order) for order in orders], funded_ns)
 
 
 class Ledger:
@@ -151,8 +180,10 @@ class Ledger:
         self.session = int(row[0])
         self.is_closed = False
 
-    def keep_instrument(self, instrument: str, record: NDArray[Any], now_ns: int) -> None:
-        """Write down the symbol and the sizes that ticks and lots of `instrument` stand for.
+    def keep_instrument(
+        self, instrument: str, record: NDArray[Any], kind: AccountKind, now_ns: int
+    ) -> None:
+        """Write down the symbol, what ticks and lots of `instrument` stand for, and its account.
 
         Parameters
         ----------
@@ -160,31 +191,47 @@ class Ledger:
             Its key in the ledger.
         record
             records.INSTRUMENT, shape (1,).
+        kind
+            What its account is.
         now_ns
             Present time.
 
         Raises
         ------
         LedgerError
-            Where the venue has changed a size since the fills were counted in it.
+            Where the venue has changed a size, or somebody the account, since the fills were
+            counted in it.
         """
         row = record[0]
-        sizes = (int(row["tick_size_e8"]), int(row["lot_size_e8"]))
+        counted = {
+            "tick_size_e8": int(row["tick_size_e8"]),
+            "lot_size_e8": int(row["lot_size_e8"]),
+            "inverse_scale": kind.inverse_scale,
+            "tick_lot_value": kind.tick_lot_value,
+            "base_balance": str(kind.base_balance),
+            "quote_balance": str(kind.quote_balance),
+            "other_balance": str(kind.other_balance),
+        }
         known = self._db.execute(
-            "SELECT tick_size_e8, lot_size_e8 FROM instruments WHERE instrument = ?", (instrument,)
+            f"SELECT {', '.join(counted)} FROM instruments WHERE instrument = ? AND "
+            "EXISTS (SELECT 1 FROM fills WHERE fills.instrument = instruments.instrument)",
+            (instrument,),
         ).fetchone()
-        (fills,) = self._db.execute(
-            "SELECT EXISTS (SELECT 1 FROM fills WHERE instrument = ?)", (instrument,)
-        ).fetchone()
-        if known is not None and known != sizes and fills:
-            raise LedgerError(
-                f"{self.path}: {instrument} is counted in ticks and lots of {known} e-8, the venue "
-                f"now has {sizes}: keep this file and begin another one"
-            )
-        self._db.execute(
-            "INSERT OR REPLACE INTO instruments VALUES (?, ?, ?, ?, ?, ?)",
-            (instrument, row["symbol"].decode(), Market(int(row["market"])).name, *sizes, now_ns),
-        )
+        for (name, now), then in zip(counted.items(), known or (), strict=False):
+            if _differ(then, now):
+                who = _WHO.get(name, f"account.{name} of simulator.toml")
+                raise LedgerError(
+                    f"{self.path}: the fills of {instrument} are counted with {name} {then}, {who} "
+                    f"now has {now}: keep this file and begin another one"
+                )
+        head = {
+            "instrument": instrument,
+            "symbol": row["symbol"].decode(),
+            "market": Market(int(row["market"])).name,
+            "kind": kind.kind,
+            "updated_ns": now_ns,
+        }
+        self._insert("INSERT OR REPLACE INTO instruments", head | counted)
 
     def restore(self, instrument: str) -> Restored | None:
         """Return what earlier sessions left of `instrument`; None where there were none.
@@ -199,16 +246,16 @@ class Ledger:
             would lose money without a trace.
         """
         row = self._db.execute(
-            "SELECT layout, state FROM accounts WHERE instrument = ?", (instrument,)
+            "SELECT layout, state, funded_ns FROM accounts WHERE instrument = ?", (instrument,)
         ).fetchone()
         (is_known,) = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM orders WHERE instrument = ?)", (instrument,)
         ).fetchone()
         if row is None and not is_known:
             return None
-        layout, state = row or ("none", b"")
-        if layout == _LAYOUT:
-            account = np.frombuffer(bytearray(state), ACCOUNT)
+        layout, state, funded_ns = row or ("none", b"", 0)
+        if len(state) == _LAYOUTS.get(layout):
+            account = np.frombuffer(bytearray(state).ljust(ACCOUNT.itemsize, b"\0"), ACCOUNT)
         else:
             account = self._replay(instrument)
         position, fills, last = self._db.execute(
@@ -226,6 +273,16 @@ class Ledger:
                 f"{self.path}: {instrument} has had {account[0]['last_fill_id']} fills, "
                 f"{fills} are written down, the last of them with id {last}"
             )
+        (paid,) = self._db.execute(
+            "SELECT COALESCE(SUM(funding_micro_tick_lots), 0) FROM funding WHERE instrument = ?",
+            (instrument,),
+        ).fetchone()
+        if paid != account[0]["funding_micro_tick_lots"]:
+            raise LedgerError(
+                f"{self.path}: {instrument} has received "
+                f"{account[0]['funding_micro_tick_lots']} millionths of a tick-lot of funding, "
+                f"its payments add up to {paid}"
+            )
         open_orders = self._db.execute(
             "SELECT order_id, side, price_ticks, qty_lots, filled_lots FROM orders "
             f"WHERE instrument = ? AND status IN {_ALIVE}",
@@ -234,10 +291,10 @@ class Ledger:
         (last_order_id,) = self._db.execute(
             "SELECT COALESCE(MAX(order_id), 0) FROM orders WHERE instrument = ?", (instrument,)
         ).fetchone()
-        return Restored(account, last_order_id + 1, open_orders)
+        return Restored(account, last_order_id + 1, open_orders, funded_ns)
 
     def _replay(self, instrument: str) -> NDArray[Any]:
-        """Return the account that all fills lead to."""
+        """Return the account that all fills and payments lead to."""
         names = [name for name in _FILL_FIELDS if name in (FILL.names or ())]
         columns = ", ".join("time_ns" if name == "now_ns" else name for name in names)
         rows = self._db.execute(
@@ -247,16 +304,37 @@ class Ledger:
         for name, values in zip(names, zip(*rows, strict=True), strict=False):
             fills[name] = values
         account = np.zeros(1, ACCOUNT)
+        (account[0]["inverse_scale"],) = self._db.execute(
+            "SELECT COALESCE(MAX(inverse_scale), 0) FROM instruments WHERE instrument = ?",
+            (instrument,),
+        ).fetchone()
         code = account_replay(account, fills)
         if code < 0:
             raise LedgerError(
                 f"{self.path}: {instrument}: the fills before fill {fills[-1 - code]['fill_id']} "
                 "do not add up to the position it ends at"
             )
+        self._put_payments(instrument, account[0])
         logging.getLogger("mm_simulator").warning(
             "%s has no account of this version: counted anew from %d fills", instrument, code
         )
         return account
+
+    def _put_payments(self, instrument: str, account: Any) -> None:
+        """Set what fills alone do not tell: fees by asset, and funding."""
+        for asset, amount, worth in (
+            (FeeAsset.BASE, "base_fees_micro_lots", "base_fees_micro_tick_lots"),
+            (FeeAsset.OTHER, "other_fees_e8", "other_fees_micro_tick_lots"),
+        ):
+            account[amount], account[worth] = self._db.execute(
+                "SELECT COALESCE(SUM(fee_amount), 0), COALESCE(SUM(fee_micro_tick_lots), 0) "
+                "FROM fills WHERE instrument = ? AND fee_asset = ?",
+                (instrument, int(asset)),
+            ).fetchone()
+        (account["funding_micro_tick_lots"],) = self._db.execute(
+            "SELECT COALESCE(SUM(funding_micro_tick_lots), 0) FROM funding WHERE instrument = ?",
+            (instrument,),
+        ).fetchone()
 
     def cancel_open_orders(self, instrument: str, now_ns: int) -> None:
         """Mark the orders of a session that ended without a word."""
@@ -272,6 +350,8 @@ class Ledger:
         events: Iterable[np.void],
         account: NDArray[Any] | None,
         now_ns: int,
+        payments: Iterable[Paid] = (),
+        funded_ns: int = 0,
     ) -> None:
         """Store what happened and the account it led to (None: unchanged), in one transaction."""
         execute = self._db.execute
@@ -279,14 +359,17 @@ class Ledger:
         try:
             for event in events:
                 if event["template_id"] == Template.FILL:
-                    self._write_fill(instrument, event)
+                    self._write_fill(instrument, event, account)
                 else:
                     self._write_order(instrument, event)
+            for paid in payments:
+                head = {"instrument": instrument, "session": self.session}
+                self._insert("INSERT OR IGNORE INTO funding", head | asdict(paid))
             if account is not None:
                 position = int(account[0]["position_lots"])
                 execute(
-                    "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?)",
-                    (instrument, _LAYOUT, account.tobytes(), position, now_ns),
+                    "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?)",
+                    (instrument, _LAYOUT, account.tobytes(), position, now_ns, funded_ns),
                 )
                 self._write_position(instrument, account, now_ns)
             execute("COMMIT")
@@ -318,9 +401,10 @@ class Ledger:
             },
         )
 
-    def _write_fill(self, instrument: str, event: np.void) -> None:
+    def _write_fill(self, instrument: str, event: np.void, account: NDArray[Any] | None) -> None:
         row = _integers(event, _FILL_FIELDS)
         row["time_ns"] = row.pop("now_ns")
+        row["fee_asset"], row["fee_amount"] = _fee_paid(row, account)
         head = {"instrument": instrument, "session": self.session}
         self._insert("INSERT OR IGNORE INTO fills", {**head, **row})
 
@@ -356,6 +440,29 @@ class Ledger:
     def _insert(self, insert: str, row: dict[str, Any]) -> None:
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
         self._db.execute(f"{insert} ({columns}) VALUES ({marks})", tuple(row.values()))
+
+
+def _differ(then: Any, now: Any) -> bool:
+    """Tell whether two figures differ: decimals as text, floats but for their rounding."""
+    if isinstance(then, str):
+        return Decimal(then) != Decimal(now)
+    return not math.isclose(then, now, rel_tol=_ROUNDING)
+
+
+def _fee_paid(fill: dict[str, int], account: NDArray[Any] | None) -> tuple[int, int]:
+    """Return the asset that a fee was paid in, and how much of it, as the account has it.
+
+    In millionths of a lot, units of 1e-8 of the third asset, or millionths of a tick-lot.
+    """
+    fee = fill["fee_micro_tick_lots"]
+    if account is None:
+        return int(FeeAsset.QUOTE), fee
+    asset, price = (int(account[0][n]) for n in ("fee_asset", "other_price_micro_tick_lots"))
+    if asset == FeeAsset.BASE or (asset == FeeAsset.RECEIVED and fill["side"] == Side.BUY):
+        return int(FeeAsset.BASE), fee // fill["price_ticks"]  # exact: it is a multiple
+    if asset == FeeAsset.OTHER and price > 0:
+        return int(FeeAsset.OTHER), fee * 100_000_000 // price
+    return int(FeeAsset.QUOTE), fee
 
 
 def _integers(row: np.void, names: tuple[str, ...]) -> dict[str, int]:

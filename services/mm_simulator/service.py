@@ -10,7 +10,7 @@ from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, SimulatorSettings
 
-from mm_simulator.desk import Book, Desk
+from mm_simulator.desk import Book, Desk, Paid
 from mm_simulator.ledger import Ledger, Restored, pack, unpack
 from mmquant.codes import (
     BookCode,
@@ -23,6 +23,7 @@ from mmquant.codes import (
     Stream,
     Template,
 )
+from mmquant.position_profit import profit_of
 from mmquant.records import INSTRUMENT, POSITION
 from mmquant.state import MAX_LEVELS
 from mmquant.wire import Inbox, MessageBuffer
@@ -33,6 +34,7 @@ _MS = 1_000_000
 _BRACKET_MODELS = 3
 _E8 = 1e8
 _MICRO = 1e6
+_SILENCE_NS = 1_000 * _MS  # of the market: funding is booked by its clock, or that much later
 _QUEUED_FILLS = 65_536
 _POSITION_INTERVAL_NS = 1_000 * _MS
 _REQUEST_INTERVAL_NS = 200 * _MS
@@ -117,7 +119,8 @@ class Simulator(Service):
             self._cancel_everything(Reason.STRATEGY_SILENT)
         self._strategy_ok = strategy_ok
         for desk in self._desks.values():
-            if desk.pending or now_ns - desk.position_ns >= _POSITION_INTERVAL_NS:
+            desk.fund(now_ns - _SILENCE_NS)
+            if desk.pending or desk.paid or now_ns - desk.position_ns >= _POSITION_INTERVAL_NS:
                 self._settle(desk, now_ns)
             while desk.is_due(now_ns):
                 self._tell(desk)
@@ -153,11 +156,15 @@ class Simulator(Service):
             return
         instrument = np.zeros(1, INSTRUMENT)
         instrument[0] = self.inbox.block(Template.INSTRUMENT)[0]
+        now_ns = self.clock.now_ns()
+        instrument[0]["now_ns"] = int(instrument[0]["now_ns"]) or now_ns
         desk = Desk(instrument, self.config)
-        self._ledger.keep_instrument(desk.key, instrument, self.clock.now_ns())
         restored = unpack(self.outside(lambda: pack(self._ledger.restore(desk.key))))
         if restored is not None:
-            self._resume(desk, restored)
+            desk.resume(restored.account, restored.next_order_id, restored.funded_ns)
+        self._keep_kind(desk, now_ns)
+        if restored is not None:
+            self._say_ended(desk, restored)
         self._desks[instrument_id] = desk
         self.request(RequestKind.BOOK_SNAPSHOT, instrument_id)
 
@@ -196,15 +203,33 @@ class Simulator(Service):
         """Write what happened to the ledger, then put it on its way to the trader."""
         self.matters()  # what is put on its way now is sent in a later turn
         events, desk.pending = desk.pending, []
-        tells_position = desk.has_fills or now_ns - desk.position_ns >= _POSITION_INTERVAL_NS
+        paid, desk.paid = desk.paid, []
+        is_due = now_ns - desk.position_ns >= _POSITION_INTERVAL_NS
+        tells_position = desk.has_fills or bool(paid) or is_due
         account = desk.main.account if tells_position else None
-        self._ledger.write(desk.key, events, account, desk.now_ns)
+        desk.check_range()
+        self._keep_kind(desk, now_ns)
+        self._ledger.write(desk.key, events, account, desk.now_ns, paid, desk.funded_ns)
+        for one in paid:
+            self._tell_paid(desk, one)
         for event in events:
             desk.tell_later(event, now_ns)
         if tells_position:
             desk.has_fills, desk.position_ns = False, now_ns
             desk.tell_position_later(now_ns)
             self._count_bracket()
+
+    def _tell_paid(self, desk: Desk, paid: Paid) -> None:
+        """Log a payment of funding; the position that follows carries what it came to."""
+        self.counters["fundings"] += 1
+        self.log.info(
+            "%s funding at %d: rate %.8f on %d lots, received %.8g",
+            desk.key,
+            paid.time_ns,
+            paid.rate_e8 / _E8,
+            paid.position_lots,
+            paid.funding_micro_tick_lots / _MICRO * desk.kind.tick_lot_value,
+        )
 
     def _tell(self, desk: Desk) -> None:
         """Publish what has reached the trader."""
@@ -241,10 +266,14 @@ class Simulator(Service):
         for desk in self._desks.values():
             desk.cancel_all(reason)
 
-    def _resume(self, desk: Desk, restored: Restored) -> None:
-        desk.main.account = restored.account
-        desk.main.sim[0]["next_order_id"] = restored.next_order_id
-        desk.main.sim[0]["now_ns"] = restored.account[0]["now_ns"]
+    def _keep_kind(self, desk: Desk, now_ns: int) -> None:
+        """Write down what the desk counts in, where that is new."""
+        if desk.kept_kind is not desk.kind:
+            self._ledger.keep_instrument(desk.key, desk.instrument, desk.kind, now_ns)
+            desk.kept_kind = desk.kind
+
+    def _say_ended(self, desk: Desk, restored: Restored) -> None:
+        """Tell of the orders that an earlier session left open, then write it down."""
         for order_id, side, price_ticks, qty_lots, filled_lots in restored.open_orders:
             block = self._order.block[0]
             block["now_ns"], block["instrument_id"] = desk.now_ns, desk.instrument_id
@@ -283,12 +312,10 @@ def _units(desk: Desk) -> tuple[float, float]:
 
 
 def _net_profit(desk: Desk, book: Book) -> float:
-    """Return what a book has made after fees, in the quote asset."""
+    """Return what a book has made after fees and funding, in the quote asset."""
     told = np.zeros(1, POSITION)
     desk.position(book, told)
-    tick, lot = _units(desk)
-    fees = int(told[0]["fees_micro_tick_lots"]) / _MICRO
-    return (int(told[0]["total_half_tick_lots"]) / 2 - fees) * tick * lot
+    return profit_of(told[0], desk.instrument[0])["total"]
 
 
 def _desk_samples(desk: Desk) -> Iterator[Sample]:
@@ -300,11 +327,12 @@ def _desk_samples(desk: Desk) -> Iterator[Sample]:
     yield Sample("position", int(position["position_lots"]) * lot, labels)
     yield Sample("position_price", float(position["average_price_ticks"]) * tick, labels)
     yield Sample("mark_price", int(position["mark_half_ticks"]) / 2 * tick, labels)
-    for part in ("spread", "adverse_selection", "inventory"):
-        amount = int(position[f"{part}_half_tick_lots"]) / 2 * tick * lot
-        yield Sample("profit", amount, (*labels, part))
-    fees = int(position["fees_micro_tick_lots"]) / _MICRO * tick * lot
-    yield Sample("profit", -fees, (*labels, "fees"))
+    parts = profit_of(position, desk.instrument[0])
+    for part in ("spread", "adverse_selection", "inventory", "funding", "fee_revaluation"):
+        yield Sample("profit", parts[part], (*labels, part))
+    yield Sample("profit", -parts["fees"], (*labels, "fees"))
+    for asset, amount in desk.balances().items():
+        yield Sample("balance", float(amount), (*labels, asset))
     yield Sample("open_orders", int(position["open_orders"]), labels)
     yield Sample("orders_placed_total", int(position["orders"]), labels)
     yield Sample("fills_total", int(position["fills"]), labels)

@@ -2,11 +2,19 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from mm_runtime.settings.base import LatencyMs, Settings, Text
+from mmquant.account_rules import check_account
 
-__all__ = ["BracketSettings", "FeeSettings", "LedgerSettings", "SimulatorSettings"]
+__all__ = [
+    "AccountSettings",
+    "BracketSettings",
+    "FeeSettings",
+    "FundingSettings",
+    "LedgerSettings",
+    "SimulatorSettings",
+]
 
 FeePpm = Annotated[int, Meta(ge=-10_000, le=100_000)]
 Jitter = Annotated[float, Meta(ge=0, le=3)]
@@ -20,6 +28,32 @@ class FeeSettings(Settings, frozen=True):
     spot_taker_ppm: FeePpm = 1_000
     usdm_maker_ppm: FeePpm = 200
     usdm_taker_ppm: FeePpm = 500
+
+
+class AccountSettings(Settings, frozen=True):
+    """What is traded and held (simulator.toml, [account])."""
+
+    kind: Literal["auto", "spot", "linear", "inverse"] = "auto"
+    contract_size: str = "1"
+    fee_asset: Literal["auto", "quote", "base", "received", "other"] = "auto"
+    fee_asset_price: str = ""
+    base_balance: str = "0"
+    quote_balance: str = "0"
+    other_balance: str = "0"
+
+    def __post_init__(self) -> None:
+        """Refuse amounts that are no numbers, and kinds and fees that do not go together."""
+        try:
+            check_account(structs.asdict(self))
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("account.")) from None
+
+
+class FundingSettings(Settings, frozen=True):
+    """What holders of a perpetual contract pay each other (simulator.toml, [funding])."""
+
+    rate_ppm: Annotated[float, Meta(ge=-30_000, le=30_000)] = 0.0
+    interval_h: Literal[1, 2, 4, 8] = 8
 
 
 class BracketSettings(Settings, frozen=True):
@@ -53,5 +87,7 @@ class SimulatorSettings(Settings, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
     markout_horizon_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
     fees: FeeSettings = FeeSettings()
+    account: AccountSettings = AccountSettings()
+    funding: FundingSettings = FundingSettings()
     bracket: BracketSettings = BracketSettings()
     ledger: LedgerSettings = LedgerSettings()
