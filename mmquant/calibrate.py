@@ -84,12 +84,18 @@ class MarkoutCurve(NamedTuple):
 
 
 class DriftDecay(NamedTuple):
-    """response(u) = full_ticks * (1 - 2^(-u / half_life_ns)), with standard errors."""
+    """response(u) = full_ticks * (1 - 2^(-u / half_life_ns)), with standard errors.
+
+    `edge` is "" where the horizons show the half-life. "short": the move was over before the first
+    of them, "long": it goes on as straight behind the last; then `half_life_ns` is but the end of
+    what was searched, and errors are infinite (of the whole move for "long" alone).
+    """
 
     half_life_ns: float
     full_ticks: float
     half_life_error_ns: float
     full_error_ticks: float
+    edge: str = ""
 
 
 class Regression(NamedTuple):
@@ -369,6 +375,12 @@ def fit_drift_decay(
         At least 3 different ones, positive.
     responses_ticks, errors_ticks : array_like of float, shape (m,)
         Mean move until each horizon, and its standard error; rows with NaN are left out.
+
+    Returns
+    -------
+    DriftDecay
+        Half-lives from a 30th of the first horizon to 30 times the last one are searched. `edge`
+        says where the best of them is the first or last: choose other horizons then.
     """
     us = _arrays.lots("horizons_ns", horizons_ns, 1).astype(np.float64)
     ys = _arrays.floats("responses_ticks", responses_ticks)
@@ -385,6 +397,8 @@ def fit_drift_decay(
         return float(((ys / errors - full * shape) ** 2).sum()), full
 
     grid = np.geomspace(us.min() / 30.0, us.max() * 30.0, 400)
+    edges = {0: "short", grid.size - 1: "long"}
+    edge = edges.get(int(np.argmin([best(h)[0] for h in grid])), "")
     for _ in range(4):  # each finds the place 200 times more exactly
         at = int(np.argmin([best(h)[0] for h in grid]))
         grid = np.geomspace(grid[max(at - 1, 0)], grid[min(at + 1, grid.size - 1)], 400)
@@ -394,7 +408,9 @@ def fit_drift_decay(
     by_log_h = -full * decays * math.log(2.0) * us / h
     jacobian = np.column_stack([by_log_h, 1.0 - decays]) / errors[:, None]
     spread = np.sqrt(np.diag(np.linalg.pinv(jacobian.T @ jacobian)))
-    return DriftDecay(h, full, h * float(spread[0]), float(spread[1]))
+    half_life_error_ns = math.inf if edge else h * float(spread[0])
+    full_error_ticks = math.inf if edge == "long" else float(spread[1])
+    return DriftDecay(h, full, half_life_error_ns, full_error_ticks, edge)
 
 
 def forward_moves(

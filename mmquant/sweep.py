@@ -82,9 +82,11 @@ def run(
     ----------
     tape : mmquant.tape.Tape
     sets : sequence of dict
-        From `grid` or `random`, or dicts such as `{"strategy.requote_ticks": 4}`.
+        From `grid` or `random`, or dicts such as `{"strategy.requote_ticks": 4}`. The model is a
+        value like any other, `strategy.model`: another one than the shared one takes the
+        set's `strategy.model_parameters.<name>` alone, else its own defaults.
     config, model
-        As of mmquant.backtest.run, shared by all sets.
+        As of mmquant.backtest.run, shared by all sets that do not say otherwise.
     results : path, optional
         File to append to, and to take from what was done before on the same tape.
     processes : int, optional

@@ -126,6 +126,12 @@ def _metrics(tape: TapeLike, config: Config, model: Any, task: Task) -> dict[str
         if section not in changes:
             raise ValueError(f"sets must have keys <file>.<key>, got {key!r}")
         changes[section][rest] = value
+    own = changes["strategy"]
+    if "model" in own:
+        shared = config.strategy["model"] if model is None else model
+        if own["model"] != shared:  # whose parameters are not this one's
+            changes["strategy"] = {"model_parameters": {}, **own}
+        model = None
     changed = config.changed(**changes)
     if task.window_ns is not None and tape.events.size == 0:
         return {}
@@ -212,8 +218,7 @@ def _data_digest(tape: TapeLike) -> str:
 
 def _settings_digest(data: str, config: Config, model: Any) -> str:
     """Return what tells one sweep's results from another's: the tape, the rest of the settings."""
-    name = getattr(model, "__qualname__", str(model))
-    told = _text([config.pricing, config.strategy, config.simulator, name])
+    told = _text([config.pricing, config.strategy, config.simulator, _name(model)])
     return hashlib.sha256((data + told).encode()).hexdigest()
 
 
@@ -223,7 +228,12 @@ def _key(base: str, task: Task) -> str:
 
 
 def _text(values: Any) -> str:
-    return json.dumps(values, sort_keys=True, default=str)
+    return json.dumps(values, sort_keys=True, default=_name)
+
+
+def _name(value: Any) -> str:
+    """Return what a value that JSON does not know is told by: a function, such as a model."""
+    return str(getattr(value, "__qualname__", value))
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -243,7 +253,7 @@ def _append(path: Path, key: str, task: Task, metrics: dict[str, Any]) -> None:
     told: dict[str, Any] = {"key": key, "set": task.values, "metrics": metrics}
     if task.window_ns is not None:
         told["window_ns"] = task.window_ns
-    line = json.dumps(told, default=str) + "\n"  # in the metrics' own order, as a run gives them
+    line = json.dumps(told, default=_name) + "\n"  # in the metrics' own order, as a run gives them
     with path.open("ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)

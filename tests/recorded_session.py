@@ -12,6 +12,7 @@ from mm_runtime.settings import (
     SimulatorSettings,
     StrategySettings,
 )
+from mm_runtime.transport import DriverLost
 from mm_simulator.service import Simulator
 from mm_strategy.reload import LastGood
 from mm_strategy.service import Strategy
@@ -103,8 +104,21 @@ class SmallMarket:
             self.lost_delta()
 
 
-def record_session(folder, steps=400, seed=1, kill_at=0, simulator=None, start_ns=None):
-    """Record a session to `folder`; at step `kill_at` the strategy dies and comes again."""
+class LosesDriver:
+    """Stands for the publication of a service whose media driver has gone."""
+
+    session_id = 0
+
+    def offer(self, payload):
+        raise DriverLost("gone")
+
+
+def record_session(folder, steps=400, seed=1, kill_at=0, lose_at=0, simulator=None, start_ns=None):
+    """Record a session to `folder`.
+
+    At step `kill_at` the strategy dies and comes again; from `lose_at` on it finds its media driver
+    gone with its next quotes, closes, and comes again.
+    """
     bus, clock = MemoryBus(), SteppedClock()
     clock.time_ns = clock.time_ns if start_ns is None else start_ns
     runtime = RuntimeSettings(
@@ -133,10 +147,18 @@ def record_session(folder, steps=400, seed=1, kill_at=0, simulator=None, start_n
             agents[2] = strategy()
             agents[2].connect = bus.connect
             agents[2].on_start()
+        if step == lose_at:
+            agents[2]._publishers[Stream.QUOTES]._publication = LosesDriver()
         for turn in range(4):
             clock.time_ns += 17 * MS * (turn == 3)  # a turn without a message, some time later
-            for agent in agents:
-                agent.do_work()
+            for agent in list(agents):
+                try:
+                    agent.do_work()
+                except DriverLost:
+                    agent.on_close()
+                    agents[2] = strategy()
+                    agents[2].connect = bus.connect
+                    agents[2].on_start()
     for agent in (*agents[1:], recorder):
         recorder.do_work()
         agent.on_close()

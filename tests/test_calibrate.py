@@ -112,6 +112,20 @@ def test_the_half_life_of_a_drift_is_found_again_within_its_error():
     exact = fit_drift_decay(us, truth, errors)
     assert exact.half_life_ns == pytest.approx(4 * S, rel=1e-6)
     assert exact.full_ticks == pytest.approx(1.5, rel=1e-6)
+    assert {fit.edge for fit in fits} | {exact.edge} == {""}
+
+
+def test_horizons_that_do_not_show_the_half_life_are_said():
+    us, errors = np.arange(1, 9) * S, np.full(8, 0.02)
+    over = fit_drift_decay(us, np.full(8, 1.5), errors)  # the move was over before the first
+    assert over.edge == "short"
+    assert over.half_life_error_ns == math.inf
+    assert over.full_ticks == pytest.approx(1.5, rel=1e-6)
+    assert over.full_error_ticks < 0.02
+    straight = fit_drift_decay(us, 0.5 * us / S, errors)  # it goes on: nobody sees the end
+    assert straight.edge == "long"
+    assert straight.half_life_ns > 8 * us.max()
+    assert (straight.half_life_error_ns, straight.full_error_ticks) == (math.inf, math.inf)
 
 
 def drifting(n=20_000):

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from memory_bus import SteppedClock
+from memory_bus import MemoryBus, SteppedClock
 from mm_cli.main import app
 from mm_cli.verify import verify_session
 from mm_recorder.service import Recorder
@@ -20,7 +20,13 @@ from mm_runtime.session_file import (
     SessionWriter,
     pack,
 )
-from mm_runtime.settings import RecorderSettings, RuntimeSettings
+from mm_runtime.settings import (
+    RecorderSettings,
+    RuntimeSettings,
+    SessionSettings,
+    SimulatorSettings,
+)
+from mm_simulator.service import Simulator
 from recorded_session import record_session
 from typer.testing import CliRunner
 
@@ -201,6 +207,23 @@ def test_a_damaged_file_is_named_with_its_place(session):
         verify_session(session, silent)
 
 
+def test_a_recording_cut_short_is_not_equal(session):
+    path = streams_of(session)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    result = verify_session(session, silent)
+    assert not result.is_equal
+    assert any("are missing in the recording" in service.problem for service in result.services)
+
+
+def test_a_service_that_lost_its_driver_is_computed_up_to_there(tmp_path):
+    session = record_session(tmp_path, STEPS, lose_at=STEPS // 2)
+    result = verify_session(session, silent)
+    assert result.is_equal, [service.problem for service in result.services]
+    ended = [service.ended for service in result.services if service.service == "mm_strategy"]
+    assert ended == ["by an error", "in order"]
+    assert all(service.compared for service in result.services)
+
+
 def test_a_file_cut_short_is_read_to_its_last_whole_record(session):
     path = journal_of(session, "mm_simulator")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -209,6 +232,20 @@ def test_a_file_cut_short_is_read_to_its_last_whole_record(session):
     assert simulator.ended == "killed"
     assert sum(simulator.beyond.values()) > 0
     assert result.is_equal
+
+
+@pytest.mark.parametrize("service", ["mm_pricing", "mm_strategy", "mm_simulator"])
+def test_a_service_killed_before_its_first_turn_computes_nothing(session, service):
+    # What a kill leaves right after the start: who it is, and no turn yet.
+    path = journal_of(session, service)
+    file = SessionFile(path)
+    first = next(iter(file))
+    file.close()
+    path.with_name(f"{service}-9-9.mms").write_bytes(MAGIC + pack(0, first))
+    result = verify_session(session, silent)
+    assert result.is_equal
+    ends = [(each.turns, each.ended) for each in result.services if each.service == service]
+    assert (0, "killed") in ends
 
 
 def test_the_command_prints_the_first_difference_and_fails(session, tmp_path):
@@ -304,6 +341,26 @@ def test_turns_without_consequence_are_not_kept(tmp_path):
 def test_a_recorder_without_a_folder_does_not_start():
     with pytest.raises(CannotStart, match=r"session\.directory"):
         Recorder(RuntimeSettings(), RecorderSettings(), SteppedClock())
+
+
+def test_a_recorder_that_cannot_write_says_why_and_closes(tmp_path):
+    (tmp_path / "taken").touch()
+    session = SessionSettings(directory=str(tmp_path / "taken"))
+    recorder = Recorder(RuntimeSettings(session=session), RecorderSettings(), SteppedClock())
+    recorder.connect = MemoryBus().connect
+    with pytest.raises(CannotStart, match=r"taken.*File exists"):
+        recorder.on_start()
+    recorder.on_close()
+
+
+def test_a_simulator_without_its_ledger_says_why_and_closes(tmp_path):
+    (tmp_path / "taken").touch()
+    settings = RuntimeSettings(state_directory=str(tmp_path / "taken"))
+    simulator = Simulator(settings, SimulatorSettings(), SteppedClock())
+    simulator.connect = MemoryBus().connect
+    with pytest.raises((OSError, CannotStart), match="taken"):
+        simulator.on_start()
+    simulator.on_close()
 
 
 def test_the_folder_is_used_once(recorded):

@@ -6,10 +6,22 @@ import pytest
 from small_tape import make_tape
 
 from mmquant import backtest, sweep
+from mmquant._jit import njit
 
 pytestmark = pytest.mark.kernels
 
+RISK = {"strategy__model_parameters__risk_aversion_per_tick": [0.01]}
 CONFIG = backtest.Config().changed(pricing={"warmup_s": 0.1})
+
+
+@njit
+def quote_wide(inputs, params, out):
+    """Quote 7 ticks from the fair value."""
+    i, o = inputs[0], out[0]
+    o["bid_ticks"] = i["fair_value_ticks"] - 7.0
+    o["ask_ticks"] = i["fair_value_ticks"] + 7.0
+    o["reservation_ticks"] = i["fair_value_ticks"]
+    return 0
 
 
 def test_a_grid_is_every_combination():
@@ -44,6 +56,31 @@ def test_processes_give_what_one_gives_in_the_order_of_the_sets():
     assert told == [(k, 4) for k in (1, 2, 3, 4)]
     single = backtest.run(tape, strategy={"requote_ticks": 3, "levels": 2}, config=CONFIG)
     assert alone["hash"].iloc[3] == single.hash
+
+
+def test_the_model_is_a_parameter_like_any_other(tmp_path):
+    tape, path = make_tape(60), tmp_path / "results.jsonl"
+    sets = sweep.grid(strategy__model=["glft"], **RISK)
+    sets += sweep.grid(strategy__model=["skewed"], strategy__levels=[1, 2])
+    sets += [{"strategy.model": quote_wide}, {}]
+    table = sweep.run(tape, sets, config=CONFIG, processes=1, results=path)
+    wanted = [
+        {"model": "glft", "model_parameters": {"risk_aversion_per_tick": 0.01}},
+        {"strategy": {"levels": 1}},  # the shared model keeps the shared parameters
+        {"strategy": {"levels": 2}},
+        {"model": quote_wide},
+        {},
+    ]
+    hashes = [backtest.run(tape, config=CONFIG, **each).hash for each in wanted]
+    assert list(table["hash"]) == hashes
+    assert len(set(hashes)) == 5
+    again = sweep.run(tape, sets, config=CONFIG, processes=1, results=path)
+    assert list(again["hash"]) == hashes
+    assert len(path.read_text().splitlines()) == 5, "nothing was done twice"
+    other = sweep.run(tape, sets[3:4], config=CONFIG, model="skewed", processes=1)
+    assert other["hash"][0] == hashes[3], "the set's model stands above the shared one"
+    with pytest.raises(ValueError, match="risk_aversion_per_tick"):
+        sweep.run(tape, sweep.grid(strategy__model=["glft"]), config=CONFIG, processes=1)
 
 
 def test_a_sweep_goes_on_where_it_was_stopped(tmp_path):

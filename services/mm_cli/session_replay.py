@@ -62,6 +62,8 @@ class ReplayedJournal:
         First and last words; the latter is None where the service was killed.
     turns, messages
         How many there were so far.
+    has_failed
+        Whether the turn is one that an exception ended then: nothing behind it is computed.
     """
 
     def __init__(self, file: SessionFile) -> None:
@@ -79,6 +81,7 @@ class ReplayedJournal:
         self.heard_of: Callable[[Item], None] = lambda item: None
         self._turn: deque[Item] = deque()
         self._is_last = False
+        self.has_failed = False
         self._advance()
 
     def phase(self) -> Phase | None:
@@ -86,6 +89,8 @@ class ReplayedJournal:
         if self._turn:
             left = ", ".join(Kind(item.kind).name for item in list(self._turn)[:5])
             raise Diverged(f"turn {self.turns}: {len(self._turn)} inputs were not read: {left}")
+        if self.has_failed:
+            return None
         if self._next is not None and self._next.kind == Kind.CLOSED:
             self.closed = json.loads(self._next.payload)
             self._advance()
@@ -104,9 +109,12 @@ class ReplayedJournal:
             self._turn.append(self._next)
             self._advance()
         self._is_last = self._next is None
+        if self._turn and self._turn[-1].kind == Kind.FAULT:
+            self._turn.pop()
+            self.has_failed = True
         self.turns += 1
 
-    def end(self, matters: bool) -> None:
+    def end(self, matters: bool, failed: bool = False) -> None:
         """End the turn; what is left of it is found when the next one begins."""
 
     def now_ns(self) -> int:
@@ -150,7 +158,7 @@ class ReplayedJournal:
 
     def _take(self, kind: Kind) -> Item:
         if not self._turn:
-            if self._is_last:
+            if self._is_last or self.has_failed:
                 raise _JournalEnds
             raise Diverged(f"turn {self.turns}: asks for {kind.name}, but the turn was over")
         item = self._turn.popleft()
@@ -293,6 +301,10 @@ def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> I
             journal.phase()
     except _JournalEnds:
         log.info("the journal of %s ends within a turn", service.role.name.lower())
+    except Exception as error:
+        if not journal.has_failed:
+            raise
+        log.info("%s failed as it did then: %s", service.role.name.lower(), error)
     finally:
         if (
             not has_ended

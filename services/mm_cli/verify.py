@@ -87,6 +87,7 @@ class _Heard:
     def __init__(self, paths: list[Path]) -> None:
         self.problems: list[str] = []
         self.holes = 0
+        self.is_closed = True  # each recorder ended in order: what came later is nobody's loss
         self.messages: Counter[str] = Counter()
         self._files = [SessionFile(path) for path in paths]
         rows: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
@@ -122,7 +123,9 @@ class _Heard:
         file: SessionFile,
         rows: dict[tuple[int, int], list[tuple[int, int, int]]],
     ) -> None:
+        is_closed = False
         for offset, item in file.offsets():
+            is_closed = item.kind == Kind.CLOSED
             if item.kind == Kind.HOLE:
                 self.holes += item.session
             if item.kind != Kind.MESSAGE:
@@ -130,6 +133,7 @@ class _Heard:
             self.messages[Stream(item.stream).name.lower()] += 1
             seq = int.from_bytes(item.payload[_SEQ], "little", signed=True)
             rows[item.stream, item.session].append((seq, number, offset))
+        self.is_closed &= is_closed
         if self.holes:
             self.problems.append(f"{file.path.name}: {self.holes} messages were not recorded")
 
@@ -178,10 +182,14 @@ class _Comparison:
     def _judge(
         self, name: str, stream: str, missing: NDArray[np.int64], recorded: NDArray[np.int64]
     ) -> None:
-        """Find a known cause of what is missing between two messages that were heard."""
+        """Find a known cause of what is missing between two messages that were heard.
+
+        And of what is missing behind the last one, where a recorder did not end in order.
+        """
         if not len(recorded) or self._journal.closed is None:
             return
-        inside = int(((missing > recorded[0]) & (missing < recorded[-1])).sum())
+        last = recorded[-1] if self._heard.is_closed else missing[-1] + 1
+        inside = int(((missing > recorded[0]) & (missing < last)).sum())
         counts = self._journal.closed.get(stream, {})
         excused = sum(counts.get(key, 0) for key in ("conflated", "dropped", "unheard"))
         if inside > excused + self._heard.holes:
@@ -259,7 +267,7 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
             except _Different:
                 pass  # the result says what it was
         if journal.closed is None and result.is_equal:
-            result.ended = "killed"
+            result.ended = "by an error" if journal.has_failed else "killed"
     except (SessionError, Diverged) as error:
         result.problem = str(error)
     finally:

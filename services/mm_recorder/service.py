@@ -17,6 +17,7 @@ __all__ = ["Recorder", "build"]
 
 _MEGABYTE = 1_000_000
 _POLL_LIMIT = 1_024
+_LAST_POLLS = 64
 
 
 class Recorder(Service):
@@ -29,6 +30,7 @@ class Recorder(Service):
         self.config = config
         self._batch: list[Item] = []
         self._now_ns = 0
+        self._has_file = False
         if not settings.session.directory:
             raise CannotStart(
                 "runtime.toml: session.directory: must be a folder for mm_recorder, got ''"
@@ -46,6 +48,7 @@ class Recorder(Service):
             )
         except OSError as error:
             raise CannotStart(f"{path}: {error.strerror}") from error
+        self._has_file = True
         self._writer.put([Item(Kind.OPENED, now_ns=self.clock.now_ns(), payload=b"{}")])
         bus = self._transport()
         self._listeners: list[Subscriber] = [
@@ -68,7 +71,12 @@ class Recorder(Service):
         return work
 
     def stop(self) -> None:
-        """Write what waits."""
+        """Write what waits; where the file could not be made there is nothing."""
+        if not self._has_file:
+            return
+        for _ in range(_LAST_POLLS):  # the last words of those that have ended
+            if not self.duty(self.clock.now_ns()):
+                break
         self._writer.put([Item(Kind.CLOSED, payload=b"{}")])
         self._writer.close()
 

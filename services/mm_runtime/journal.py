@@ -36,8 +36,8 @@ class Journal(Clock, Protocol):
         """Begin a turn."""
         ...
 
-    def end(self, matters: bool) -> None:
-        """End it; where it does not matter it is forgotten."""
+    def end(self, matters: bool, failed: bool = False) -> None:
+        """End it, by an exception or not; where it does not matter it is forgotten."""
         ...
 
     def heard(self, stream: int, session: int, message: bytes) -> None:
@@ -99,10 +99,14 @@ class WrittenJournal:
         """Begin a turn."""
         self._turn = [Item(Kind.TURN, session=phase)]
 
-    def end(self, matters: bool) -> None:
-        """End it; where it does not matter it is forgotten."""
+    def end(self, matters: bool, failed: bool = False) -> None:
+        """End it; where it does not matter it is forgotten, unless it failed."""
         items, self._turn = self._turn, None
-        if matters and items is not None:
+        if items is None:
+            return
+        if failed:
+            items.append(Item(Kind.FAULT))
+        if matters or failed:
             self._write(items)
 
     def heard(self, stream: int, session: int, message: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Hourly logs: logs/<service>.log.YYYY-MM-DD-HH in UTC, the oldest deleted, never in the way.
+"""Hourly logs: var/logs/<service>.log.YYYY-MM-DD-HH in UTC, the oldest deleted, never in the way.
 
 A log that cannot be written (a full or read-only disk, a folder that is gone) is said once on the
 console, where the records go instead, and tried again a minute later. No call that logs ever fails

@@ -336,8 +336,8 @@ class Service(ABC):
         finally:
             # What was done before a fault may have been sent, too.
             sent = self._sent_so_far() != before
-            matters = sent or self._has_mattered or phase is not Phase.WORK or not done
-            journal.end(matters)
+            matters = sent or self._has_mattered or phase is not Phase.WORK
+            journal.end(matters, failed=not done)
         return result
 
     def _sent_so_far(self) -> int:

@@ -44,6 +44,7 @@ class Kind(IntEnum):
     PUBLICATION = 6  # the service publishes `stream` as `session`
     HOLE = 7  # records are missing here; session is how many
     CLOSED = 8  # the last record of a file that was closed in order (JSON)
+    FAULT = 9  # the turn ended here by an exception
 
 
 class Item(NamedTuple):

@@ -92,11 +92,13 @@ class Simulator(Service):
         self._fill = MessageBuffer(Template.FILL)
         self._position = MessageBuffer(Template.POSITION)
         self._strategy_ok = False
+        self._has_ledger = False
 
     def start(self) -> None:
         """Open the ledger and the streams."""
         path = Path(self.settings.state_directory) / self.config.ledger.file
         self._ledger = Ledger(path, self.config.ledger.synchronous, self.clock.now_ns())
+        self._has_ledger = True
         warm_up()
         self._fills = self.publish_on(Stream.FILLS, _QUEUED_FILLS)
         self._positions = self.publish_on(Stream.POSITIONS, queue_limit=1, conflate=True)
@@ -128,8 +130,8 @@ class Simulator(Service):
         return work
 
     def stop(self) -> None:
-        """Cancel every order and close the ledger, unless it is closed."""
-        if self._ledger.is_closed:
+        """Cancel every order and close the ledger, unless it is closed or never was open."""
+        if not self._has_ledger or self._ledger.is_closed:
             return
         now_ns = self.clock.now_ns()
         try:

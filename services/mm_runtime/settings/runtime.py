@@ -111,7 +111,7 @@ class HeartbeatSettings(Settings, frozen=True):
 class LogSettings(Settings, frozen=True):
     """Hourly logs (runtime.toml, [logs])."""
 
-    directory: Text = "logs"
+    directory: Text = "var/logs"
     keep_files: Annotated[int, Meta(ge=1, le=100_000)] = 48
     max_megabytes: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
     level: Literal["debug", "info", "warning", "error"] = "info"
