@@ -66,4 +66,4 @@ lock: ## renew the lock files (needs uv)
 	uv pip compile --universal --python-version 3.12 --generate-hashes --no-header --extra live --extra build --extra dev --extra notebooks --extra cluster pyproject.toml -o requirements-dev.lock
 
 clean: ## remove what was built
-	rm -rf .venv var logs dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv var dist .pytest_cache .mypy_cache .ruff_cache

@@ -6,6 +6,7 @@ At random times an order is placed at the touch, on a random side, in the exchan
 (mmquant.market.Exchange) and in a simulator of each model, which sees only what a trader would:
 levels without our lots, and trades. After `--seconds` what is left is cancelled. Every order is
 compared with itself, so the error of a difference is that of the mean of paired differences.
+The first 100 orders of each market let the models that learn do so, and are not counted.
 Prints a Markdown table for each of two markets: one with a large tick, where the place in the
 queue decides, and the default one, where the price mostly moves through. Without latency: what
 is judged is the model of the queue.
@@ -27,6 +28,7 @@ from mmquant.simulator_settings import simulator_params
 
 S = 10**9
 WARM_UP_NS = 5 * S
+WARM_UP_ORDERS = 100  # a market: a model may learn from them, they are not counted
 MODELS: dict[str, dict[str, Any]] = {
     "cross, factor 0.5": {"fill_model": "cross"},
     "risk_averse (pessimistic)": {"fill_model": "risk_averse"},
@@ -151,7 +153,7 @@ def one_market(
     exchange = Exchange(seed, parameters)
     simulators = {name: make(options, seed) for name, options in models.items()}
     now = WARM_UP_NS
-    for _ in range(orders):
+    for k in range(-WARM_UP_ORDERS, orders):
         now += int(chance.expovariate(1.0) * S)
         exchange.run(now)
         side = chance.choice((Side.BUY, Side.SELL))
@@ -169,11 +171,12 @@ def one_market(
         exchange.cancel(order_id)
         true = exchange.fills()
         true = true[true["order_id"] == order_id]
-        add(found["truth"], int(true["qty_lots"].sum()), int(true["time_ns"][:1].sum()), now)
+        counted = found if k >= 0 else {name: Fills() for name in found}
+        add(counted["truth"], int(true["qty_lots"].sum()), int(true["time_ns"][:1].sum()), now)
         for name, simulator in simulators.items():
             is_l3 = models[name]["fill_model"] == "fifo_l3"
             filled, first_ns = feed(simulator, is_l3, rows)
-            add(found[name], filled, first_ns, now)
+            add(counted[name], filled, first_ns, now)
             simulator.cancel_all(now + window_ns, Reason.STOPPING)
         now += window_ns
         exchange.run(now)

@@ -16,6 +16,8 @@ from mm_cli.verify import verify_session
 
 from mmquant.codes import Market
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 # Generous: a limit for a test that hangs, not a measurement.
 PATIENCE_S = 60.0
