@@ -136,8 +136,9 @@ def _value_fees(frame: Any, known: Any) -> None:
 
 def _value_positions(frame: Any, known: Any) -> None:
     tick, lot, money = known["tick_size"], known["lot_size"], known["tick_lot_value"]
-    held = frame["position_lots"].where(frame["position_lots"] != 0)  # no position has no price
-    frame["position"] = frame["position_lots"] * lot
+    lots = frame["position_lots"].astype(float)  # integers would wrap: a scale is up to 1e14
+    held = lots.where(lots != 0)  # no position has no price
+    frame["position"] = lots * lot
     cost, scale = frame["cost_half_tick_lots"], known["inverse_scale"]
     linear, inverse = cost / (2 * held), -scale * held / cost.where(cost != 0)
     frame["average_price"] = linear.where(scale == 0, inverse) * tick
