@@ -1,5 +1,6 @@
 """The simulator service by itself, on a bus in memory: the test is its market and its strategy."""
 
+import weakref
 from collections import Counter
 
 import numpy as np
@@ -32,6 +33,8 @@ class SimulatorBench:
         self.service = Simulator(runtime, SimulatorSettings(**(NOW | config)), self.clock)
         self.service.connect = self.bus.connect
         self.service.on_start()
+        # A test that kills the service leaves nobody to close its ledger.
+        weakref.finalize(self, self.service._ledger._db.close)
         tick, lot = SIZES[market]
         sizes = {"tick_size_e8": tick, "lot_size_e8": lot, "max_qty_lots": 10**9}
         limits = {"min_price_ticks": 1, "max_price_ticks": 10**9, "min_qty_lots": 1}

@@ -94,6 +94,8 @@ def test_a_stop_over_funding_times_owes_each_once(tmp_path):
     for _ in range(3):
         again = opened(tmp_path, EIGHT + 9 * HOUR)
         again.turn()
+        again.book(BID)  # the market's clock tells what is due
+        again.turn()
         expected = [(EIGHT, 100 * PAID), (EIGHT + 8 * HOUR, 100 * PAID)]
         assert funding_of(tmp_path) == expected
         assert again.account["funding_micro_tick_lots"] == 200 * PAID
@@ -102,14 +104,35 @@ def test_a_stop_over_funding_times_owes_each_once(tmp_path):
 
 def test_after_a_long_stop_the_payments_come_turn_by_turn(tmp_path):
     held(tmp_path, EIGHT - 10 * S)
-    again = opened(tmp_path, EIGHT + 100 * HOUR + 5 * S, funding=FundingSettings(100.0, 1))
-    while len(funding_of(tmp_path)) < 101:
+    again = opened(tmp_path, EIGHT + 300 * HOUR + 5 * S, funding=FundingSettings(100.0, 1))
+    again.book(BID)
+    again.turn()  # the message and the turn itself
+    assert len(funding_of(tmp_path)) == 2 * 64
+    while len(funding_of(tmp_path)) < 301:
         before = len(funding_of(tmp_path))
         again.turn()
         assert 0 < len(funding_of(tmp_path)) - before <= 64
     again.turn()
     times = [ns for ns, _ in funding_of(tmp_path)]
-    assert times == [EIGHT + k * HOUR for k in range(101)]
+    assert times == [EIGHT + k * HOUR for k in range(301)]
+
+
+def test_a_replay_of_the_past_pays_by_its_own_clock(tmp_path):
+    bench = held(tmp_path, EIGHT - 10 * S)
+    long_after_ns = EIGHT + 1_000 * HOUR
+    bench.close()
+    again = opened(tmp_path, long_after_ns)
+    for market_ns in (EIGHT - 5 * S, EIGHT - S):
+        again.clock.time_ns = market_ns
+        again.book(BID)
+        again.clock.time_ns = long_after_ns
+        again.turn(2 * S)
+        assert funding_of(tmp_path) == []
+    again.clock.time_ns = EIGHT + S
+    again.book(BID)
+    again.clock.time_ns = long_after_ns
+    again.turn(20 * S)
+    assert funding_of(tmp_path) == [(EIGHT, 100 * PAID)]
 
 
 def test_a_rate_that_is_set_later_is_owed_from_then_on(tmp_path):
@@ -119,6 +142,7 @@ def test_a_rate_that_is_set_later_is_owed_from_then_on(tmp_path):
     bench.turn(2 * S)
     assert funding_of(tmp_path) == []
     again = opened(tmp_path, EIGHT + 2 * HOUR)
+    again.book(BID)
     again.turn(2 * S)
     assert funding_of(tmp_path) == []
     again.turn(7 * HOUR)

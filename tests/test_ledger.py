@@ -404,11 +404,12 @@ def test_positions_are_thinned_and_orders_without_fills_forgotten(path, open_led
     alive = order_event(2, OrderStatus.OPEN)
     ledger.write(KEY, [filled, alive], None, 0)
     for i in range(180):
-        ledger.write(KEY, [order_event(10 + i, OrderStatus.CANCELLED)], account, i * second)
+        order = order_event(10 + i, OrderStatus.CANCELLED)
+        ledger.write(KEY, [order], account, (60 + i) * second)
     for i in range(51):
         ledger.write(KEY, [], account, 2 * day + i * second)
     old = query(path, f"SELECT time_ns, is_kept FROM positions WHERE time_ns < {day}")
-    assert old == [(0, 1), (60 * second, 1), (120 * second, 1)]
+    assert old == [(60 * second, 1), (120 * second, 1), (180 * second, 1)]
     assert query(path, "SELECT COUNT(*) FROM orders WHERE order_id >= 10") == [(20,)]
     assert query(path, "SELECT order_id FROM orders WHERE order_id < 10") == [(1,), (2,)]
     for i in range(51):

@@ -78,7 +78,6 @@ class Desk:
     Parameters
     ----------
     instrument : ndarray of records.INSTRUMENT, shape (1,)
-        The market's clock starts at its `now_ns`.
     config : SimulatorSettings
 
     Raises
@@ -112,7 +111,8 @@ class Desk:
         self.levels = np.zeros(2 * MAX_LEVELS, LEVEL)
         self.pending: list[np.void] = []
         self.paid: list[Paid] = []
-        self._due_ns = self._funding.after(int(row["now_ns"]))
+        self._due_ns = 0  # not known before the market's time is
+        self.is_of_now = False  # the market's clock is ours: it is no replay
         self._paid_ns = 0  # the last of them
         self.outbox: deque[Told] = deque()
         self.has_fills = False
@@ -157,7 +157,6 @@ class Desk:
         )
         sim = simulator_state(seed=config.seed)
         sim[0]["instrument_id"] = self.instrument_id
-        sim[0]["now_ns"] = int(self.instrument[0]["now_ns"])
         return Book(name, params, sim, self.kind.empty())
 
     @property
@@ -187,7 +186,7 @@ class Desk:
         """Book the funding that is due up to `now_ns`, before anything else of that time."""
         if now_ns < self._due_ns:
             return
-        if self._funding.rate_e8 == 0:
+        if self._funding.rate_e8 == 0 or self._due_ns == 0:
             self._due_ns = self._funding.after(now_ns)
             return
         for _ in range(_MOST_FUNDINGS):

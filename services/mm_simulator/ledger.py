@@ -371,7 +371,8 @@ class Ledger:
                     "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?)",
                     (instrument, _LAYOUT, account.tobytes(), position, now_ns, funded_ns),
                 )
-                self._write_position(instrument, account, now_ns)
+                if now_ns:  # before the market's first message there is no time
+                    self._write_position(instrument, account, now_ns)
             execute("COMMIT")
         except BaseException:
             execute("ROLLBACK")

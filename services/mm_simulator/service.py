@@ -34,6 +34,7 @@ _MS = 1_000_000
 _BRACKET_MODELS = 3
 _E8 = 1e8
 _MICRO = 1e6
+_ONE_CLOCK_NS = 10 * 10**9  # times farther apart are not of one clock
 _SILENCE_NS = 1_000 * _MS  # of the market: funding is booked by its clock, or that much later
 _QUEUED_FILLS = 65_536
 _POSITION_INTERVAL_NS = 1_000 * _MS
@@ -121,7 +122,9 @@ class Simulator(Service):
             self._cancel_everything(Reason.STRATEGY_SILENT)
         self._strategy_ok = strategy_ok
         for desk in self._desks.values():
-            desk.fund(now_ns - _SILENCE_NS)
+            desk.is_of_now = desk.is_of_now or abs(now_ns - desk.now_ns) < _ONE_CLOCK_NS
+            if desk.is_of_now:
+                desk.fund(now_ns - _SILENCE_NS)
             if desk.pending or desk.paid or now_ns - desk.position_ns >= _POSITION_INTERVAL_NS:
                 self._settle(desk, now_ns)
             while desk.is_due(now_ns):
