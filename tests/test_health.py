@@ -361,6 +361,9 @@ def test_the_check_answers_with_its_exit_code_and_one_line(settings, bare):
         done = run_check(environment, "-m", "mm_cli.main", "health")
         assert done.returncode == 1
         assert [line.split(":")[0] for line in done.stdout.splitlines()] == list(health.SERVICES)
+        done = run_check(environment, "-m", "mm_cli.main", "health", "mm_recorder")
+        assert done.returncode == 1
+        assert done.stdout.startswith("mm_recorder: unhealthy: no answer on ")
         done = run_check(environment, "-m", "mm_cli.main", "health", "mm_trader")
         assert done.returncode == 2
         done = run_check({**environment, "MM_RUNTIME__AERON__DIRECTORY": "/dev/shm/x"}, *check)
