@@ -50,7 +50,7 @@ peers-test: ## clients that others wrote keep the offline venue's book (fetches 
 
 compose-test: ## the containers on a real engine: up, killed, paused, gone
 	@tools/set-up requirements-dev.lock
-	$(PYTHON_IN_VENV) -m pytest -m compose -s tests/test_compose.py
+	$(PYTHON_IN_VENV) -m pytest -m compose -s tests/test_compose_files.py tests/test_compose.py
 
 notebooks: ## executes the notebooks in place and keeps pictures of their figures (needs chromium)
 	@tools/set-up requirements-dev.lock

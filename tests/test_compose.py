@@ -23,11 +23,15 @@ PROJECT = "mmquant-test"
 SERVICES = ("aeronmd", "mm_venue", "mm_collector", "mm_pricing", "mm_strategy", "mm_simulator")
 PROFILES = ("offline", "monitoring", "record")
 PROMETHEUS = "http://127.0.0.1:19090"
-FILLS = (
-    "import sqlite3; d = sqlite3.connect('file:/var/lib/mmquant/offline/ledger.sqlite?mode=ro',"
-    " uri=True); print(*d.execute('SELECT COUNT(*), COALESCE(SUM(side * qty_lots), 0) FROM fills')"
-    ".fetchone())"
+LEDGER = (
+    "import sqlite3, sys; "
+    "d = sqlite3.connect('file:/var/lib/mmquant/offline/ledger.sqlite?mode=ro', uri=True); "
+    "print(*d.execute(*sys.argv[1:]).fetchone())"
 )
+FILLS = "SELECT COUNT(*), COALESCE(SUM(side * qty_lots), 0) FROM fills"
+CANCELED = "SELECT COUNT(*) FROM orders WHERE reason = '{}'"
+# Where the probe cannot hear that the quotes are pulled, the simulator says why it cancels.
+PULLED_BY = {"aeronmd": "STOPPING", "mm_strategy": "STRATEGY_SILENT"}
 SILENCE_NS = 1_500_000_000  # what is heard until then may have been sent before
 PATIENCE_S = 60.0  # how long something may take before it counts as never
 
@@ -170,8 +174,7 @@ def probe(config):
 
 def test_up_is_healthy_in_the_order_of_the_data(probe):
     wait_until("all healthy", lambda: statuses() == dict.fromkeys(SERVICES, "healthy"))
-    order = [*SERVICES[:1], *SERVICES[1:]]
-    started = [inspect(name, "{{.State.StartedAt}}") for name in order]
+    started = [inspect(name, "{{.State.StartedAt}}") for name in SERVICES]
     assert started == sorted(started)
 
 
@@ -200,23 +203,26 @@ def test_each_container_has_no_more_rights_than_it_needs(probe):
 
 def test_logs_are_named_by_the_hour_and_followed(probe):
     names = run("docker", "exec", container("mm_strategy"), "ls", "/var/log/mmquant").split()
-    for service in (name for name in SERVICES if name != "mm_venue"):
+    for service in SERVICES:
         assert any(re.fullmatch(rf"{service}\.log\.\d{{4}}-\d\d-\d\d-\d\d", n) for n in names)
-        assert "READY" in compose("logs", service)
+        said = "INFO mm_venue listening on" if service == "mm_venue" else "READY"
+        assert said in compose("logs", service)
 
 
-def test_a_prometheus_beside_them_scrapes_them_all(probe):
+def test_a_prometheus_beside_them_scrapes_them_all(probe, monkeypatch):
     base = os.environ.get("BASE_IMAGE", "python:3.13-slim-trixie")
     tag = os.environ["PROMETHEUS_IMAGE"]
     with (ROOT / "tests" / "prometheus.Dockerfile").open() as recipe:
         command = ["docker", "build", "-q", "-t", tag, "--build-arg", f"BASE_IMAGE={base}", "-"]
         subprocess.run(command, stdin=recipe, check=True, capture_output=True)
-    compose("--profile", "monitoring", "up", "--detach", "--no-deps", "prometheus")
-    scraped = set(SERVICES) - {"mm_venue"}
+    monkeypatch.setenv("COMPOSE_PROFILES", "offline,monitoring,record")
+    monkeypatch.setenv("MM_RUNTIME__SESSION__DIRECTORY", "/var/lib/mmquant/scraped")
+    compose("up", "--detach", "--no-deps", "prometheus", "mm_recorder")
+    scraped = {*SERVICES, "mm_recorder"} - {"mm_venue"}
     wait_until("all scraped", lambda: ask("up == 1", "service") == scraped)
     assert ask("mmquant_fills_total > 1", "service") == {"mm_simulator"}
     assert ask('mmquant_book_state{state="live"} == 1', "service") == {"mm_collector"}
-    compose("--profile", "monitoring", "rm", "--force", "--stop", "prometheus")
+    compose("rm", "--force", "--stop", "prometheus", "mm_recorder")
 
 
 def ask(expression: str, label: str) -> set[str]:
@@ -252,6 +258,8 @@ FAULTS = [("kill", name) for name in SERVICES] + (
 def test_the_system_quotes_again_after(probe, how, name):
     wait_until("quoting before it", lambda: probe.quoting_at_ns(time.time_ns() - 2_000_000_000))
     fills_before = probe.position()[0]
+    canceled = CANCELED.format(PULLED_BY.get(name, ""))
+    canceled_before = ledger(canceled)
     began_ns = time.time_ns()
     returned_ns = strike(how, name)
     if name == "aeronmd":  # nobody can say so; what is heard anew comes over the next driver
@@ -265,9 +273,11 @@ def test_the_system_quotes_again_after(probe, how, name):
     )
     after_s = max(0, quoting_ns - returned_ns) / 1e9
     print(f"{how} {name}: quoting {after_s:.1f} s after its return")
+    if how != "restart" and name in PULLED_BY:
+        wait_until("orders canceled for it", lambda: ledger(canceled) > canceled_before)
     wait_until("its position", lambda: probe.since(quoting_ns, "position"))
     # A fill may come between the two looks: they must agree sooner or later.
-    wait_until("the ledger's position", lambda: ledger() == probe.position())
+    wait_until("the ledger's position", lambda: ledger(FILLS) == probe.position())
     assert probe.position()[0] >= fills_before
 
 
@@ -289,9 +299,20 @@ def strike(how: str, name: str) -> int:
     return np.datetime64(inspect(name, "{{.State.StartedAt}}").rstrip("Z"), "ns").astype(int)
 
 
-def ledger() -> tuple[int, int]:
-    count, lots = run("docker", "exec", container("mm_simulator"), "python3", "-c", FILLS).split()
-    return int(count), int(lots)
+def ledger(query: str) -> tuple[int, ...]:
+    look = ("docker", "exec", container("mm_simulator"), "python3", "-c", LEDGER, query)
+    return tuple(map(int, run(*look).split()))
+
+
+def test_an_override_beside_the_compose_file_arrives(probe, tmp_path):
+    file = shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    (tmp_path / ".env").write_text("MM_STRATEGY__MODEL_PARAMETERS__VOLATILITY_MULTIPLE=0.25\n")
+    script = (
+        "from mm_runtime.config import load; from mm_runtime.settings import StrategySettings; "
+        "print(load('strategy', StrategySettings, '/etc/mmquant').model_parameters)"
+    )
+    once = ("run", "--rm", "--no-deps", "-T", "mm_strategy", "python3", "-c", script)
+    assert "'volatility_multiple': 0.25" in compose("--file", str(file), *once)
 
 
 def test_a_restart_takes_an_edited_setting(probe, config):
@@ -303,26 +324,74 @@ def test_a_restart_takes_an_edited_setting(probe, config):
     assert max(max(levels) for levels in quoted) == 2
 
 
+def test_a_machine_that_starts_anew_keeps_its_venue(probe):
+    probe.close()
+    compose("stop")  # with the last container the shared memory goes, as when a machine stops
+    # The engine starts them all at once, in any order, and knows no `depends_on`.
+    run("docker", "start", container("mm_simulator"), container("mm_collector"))
+    assert "offline" not in run("docker", "exec", container("mm_collector"), "ls", "/dev/shm/aeron")
+    for service in ("mm_simulator", "mm_collector"):
+        environment = wait_until("its process", lambda name=service: environment_of(name))
+        assert environment["MM_RUNTIME__STATE_DIRECTORY"] == "/var/lib/mmquant/offline"
+        assert environment["MM_COLLECTOR__ENDPOINTS__REST_URL"] == "http://mm_venue:9443"
+        assert environment["MM_COLLECTOR__ENDPOINTS__WS_URL"] == "ws://mm_venue:9443"
+    run("docker", "start", *map(container, reversed(SERVICES)))
+    wait_until("all healthy", lambda: statuses() == dict.fromkeys(SERVICES, "healthy"))
+    folders = run("docker", "exec", container("mm_simulator"), "ls", "/var/lib/mmquant").split()
+    assert "offline" in folders
+    assert "binance" not in folders
+
+
+def environment_of(service: str) -> dict[str, str]:
+    """Return what the entrypoint gave the service itself; nothing before it has begun."""
+    tini = inspect(service, "{{.State.Pid}}")
+    children = Path(f"/proc/{tini}/task/{tini}/children").read_text().split()
+    if not children or b"python3" not in Path(f"/proc/{children[0]}/cmdline").read_bytes():
+        return {}
+    text = Path(f"/proc/{children[0]}/environ").read_text()
+    return dict(line.split("=", 1) for line in text.split("\0") if line)
+
+
+def test_a_container_of_binance_refuses_to_run_beside_the_offline_venue(probe):
+    """It is told to go down first, rather than mix two ledgers or two venues."""
+    once = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", "mm_pricing", "-c")
+    script = (
+        "echo $HOSTNAME binance >/var/lib/mmquant/venues/once; "
+        "/opt/mmquant/entrypoint mm_pricing; code=$?; rm /var/lib/mmquant/venues/once; exit $code"
+    )
+    ran = subprocess.run(
+        ("docker", "compose", *once, script),
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "mm_pricing: cannot start: its container is of a run against Binance" in ran.stderr
+
+
 def test_down_and_up_again_resume_the_ledger_and_record_the_session(probe, monkeypatch):
     probe.close()
     compose("stop")
     exits = {name: inspect(name, "{{.State.ExitCode}}") for name in SERVICES}
     assert exits == dict.fromkeys(SERVICES, "0"), "each ends within its grace, none is killed"
+    once = ("run", "--rm", "--no-deps", "-T")
+    before = compose(*once, "mm_simulator", "python3", "-c", LEDGER, FILLS)
+    fills_before = int(before.split()[0])
+    assert fills_before >= 2
     compose("down")
     session = "/var/lib/mmquant/session"
     monkeypatch.setenv("COMPOSE_PROFILES", "offline,record")
-    monkeypatch.setenv("SESSION_DIRECTORY", session)
+    monkeypatch.setenv("MM_RUNTIME__SESSION__DIRECTORY", session)
     compose("up", "--detach", timeout=120)
-    fills, _lots = ledger()
-    assert fills >= 2
     again = Probe()
     wait_until("its position", lambda: again.since(0, "position"))
-    assert again.position()[0] >= fills
+    first_n = f"FROM (SELECT * FROM fills ORDER BY fill_id LIMIT {fills_before})"
+    assert ledger(FILLS.replace("FROM fills", first_n)) == tuple(map(int, before.split()))
+    wait_until("the ledger's position", lambda: ledger(FILLS) == again.position())
+    assert again.position()[0] >= fills_before
     since_ns = time.time_ns()
     wait_until("quoting", lambda: again.quoting_at_ns(since_ns))
     again.close()
     compose("stop")
-    verify = ("run", "--rm", "--no-deps", "-T", "mm_recorder", "mm", "verify-session", session)
+    verify = (*once, "mm_recorder", "mm", "verify-session", session)
     assert "EQUAL" in compose(*verify)
 
 

@@ -11,8 +11,10 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from aeronmd import service as service_module
 from aeronmd.service import DriverService
 from mm_pricing.service import Pricing
 from mm_runtime import health, metrics_server
@@ -250,21 +252,32 @@ def test_the_driver_is_healthy_while_it_lives(settings):
     assert why(service, watch).startswith("no media driver is alive in ")
 
 
-def test_memory_beyond_the_limit_is_reported_and_taken_back(settings):
+@pytest.mark.parametrize("what_is_small", ["the limit", "the file system"])
+def test_nearly_all_of_the_shared_memory_is_reported_and_taken_back(
+    settings, monkeypatch, what_is_small
+):
     service = DriverService(settings, AeronmdSettings(), SystemClock())
     service.on_start()
+    used = service_module.shared_memory_bytes(settings.aeron_directory())
+
+    def state_with(size):
+        with monkeypatch.context() as patch:
+            if what_is_small == "the limit":
+                service.config = AeronmdSettings(shared_memory_limit_bytes=size)
+            else:
+                fake = SimpleNamespace(f_frsize=1, f_blocks=size)
+                patch.setattr(service_module.os, "statvfs", lambda folder: fake)
+            service._next_measure_ns = 0
+            service.do_work()
+        limit = {sample.metric: sample.value for sample in service.samples()}
+        assert limit["shared_memory_limit_bytes"] == size
+        return service.state, service.reason
+
     try:
-        service.config = AeronmdSettings(shared_memory_limit_bytes=2**24)
-        service.do_work()
-        before = (service.state, service.reason)
-        service.config = AeronmdSettings()
-        service._next_measure_ns = 0
-        service.do_work()
-        after = (service.state, service.reason)
+        assert state_with(round(used / 0.95)) == (ServiceState.DEGRADED, Reason.OVERFLOW)
+        assert state_with(round(used / 0.85)) == (ServiceState.READY, Reason.NONE)
     finally:
         service.on_close()
-    assert before == (ServiceState.DEGRADED, Reason.OVERFLOW)
-    assert after == (ServiceState.READY, Reason.NONE)
 
 
 def test_a_port_that_is_taken_is_said_once_and_taken_over_when_it_is_free(
@@ -348,6 +361,9 @@ def test_the_check_answers_with_its_exit_code_and_one_line(settings, bare):
         done = run_check(environment, "-m", "mm_cli.main", "health")
         assert done.returncode == 1
         assert [line.split(":")[0] for line in done.stdout.splitlines()] == list(health.SERVICES)
+        done = run_check(environment, "-m", "mm_cli.main", "health", "mm_recorder")
+        assert done.returncode == 1
+        assert done.stdout.startswith("mm_recorder: unhealthy: no answer on ")
         done = run_check(environment, "-m", "mm_cli.main", "health", "mm_trader")
         assert done.returncode == 2
         done = run_check({**environment, "MM_RUNTIME__AERON__DIRECTORY": "/dev/shm/x"}, *check)

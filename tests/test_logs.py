@@ -6,7 +6,10 @@ import logging
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -319,3 +322,39 @@ def test_the_console_hears_a_line_once_where_the_file_fails(tmp_path, capsys, ro
     assert said.out.count("said once") == 1
     assert "cannot log to" in said.err
     assert "said once" not in said.err
+
+
+@contextmanager
+def pipe_as_stdout(monkeypatch) -> Iterator[BufferedReader]:
+    """Put a pipe in the place of stdout and give the end that is read."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    with os.fdopen(write, "w") as writer, os.fdopen(read, "rb") as reader:
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", writer)
+            yield reader
+
+
+@pytest.mark.parametrize("length", [50, 10_000])
+def test_a_console_that_nobody_reads_holds_nobody_up(tmp_path, monkeypatch, root_logger, length):
+    configure_logging("mm_test", LogSettings(directory=str(tmp_path)), True, {})
+    log = logging.getLogger("x")
+    lines = 1_000_000 // length
+
+    def write():
+        for number in range(lines):
+            log.info("%07d %s", number, "x" * length)
+
+    with pipe_as_stdout(monkeypatch) as pipe:
+        writing = threading.Thread(target=write, daemon=True)
+        writing.start()
+        writing.join(30)  # a limit for a test that hangs
+        assert not writing.is_alive()
+        unread = pipe.read().splitlines()
+        log.info("heard again")
+        notice, heard = pipe.read().splitlines()[-2:]
+    missing = int(re.fullmatch(rb"\((\d+) lines are missing here: .+\)", notice)[1])
+    assert sum(len(line) > length for line in unread) + missing == lines
+    assert heard.endswith(b"heard again")
+    (path,) = tmp_path.iterdir()
+    assert len(path.read_text().splitlines()) == lines + 1, "the file has them all"

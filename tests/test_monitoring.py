@@ -7,7 +7,7 @@ import subprocess
 import tomllib
 
 import pytest
-from mm_runtime.health import SERVICES
+from mm_runtime.health import OPTIONAL, SERVICES
 from mm_runtime.metrics_table import METRICS
 from monitoring_files import (
     FOLDER,
@@ -71,6 +71,8 @@ def test_the_scrape_configuration_names_every_service_with_its_port():
     text = (PROMETHEUS / "prometheus.yml").read_text()
     found = re.findall(r'targets: \["(\w+):(\d+)"\]\n +labels: \{service: (\w+)\}', text)
     assert found == [(name, str(base + int(Role[name.upper()])), name) for name in SERVICES]
+    sometimes = re.findall(r"\{names: \[(\w+)\], type: A, port: (\d+),", text)
+    assert sometimes == [(name, str(base + int(Role[name.upper()]))) for name in OPTIONAL]
 
 
 @pytest.mark.parametrize(

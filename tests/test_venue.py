@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import math
+import re
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from mm_venue.replay import CaptureSource
 from reference_venue import NaiveBook
-from venue_process import get, venue
+from venue_process import get, post, venue
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
@@ -314,6 +315,24 @@ def test_a_signal_ends_it_within_a_second(signum):
         assert asyncio.run(client(process, address)) == 0
         assert time.monotonic() - began < 2
         assert process.stderr.read() == ""
+
+
+def test_with_a_folder_of_settings_it_has_an_hourly_log(tmp_path, monkeypatch):
+    monkeypatch.setenv("MM_RUNTIME__LOGS__DIRECTORY", str(tmp_path))
+    with venue("--config-dir", ROOT / "config") as (process, address):
+        post(address, kind="drop")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(START_S) == 0
+        console = process.stdout.read()
+    (path,) = tmp_path.iterdir()
+    assert re.fullmatch(r"mm_venue\.log\.\d{4}-\d\d-\d\d-\d\d", path.name)
+    lines = path.read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        f"INFO mm_venue listening on {address}",
+        "INFO mm_venue fault 1 armed: drop all",
+        "INFO mm_venue stopped",
+    ]
+    assert console.splitlines() == lines, "what follows the announcement"
 
 
 def refused(*arguments):

@@ -1,5 +1,6 @@
 """The media driver's process: owns the driver, beats like every service, counts shared memory."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mmquant.codes import Reason, Role, ServiceState
 __all__ = ["DriverService", "build"]
 
 _MEASURE_INTERVAL_NS = 1_000_000_000
+_FULL = 0.9  # of the limit: there must be time to do something about it
 
 
 class DriverService(Service):
@@ -28,6 +30,7 @@ class DriverService(Service):
         self.config = config
         self._driver: Driver | None = None
         self._next_measure_ns = 0
+        self._limit_bytes = config.shared_memory_limit_bytes
 
     def on_start(self) -> None:
         """Start the driver, then connect to it like any other service."""
@@ -42,9 +45,12 @@ class DriverService(Service):
             self._next_measure_ns = now_ns + _MEASURE_INTERVAL_NS
             used = shared_memory_bytes(self.settings.aeron_directory())
             self.counters["shm_bytes"] = used
-            limit = self.config.shared_memory_limit_bytes
-            if used > limit:
-                text = f"{used} of {limit} bytes of shared memory in use"
+            # No more than the file system has, whatever is configured.
+            system = os.statvfs(self.settings.aeron_directory().parent)
+            size = system.f_frsize * system.f_blocks
+            self._limit_bytes = min(self.config.shared_memory_limit_bytes, size)
+            if used > _FULL * self._limit_bytes:
+                text = f"{used} of {self._limit_bytes} bytes of shared memory in use"
                 self.set_state(ServiceState.DEGRADED, Reason.OVERFLOW, text)
             else:
                 self._tell_ready()
@@ -61,7 +67,7 @@ class DriverService(Service):
         """Give the driver's life and its shared memory."""
         yield Sample("driver_active", not self.fault())
         yield Sample("shared_memory_used_bytes", self.counters["shm_bytes"])
-        yield Sample("shared_memory_limit_bytes", self.config.shared_memory_limit_bytes)
+        yield Sample("shared_memory_limit_bytes", self._limit_bytes)
 
     def on_close(self) -> None:
         """Leave the driver as a client, then stop it."""

@@ -149,17 +149,20 @@ def chaos(
 
 @app.command()
 def health(
-    service: Annotated[str | None, typer.Argument(help="Default: every service.")] = None,
+    service: Annotated[
+        str | None, typer.Argument(help="Default: every service but mm_recorder.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all that is known.")] = False,
     config_dir: ConfigDir = None,
 ) -> None:
     """Ask the running services whether they are healthy; exit code 0 if all of them are."""
     from mm_runtime.config import load
-    from mm_runtime.health import SERVICES, report
+    from mm_runtime.health import OPTIONAL, SERVICES, report
     from mm_runtime.settings import RuntimeSettings
 
-    if service is not None and service not in SERVICES:
-        raise typer.BadParameter(f"must be one of {', '.join(SERVICES)}, got {service}")
+    known = (*SERVICES, *OPTIONAL)
+    if service is not None and service not in known:
+        raise typer.BadParameter(f"must be one of {', '.join(known)}, got {service}")
     settings = load("runtime", RuntimeSettings, _config(config_dir))
     asked = SERVICES if service is None else (service,)
     raise typer.Exit(report(asked, settings, as_json))

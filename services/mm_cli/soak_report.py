@@ -88,6 +88,11 @@ def verdict(report: dict[str, Any]) -> list[str]:
         unexplained = lost - report["conflated"].get(stream, 0)
         if unexplained > 0:
             reasons.append(f"stream {stream}: {unexplained} messages lost")
+    reasons += [f"stream {s}: nothing heard" for s, heard in report["streams"].items() if not heard]
+    if not report["faults"]["injected"]:
+        reasons.append("no fault took effect: nothing was tried")
+    if not report["book_checks"]["compared"]:
+        reasons.append("no touch of the book was compared")
     if report["book_checks"]["mismatches"]:
         reasons.append(f"{report['book_checks']['mismatches']} wrong touches of the book")
     if report["shm_bytes"] > SHARED_MEMORY_LIMIT_BYTES:

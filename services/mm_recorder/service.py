@@ -82,7 +82,7 @@ class Recorder(Service):
 
     def fault(self) -> str:
         """Return why nothing is written, "" where all is well."""
-        return self._writer.refused
+        return self._writer.refused if self._has_file else ""
 
     def _keep(self, stream: int, session: int, message: bytes) -> None:
         self._batch.append(Item(Kind.MESSAGE, stream, session, self._now_ns, message))

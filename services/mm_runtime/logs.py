@@ -9,14 +9,13 @@ import json
 import logging
 import os
 import re
-import sys
 import time
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
 from mm_runtime.config import ConfigError
+from mm_runtime.console import Console
 from mm_runtime.settings import LogSettings
 
 __all__ = ["HourlyFileHandler", "LineFormatter", "configure_logging"]
@@ -88,6 +87,7 @@ class HourlyFileHandler(logging.Handler):
         self._keep_files = settings.keep_files
         self._max_bytes = settings.max_megabytes * _MEGABYTE
         self._echoes = echoes
+        self._console = Console("stderr")
         self._hour: int | None = None
         self._retry_s = 0.0
         self._file: FileIO | None = None  # None: the file cannot be written at present
@@ -104,7 +104,7 @@ class HourlyFileHandler(logging.Handler):
             self._open(hour, record.created)
         if not self._write(f"{line}\n".encode(errors="backslashreplace"), record.created):
             if self._echoes:
-                _say(line)
+                self._console.write(line)
 
     def close(self) -> None:
         """Close the present file."""
@@ -125,7 +125,7 @@ class HourlyFileHandler(logging.Handler):
             return False
         if self._retry_s:
             self._retry_s = 0.0
-            _say(f"{self._service}: logs to {self._directory} again")
+            self._console.write(f"{self._service}: logs to {self._directory} again")
         return True
 
     def _open(self, hour: int, now_s: float) -> None:
@@ -161,7 +161,9 @@ class HourlyFileHandler(logging.Handler):
                 files.pop(0).unlink(missing_ok=True)
                 sizes.pop(0)
         except OSError as error:  # what is kept too long does not stop the logging
-            _say(f"{self._service}: cannot delete old logs in {self._directory}: {error}")
+            self._console.write(
+                f"{self._service}: cannot delete old logs in {self._directory}: {error}"
+            )
             self._free_bytes = self._max_bytes
             return
         self._free_bytes = limit - sum(sizes)
@@ -181,7 +183,7 @@ class HourlyFileHandler(logging.Handler):
         self._close_file()
         if not self._retry_s:
             where = "the console has it until then" if self._echoes else "the console has it all"
-            _say(
+            self._console.write(
                 f"{self._service}: cannot log to {self._directory}, tried again every "
                 f"{_RETRY_S} s, {where}: {why}"
             )
@@ -194,7 +196,7 @@ class HourlyFileHandler(logging.Handler):
         try:
             file.close()
         except OSError as error:
-            _say(f"{self._service}: closing a log: {error}")
+            self._console.write(f"{self._service}: closing a log: {error}")
 
 
 def configure_logging(
@@ -230,10 +232,14 @@ def configure_logging(
 
 
 class _StdoutHandler(logging.Handler):
-    """Writes to whatever stdout is at the time, and survives its loss."""
+    """Writes to whatever stdout is at the time, and survives its loss and its being full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console("stdout")
 
     def emit(self, record: logging.LogRecord) -> None:
-        _print(self.format(record), sys.stdout)
+        self._console.write(self.format(record))
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -246,16 +252,3 @@ def _message(record: logging.LogRecord) -> str:
 def _utc(seconds: float) -> str:
     whole, milliseconds = divmod(int(seconds * 1000 + 0.001), 1000)  # of a float: 0.123 is less
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03d}Z"
-
-
-def _say(line: str) -> None:
-    _print(line, sys.stderr)
-
-
-def _print(line: str, stream: TextIO | None) -> None:
-    try:
-        if stream is not None:
-            stream.write(f"{line}\n")
-            stream.flush()
-    except (OSError, ValueError):
-        return  # it is closed or gone: nobody is left to tell

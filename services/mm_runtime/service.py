@@ -304,6 +304,8 @@ class Service(ABC):
     def _say_goodbye(self, bus: Transport) -> None:
         self.stop()
         bus.check()
+        if Stream.STATE not in self._publishers:  # it failed before anybody had heard of it
+            return
         self.set_state(ServiceState.STOPPED, Reason.STOPPING)
         self._beat(self.clock.now_ns())
 

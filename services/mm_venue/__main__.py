@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import logging
 import ssl
 import sys
 import time
@@ -11,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mm_runtime.config import load
+from mm_runtime.logs import configure_logging
 from mm_runtime.process import die_with_launcher
+from mm_runtime.settings import LogSettings, RuntimeSettings
 
 from mm_venue.instrument import default_instrument
 from mm_venue.schedule import planned_faults
@@ -20,6 +23,8 @@ from mm_venue.settings import VenueSettings
 from mm_venue.source import Source
 
 __all__ = ["main", "make_source"]
+
+log = logging.getLogger("mm_venue")
 
 EXIT_REFUSED = 2
 
@@ -44,11 +49,12 @@ def make_source(settings: VenueSettings) -> Source:
     return SyntheticSource(settings.seed, instruments, time.time_ns())
 
 
-def _settings(arguments: Sequence[str] | None) -> VenueSettings:
+def _settings(arguments: Sequence[str] | None) -> tuple[VenueSettings, LogSettings | None]:
+    """Return the venue's settings, and where it logs: nowhere without a folder of settings."""
     parser = argparse.ArgumentParser(
         prog="mm_venue", description="An offline Binance.", argument_default=argparse.SUPPRESS
     )
-    parser.add_argument("--config-dir", type=Path, help="folder of venue.toml; else defaults")
+    parser.add_argument("--config-dir", type=Path, help="folder of .toml; else defaults")
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="0 picks a free port")
     parser.add_argument("--market", choices=("spot", "usdm"))
@@ -65,24 +71,30 @@ def _settings(arguments: Sequence[str] | None) -> VenueSettings:
     parser.add_argument("--tls-key", metavar="FILE")
     given = vars(parser.parse_args(arguments))
     config_dir = given.pop("config_dir", None)
-    settings = VenueSettings() if config_dir is None else load("venue", VenueSettings, config_dir)
+    settings, logs = VenueSettings(), None
+    if config_dir is not None:
+        settings = load("venue", VenueSettings, config_dir)
+        logs = load("runtime", RuntimeSettings, config_dir).logs
     if "replay" in given:
         given["replay"] = tuple(given["replay"])
     if "symbol" in given or "symbols" in given:
         names = [given.pop(key) for key in ("symbol", "symbols") if key in given]
         given["symbols"] = tuple(dict.fromkeys(",".join(names).split(",")))
-    return replace(settings, **given)
+    return replace(settings, **given), logs
 
 
 def _announce(host: str, port: int) -> None:
     print(f"mm_venue listening on {host}:{port}", flush=True)
+    log.info("listening on %s:%d", host, port)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     die_with_launcher()
     try:
-        settings = _settings(arguments)
+        settings, logs = _settings(arguments)
+        if logs is not None:
+            configure_logging("mm_venue", logs, to_stdout=True)
         gc.disable()
         source = make_source(settings)
         # What the imports made stays for good: collecting it would cost half a second at the end.
@@ -92,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, PortInUseError) as problem:
         print(f"mm_venue: {problem}", file=sys.stderr)
         return EXIT_REFUSED
+    log.info("stopped")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Injects faults into what is sent: frames in, distorted frames out; the books stay true."""
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,8 @@ from mm_venue.faults import CONNECTION, FRAME, KINDS, REQUEST, Fault, FaultError
 from mm_venue.source import Frame, Listing
 
 __all__ = ["Injector"]
+
+log = logging.getLogger("mm_venue")
 
 MAX_ARMED = 1000
 MAX_HELD = 100_000
@@ -94,6 +97,7 @@ class Injector:
         if fault.kind == "clock_skew":
             armed.until_ns = now_ns + fault.duration_ms * NS_PER_MS
         self._armed.append(armed)
+        log.info("fault %d armed: %s %s", armed.id, fault.kind, fault.symbol or "all")
         if KINDS[fault.kind].concerns == FRAME:
             self._armed.sort(key=_rank)
         return armed.id

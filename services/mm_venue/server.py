@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import ssl
 import time
@@ -22,6 +23,8 @@ from mm_venue.source import Frame, Source
 from mmquant.codes import Market
 
 __all__ = ["PortInUseError", "Venue"]
+
+log = logging.getLogger("mm_venue")
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -237,11 +240,13 @@ class Venue:
         """Count a WebSocket in."""
         self._counts["connects"] += 1
         self._connections[connection] = None
+        log.info("a client joins, %d are connected", len(self._connections))
         self.subscriptions_changed()
 
     def left(self, connection: Connection) -> None:
         """Count a WebSocket out."""
         self._connections.pop(connection, None)
+        log.info("a client leaves, %d are connected", len(self._connections))
         self.subscriptions_changed()
 
     def subscriptions_changed(self) -> None:
