@@ -23,12 +23,12 @@ NOW |= {"markout_horizon_ms": 1}
 class SimulatorBench:
     """Runs the service on the ledger in `folder` from `now_ns` on."""
 
-    def __init__(self, folder, now_ns, market=Market.USDM, heard=None, **config):
-        self.bus, self.clock, self.market = MemoryBus(), SteppedClock(now_ns), market
+    def __init__(self, folder, now_ns, market=Market.USDM, heard=None, bus=None, **config):
+        self.bus, self.clock, self.market = bus or MemoryBus(), SteppedClock(now_ns), market
         self.seqs, self.update_id, self.inbox = Counter(), 0, Inbox()
         self.positions, self.heard = [], heard
         self.bus.subscriber(Stream.POSITIONS, self.inbox, {Template.POSITION: self._on_position})
-        self.ears = self.bus.subscriptions[int(Stream.POSITIONS)][0]
+        self.ears = self.bus.subscriptions[int(Stream.POSITIONS)][-1]
         runtime = RuntimeSettings(state_directory=str(folder))
         self.service = Simulator(runtime, SimulatorSettings(**(NOW | config)), self.clock)
         self.service.connect = self.bus.connect
