@@ -12,14 +12,14 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["cache_dir"]
+__all__ = ["cache_dir", "source_digest"]
 
 _ROOT = Path(__file__).parent
 
 
-def _source_digest() -> str:
-    # numba files its code under the source's path: another checkout has nothing compiled yet.
-    digest = hashlib.sha256(f"{version('numba')} {_ROOT}".encode())
+def source_digest(of_place: str = "") -> str:
+    """Return a digest of every source file of this package, and of `of_place`."""
+    digest = hashlib.sha256(of_place.encode())
     for path in sorted(_ROOT.rglob("*.py")):
         digest.update(path.relative_to(_ROOT).as_posix().encode())
         digest.update(path.read_bytes())
@@ -35,7 +35,8 @@ def cache_dir() -> Path:
     home = os.environ.get("MMQUANT_CACHE_DIR")
     xdg = os.environ.get("XDG_CACHE_HOME")
     base = Path(home) if home else Path(xdg or Path.home() / ".cache") / "mmquant"
-    folder = base / _source_digest()
+    # numba files its code under the source's path: another checkout has nothing compiled yet.
+    folder = base / source_digest(f"{version('numba')} {_ROOT}")
     if folder.is_dir() and not os.access(folder, os.W_OK):
         return _copy(folder)
     return folder

@@ -335,14 +335,15 @@ class Result:
     def metrics(self, symbol: str | None = None) -> dict[str, float]:
         """Return the numbers that a sweep compares; money in the quote asset (inverse: coins).
 
-        Of several instruments and no symbol: sums; what cannot be added is left out.
+        Of several instruments and no symbol: sums, and the rates of these; what cannot be added
+        is left out.
         """
         if symbol is None and len(self.instruments) > 1:
             every = [self.metrics(one.symbol) for one in self.instruments]
             names = [name for name in every[0] if name in ADDED]
             total = {name: sum(each[name] for each in every) for name in names}
             total["seconds"] = max(each["seconds"] for each in every)
-            return total
+            return total | _rates(total)
         return _metrics(self, self.instrument(symbol))
 
     def warnings(self) -> list[str]:
@@ -418,8 +419,7 @@ def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
         "notional": float(one.desk.account[0]["turnover_tick_lots"]) * one.unit,
         "seconds": seconds,
     }
-    values["net_per_hour"] = values["net_profit"] / seconds * 3600.0 if seconds else 0.0
-    values["fills_per_hour"] = values["fills"] / seconds * 3600.0 if seconds else 0.0
+    values |= _rates(values)
     values["fill_share"] = float(np.unique(fills["order_id"]).size) / max(1, entered)
     values["max_drawdown"] = drawdown(equity["net"].to_numpy(), equity["now_ns"]).depth
     held = np.abs(one.positions["position_lots"])
@@ -440,6 +440,13 @@ def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
         )
         values["holding_s"] = float(turned.holding_ns) / _S
     return values
+
+
+def _rates(values: dict[str, float]) -> dict[str, float]:
+    """Return the sums that are given by the hour, too."""
+    seconds = values["seconds"]
+    sums = {"net_per_hour": "net_profit", "fills_per_hour": "fills"}
+    return {name: values[of] / seconds * 3600.0 if seconds else 0.0 for name, of in sums.items()}
 
 
 def _quoted_share(one: InstrumentResult) -> float:

@@ -11,6 +11,7 @@ __all__ = ["LEDGER_VERSION", "LedgerTables", "read_ledger"]
 
 LEDGER_VERSION = 3
 _TABLES = ("orders", "fills", "positions", "funding", "sessions", "instruments")
+_NULLABLE = {"sessions": {"ended_ns": "Int64"}}
 _E8 = 1e-8
 _MICRO = 1e-6
 _PATIENCE_S = 5.0
@@ -80,7 +81,9 @@ def read_ledger(path: str | Path) -> LedgerTables:
             for name in _TABLES:
                 cursor = database.execute(f"SELECT * FROM {name}")
                 columns = [column[0] for column in cursor.description]
-                frames[name] = pandas.DataFrame(cursor.fetchall(), columns=columns)
+                frame = pandas.DataFrame(cursor.fetchall(), columns=columns, dtype=object)
+                # Whole numbers beside a NULL would become floats, which lose nanoseconds.
+                frames[name] = frame.astype(_NULLABLE.get(name, {})).infer_objects()
         finally:
             database.close()
     except sqlite3.Error as error:

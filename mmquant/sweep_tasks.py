@@ -4,9 +4,7 @@ A worker on this machine is a copy of this process, which has the tape already. 
 cluster maps the tape from its folder once; a task carries the set and the settings, no data.
 """
 
-import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,8 @@ import numpy as np
 from mmquant import backtest
 from mmquant._checks import whole
 from mmquant.backtest import Config, TapeLike
+from mmquant.sweep_keys import data_digest, settings_digest, task_key
+from mmquant.sweep_workers import WorkerLost, run_forked
 
 __all__ = ["SECTIONS", "Set", "Task", "Work", "done_of"]
 
@@ -66,10 +66,12 @@ def done_of(work: Work, tasks: Sequence[Task], told: Callable[[int], None]) -> l
     ------
     TypeError, ValueError
         What backtest.run raises, of the first task that is wrong.
+    RuntimeError
+        A process was killed: which set it was at. What was done before is in `results`.
     """
-    data = _data_digest(work.tape)
-    base = _settings_digest(data, work.config, work.model)
-    keys = [_key(base, task) for task in tasks]
+    data = data_digest(work.tape)
+    base = settings_digest(data, work.config, work.model)
+    keys = [task_key(base, task.window_ns, task.values, work.config.folder) for task in tasks]
     done = {} if work.results is None else _read(work.results)
     left = [i for i, key in enumerate(keys) if key not in done]
     finished = len(tasks) - len(left)
@@ -99,9 +101,13 @@ def _metrics_of(
             for task in numbered:
                 yield _one_here(task)
             return
-        # A copy of this process has the tape already: its pages are shared, nothing is sent.
-        with multiprocessing.get_context("fork").Pool(count) as pool:
-            yield from pool.imap_unordered(_one_here, numbered)
+        yield from run_forked(_one_here, numbered, count)
+    except WorkerLost as lost:
+        raise RuntimeError(
+            f"the process that ran the set {lost.task[1].values} was lost (exit code "
+            f"{lost.exit_code}): was it killed, or the memory full? Fewer processes= need less; "
+            "with results= the same call goes on where it was"
+        ) from lost
     finally:
         _here.clear()
 
@@ -193,7 +199,7 @@ def _tape_there(folder: str, data: str) -> TapeLike:
     from mmquant.tape import read_tape
 
     tape = read_tape(folder)
-    if _data_digest(tape) != data:
+    if data_digest(tape) != data:
         raise ValueError(
             f"{folder}: not the tape that was given (changed since, or another machine's): "
             "save it once more where every worker sees it, and read it from there"
@@ -207,28 +213,6 @@ def _part_there(folder: str, data: str, window_ns: tuple[int, int] | None) -> Ta
 
 
 # the file of results
-
-
-def _data_digest(tape: TapeLike) -> str:
-    digest = hashlib.sha256()
-    for array in (tape.events, tape.levels):
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return digest.hexdigest()
-
-
-def _settings_digest(data: str, config: Config, model: Any) -> str:
-    """Return what tells one sweep's results from another's: the tape, the rest of the settings."""
-    told = _text([config.pricing, config.strategy, config.simulator, _name(model)])
-    return hashlib.sha256((data + told).encode()).hexdigest()
-
-
-def _key(base: str, task: Task) -> str:
-    told = _text([task.window_ns, task.values])
-    return hashlib.sha256((base + told).encode()).hexdigest()
-
-
-def _text(values: Any) -> str:
-    return json.dumps(values, sort_keys=True, default=_name)
 
 
 def _name(value: Any) -> str:

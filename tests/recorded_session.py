@@ -2,7 +2,7 @@
 
 import numpy as np
 from memory_bus import MemoryBus, SteppedClock
-from mm_pricing.service import Pricing
+from mm_pricing.service import Pricing, build
 from mm_recorder.service import Recorder
 from mm_runtime.settings import (
     PricingSettings,
@@ -113,8 +113,17 @@ class LosesDriver:
         raise DriverLost("gone")
 
 
-def record_session(folder, steps=400, seed=1, kill_at=0, lose_at=0, simulator=None, start_ns=None):
-    """Record a session to `folder`.
+def record_session(
+    folder,
+    steps=400,
+    seed=1,
+    kill_at=0,
+    lose_at=0,
+    simulator=None,
+    start_ns=None,
+    pricing_dir=None,
+):
+    """Record a session to `folder`; the prices are those of pricing.toml in `pricing_dir`, if any.
 
     At step `kill_at` the strategy dies and comes again; from `lose_at` on it finds its media driver
     gone with its next quotes, closes, and comes again.
@@ -132,7 +141,9 @@ def record_session(folder, steps=400, seed=1, kill_at=0, lose_at=0, simulator=No
     recorder = Recorder(runtime, RecorderSettings(), clock)
     agents = [
         recorder,
-        Pricing(runtime, PricingSettings(warmup_s=0.1), clock),
+        Pricing(runtime, PricingSettings(warmup_s=0.1), clock)
+        if pricing_dir is None
+        else build(pricing_dir, runtime, clock),
         strategy(),
         Simulator(runtime, simulator or SimulatorSettings(entry_latency_ms=1.0), clock),
     ]

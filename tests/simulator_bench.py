@@ -23,12 +23,12 @@ NOW |= {"markout_horizon_ms": 1}
 class SimulatorBench:
     """Runs the service on the ledger in `folder` from `now_ns` on."""
 
-    def __init__(self, folder, now_ns, market=Market.USDM, heard=None, **config):
-        self.bus, self.clock, self.market = MemoryBus(), SteppedClock(now_ns), market
+    def __init__(self, folder, now_ns, market=Market.USDM, heard=None, bus=None, **config):
+        self.bus, self.clock, self.market = bus or MemoryBus(), SteppedClock(now_ns), market
         self.seqs, self.update_id, self.inbox = Counter(), 0, Inbox()
         self.positions, self.heard = [], heard
         self.bus.subscriber(Stream.POSITIONS, self.inbox, {Template.POSITION: self._on_position})
-        self.ears = self.bus.subscriptions[int(Stream.POSITIONS)][0]
+        self.ears = self.bus.subscriptions[int(Stream.POSITIONS)][-1]
         runtime = RuntimeSettings(state_directory=str(folder))
         self.service = Simulator(runtime, SimulatorSettings(**(NOW | config)), self.clock)
         self.service.connect = self.bus.connect
@@ -80,18 +80,27 @@ class SimulatorBench:
             Stream.MARKET_DATA, Template.BOOK_SNAPSHOT, sides, known_high_ticks=10**9, **values
         )
 
-    def trade(self, side, bid, qty_lots):
-        """Quote one order at the touch, and let a trade go through it; return its price."""
+    def quote(self, side, bid, qty_lots):
+        """Quote one order at the touch; return its price."""
         price = bid if side == Side.BUY else bid + 2
         self.book(bid)
         self.turn(1_000_000)
         wanted = [[(price, qty_lots)], []] if side == Side.BUY else [[], [(price, qty_lots)]]
         self.send(Stream.QUOTES, Template.QUOTES, wanted, epoch=1)
         self.turn(1_000_000)
+        return price
+
+    def hit(self, side, price, qty_lots):
+        """Let a trade go through what was quoted."""
         at = price - 5 * side
         values = {"price_ticks": at, "qty_lots": qty_lots, "aggressor": -side, "trade_id": 1}
         self.send(Stream.TRADES, Template.TRADE, venue_ns=self.clock.time_ns, **values)
         self.turn(1_000_000)
+
+    def trade(self, side, bid, qty_lots):
+        """Quote one order at the touch, and let a trade go through it; return its price."""
+        price = self.quote(side, bid, qty_lots)
+        self.hit(side, price, qty_lots)
         return price
 
     @property

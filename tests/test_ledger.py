@@ -1,6 +1,7 @@
 """The ledger: what was written is what comes back, and what does not add up is refused."""
 
 import contextlib
+import dataclasses
 import hashlib
 import sqlite3
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mm_simulator import ledger_schema
+from mm_simulator.desk import Paid
 from mm_simulator.ledger import Ledger, LedgerError
 
 from mmquant.account_settings import account_of
@@ -105,6 +107,23 @@ def test_writing_a_fill_again_changes_nothing(path, open_ledger):
     assert ledger.restore(KEY).account[0]["position_lots"] == 7
     rows = query(path, "SELECT fill_id, qty_lots FROM fills")
     assert rows == [(1, 7)]
+
+
+def test_another_fill_under_the_same_id_is_refused(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger()
+    fill = fill_event(account, 1, 1, 640_000, 7)
+    ledger.write(KEY, [fill], account, 1)
+    fill["qty_lots"] = 8
+    with pytest.raises(LedgerError, match="fills of usdm:BTCUSDT: fill_id 1 must be written once"):
+        ledger.write(KEY, [fill], account, 2)
+    paid = Paid(5, 100, 1_280_000, 7, -9)
+    ledger.write(KEY, [], account, 2, [paid])
+    ledger.write(KEY, [], account, 2, [paid])
+    with pytest.raises(LedgerError, match="funding of usdm:BTCUSDT: time_ns 5 must be written"):
+        ledger.write(KEY, [], account, 2, [dataclasses.replace(paid, position_lots=8)])
+    assert query(path, "SELECT qty_lots FROM fills") == [(7,)]
+    assert query(path, "SELECT position_lots FROM funding") == [(7,)]
 
 
 def test_orders_left_open_are_marked_as_ended_by_the_restart(path, open_ledger):
@@ -336,6 +355,33 @@ def test_a_person_reads_prices_and_quantities(path, open_ledger):
     ]
 
 
+def test_half_an_odd_tick_and_an_unknown_queue_are_read_as_they_are(path, open_ledger):
+    account = np.zeros(1, ACCOUNT)
+    ledger = open_ledger()
+    keep(ledger, instrument(tick_e8=1), 1)
+    fills = [fill_event(account, 4, 1, 640_001, 7) for _ in range(2)]
+    for fill, ahead in zip(fills, (-1, 0), strict=True):
+        fill["mark_half_ticks"], fill["queue_entry_lots"] = 1_280_003, ahead
+        fill["queue_ahead_lots"] = 5 * ahead + 5
+    fills[0]["queue_ahead_lots"] = -1
+    ledger.write(KEY, fills, account, 3)
+    columns = "mid_before, queue_at_entry, queue_at_fill"
+    assert query(path, f"SELECT {columns} FROM v_fills") == [
+        ("0.006400015", None, None),
+        ("0.006400015", "0", "0.005"),
+    ]
+
+
+def test_times_are_whole_nanoseconds_where_a_session_was_killed(path, open_ledger):
+    open_ledger()
+    now_ns = 1_700_000_000_000_000_005
+    Ledger(path, "NORMAL", now_ns).close(now_ns + 2)
+    sessions = read_ledger(path).sessions
+    assert sessions["ended_ns"].tolist() == [pd.NA, now_ns + 2]
+    assert sessions["started_ns"].tolist() == [0, now_ns]
+    assert sessions["ended"].iloc[1].value == now_ns + 2
+
+
 def test_tables_become_frames_while_the_ledger_is_written(path, open_ledger):
     account = np.zeros(1, ACCOUNT)
     ledger = open_ledger()
@@ -391,6 +437,15 @@ def test_what_is_no_ledger_is_named(tmp_path):
     other.write_bytes(b"this is no database, but it is long enough to be looked at" * 20)
     with pytest.raises(ValueError, match="file is not a database"):
         read_ledger(other)
+
+
+def test_the_first_position_of_a_minute_is_kept_though_it_is_written_again(path, open_ledger):
+    account, second = np.zeros(1, ACCOUNT), 10**9
+    ledger = open_ledger()
+    for now_ns in (60 * second, 60 * second, 61 * second, 61 * second, 120 * second):
+        ledger.write(KEY, [], account, now_ns)
+    rows = query(path, "SELECT time_ns, is_kept FROM positions")
+    assert rows == [(60 * second, 1), (61 * second, 0), (120 * second, 1)]
 
 
 def test_positions_are_thinned_and_orders_without_fills_forgotten(path, open_ledger, monkeypatch):

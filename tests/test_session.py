@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from memory_bus import MemoryBus, SteppedClock
+from mm_cli import session_replay
 from mm_cli.main import app
 from mm_cli.verify import verify_session
 from mm_recorder.service import Recorder
@@ -25,8 +26,10 @@ from mm_runtime.settings import (
     RuntimeSettings,
     SessionSettings,
     SimulatorSettings,
+    StrategySettings,
 )
 from mm_simulator.service import Simulator
+from mm_strategy.service import Strategy
 from recorded_session import record_session
 from typer.testing import CliRunner
 
@@ -246,6 +249,63 @@ def test_a_service_killed_before_its_first_turn_computes_nothing(session, servic
     assert result.is_equal
     ends = [(each.turns, each.ended) for each in result.services if each.service == service]
     assert (0, "killed") in ends
+
+
+def test_a_service_that_says_nothing_any_more_is_found(recorded, monkeypatch):
+    class Mute(Strategy):
+        def start(self):
+            super().start()
+            monkeypatch.setattr(self.publisher(Stream.QUOTES), "offer", lambda message: None)
+
+    monkeypatch.setitem(session_replay._SERVICES, "mm_strategy", (Mute, StrategySettings))
+    result = verify_session(recorded, silent)
+    assert not result.is_equal
+    assert [s.service for s in result.services if not s.is_equal] == ["mm_strategy"]
+    problem = next(s.problem for s in result.services if s.problem)
+    quotes = result.messages["quotes"]
+    assert problem.startswith(f"{quotes} messages of quotes were recorded that the service does")
+
+
+def test_a_service_that_fails_where_it_went_on_then_is_said(recorded, monkeypatch):
+    class Broken(Strategy):
+        def duty(self, now_ns):
+            return {}["nothing"]
+
+    monkeypatch.setitem(session_replay._SERVICES, "mm_strategy", (Broken, StrategySettings))
+    result = verify_session(recorded, silent)
+    problem = next(s.problem for s in result.services if s.problem)
+    assert problem == "turn 2: failed, where it went on then: KeyError: 'nothing'"
+
+
+def test_settings_of_another_version_are_said(session):
+    def change(items):
+        opened = json.loads(items[0].payload)
+        opened["config"]["of_old"] = 1
+        items[0] = items[0]._replace(payload=json.dumps(opened).encode())
+        return items
+
+    rewrite(journal_of(session, "mm_strategy"), change)
+    result = verify_session(session, silent)
+    problem = next(s.problem for s in result.services if s.problem)
+    assert "mm_strategy cannot be built as it was: " in problem
+    assert "of_old" in problem
+    assert "verify with the version that recorded it" in problem
+
+
+def test_a_table_of_prices_is_read_from_where_it_lay_and_missed_where_it_is_gone(tmp_path):
+    table = tmp_path / "table.json"
+    table.write_text('{"adjustment_ticks": [[-0.2, 0.2], [-0.4, 0.4]], "steps": 5}')
+    (tmp_path / "pricing.toml").write_text(
+        'warmup_s = 0.1\nstoikov_file = "table.json"\n[blend]\nstoikov = 1.0\nmicroprice = 0.0\n'
+    )
+    session = record_session(tmp_path, STEPS, pricing_dir=tmp_path)
+    assert verify_session(session, silent).is_equal
+    table.unlink()
+    result = verify_session(session, silent)
+    assert not result.is_equal
+    problem = next(s.problem for s in result.services if s.problem)
+    assert problem.startswith("mm_pricing cannot be built as it was: pricing: stoikov_file: ")
+    assert f"its models and tables in {tmp_path}" in problem
 
 
 def test_the_command_prints_the_first_difference_and_fails(session, tmp_path):

@@ -1,11 +1,14 @@
 """Sweeps: every set once, on all processes the same, going on after a stop."""
 
 import json
+import os
+import signal
 
+import numpy as np
 import pytest
 from small_tape import make_tape
 
-from mmquant import backtest, sweep
+from mmquant import backtest, sweep, sweep_keys, sweep_tasks
 from mmquant._jit import njit
 
 pytestmark = pytest.mark.kernels
@@ -106,6 +109,97 @@ def test_a_sweep_goes_on_where_it_was_stopped(tmp_path):
     other = make_tape(40, seed=9)
     sweep.run(other, sets[:1], config=CONFIG, results=path, processes=1)
     assert len(path.read_text().splitlines()) == 5, "another tape's results are others"
+
+
+def made(half_ticks, table=()):
+    """Return a model as a factory makes them: all of one name."""
+    sizes = np.array(table)
+
+    @njit
+    def quote(inputs, params, out):
+        return shifted(half_ticks) + sizes.size
+
+    return quote
+
+
+@njit
+def shifted(ticks):
+    return ticks + SHIFT
+
+
+SHIFT = 1
+
+
+def keys_of(folder, values, model=None):
+    config = backtest.load_config(folder)
+    base = sweep_keys.settings_digest("tape", config, model)
+    return sweep_keys.task_key(base, None, values, folder)
+
+
+def test_the_key_of_a_result_knows_the_code_of_a_model(tmp_path, monkeypatch):
+    def key(model):
+        shared = keys_of(tmp_path, {}, model)
+        assert keys_of(tmp_path, {"strategy.model": model}) != shared
+        return shared, keys_of(tmp_path, {"strategy.model": model})
+
+    seen = {key(made(1)), key(made(2)), key(made(1, (1.0, 2.0))), key(made(1, (1.0, 3.0)))}
+    assert key(made(1)) in seen
+    assert len(seen) == 4, "what a model closes over is part of it"
+    monkeypatch.setitem(globals(), "SHIFT", 2)
+    assert key(made(1)) not in seen, "what it calls uses another number"
+    monkeypatch.setattr(sweep_keys, "source_digest", lambda: "another version of the package")
+    assert key(quote_wide) not in {key(made(1))} | seen
+
+
+def test_the_key_of_a_result_knows_the_files_that_are_named(tmp_path):
+    (tmp_path / "mine.py").write_text("from helper import WIDTH\n")
+    values = {"strategy.model": "mine:quote", "pricing.stoikov_file": "table.json"}
+    keys = {keys_of(tmp_path, values)}
+    for name, text in (("mine.py", "# edited"), ("helper.py", "WIDTH = 3"), ("table.json", "{}")):
+        (tmp_path / name).write_text(text)
+        keys.add(keys_of(tmp_path, values))
+    assert len(keys) == 4
+    assert keys_of(tmp_path, values) in keys
+    (tmp_path / "strategy.toml").write_text('model = "mine:quote"')
+    shared = keys_of(tmp_path, {})
+    (tmp_path / "mine.py").write_text("# edited again")
+    assert keys_of(tmp_path, {}) != shared
+    tape, other = make_tape(10), make_tape(10)
+    assert sweep_keys.data_digest(tape) == sweep_keys.data_digest(other)
+    object.__setattr__(other.instruments[0], "tick_size_e8", 7)
+    assert sweep_keys.data_digest(tape) != sweep_keys.data_digest(other)
+
+
+def test_a_killed_process_is_named_with_its_set_and_the_rest_is_kept(tmp_path, monkeypatch):
+    tape, path = make_tape(40), tmp_path / "results.jsonl"
+    sets = sweep.grid(strategy__requote_ticks=[1, 2, 3, 4])
+    metrics = sweep_tasks._metrics
+
+    def killed_at_three(part, config, model, task):
+        if task.values["strategy.requote_ticks"] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return metrics(part, config, model, task)
+
+    monkeypatch.setattr(sweep_tasks, "_metrics", killed_at_three)
+    options = {"config": CONFIG, "results": path, "processes": 2}
+    with pytest.raises(RuntimeError, match=r"_ticks': 3\} was lost \(exit code -9"):
+        sweep.run(tape, sets, **options)
+    assert path.exists(), "what was done before is kept"
+    monkeypatch.setattr(sweep_tasks, "_metrics", metrics)
+    assert len(sweep.run(tape, sets, **options)) == 4
+
+
+def test_what_a_process_raises_is_raised(monkeypatch):
+    class Odd(Exception):
+        def __init__(self, one, two):
+            super().__init__(one + two)
+
+    def fail(*_):
+        raise Odd("a", "b")  # which no pipe takes
+
+    monkeypatch.setattr(sweep_tasks, "_metrics", fail)
+    with pytest.raises(RuntimeError, match="Odd: ab"):
+        sweep.run(make_tape(10), [{}, {}], config=CONFIG, processes=2)
 
 
 def test_a_wrong_set_is_said():

@@ -1,5 +1,6 @@
 """Walking forward: the windows, what is chosen in them, what is left of it afterwards."""
 
+import dataclasses
 import itertools
 import math
 
@@ -8,6 +9,7 @@ import pandas
 import pytest
 
 from mmquant import backtest, sweep
+from mmquant.tape import Tape
 from mmquant.tape.synthetic import START_NS, synthetic_tape
 from mmquant.walk_forward import windows_of
 
@@ -80,6 +82,30 @@ def test_each_window_is_the_sweep_and_the_backtest_of_its_slices(tape, tmp_path)
     assert len(told) == 15, "nothing was left to do"
     worst = sweep.walk_forward(tape, SETS, lowest=True, processes=1, **options)
     assert (worst.frame["in_sample"] <= frame["in_sample"]).all()
+
+
+def test_several_symbols_are_walked_by_what_they_make_together(tape):
+    both = two_symbols(tape)
+    options = {"train_s": 0.9, "test_s": 0.9, "config": CONFIG, "processes": 1}
+    row = sweep.walk_forward(both, SETS[:2], **options).frame.iloc[0]
+    start, split = row["train_start"].value, row["test_start"].value
+    parts = backtest.run(both.slice(start, split), config=CONFIG.changed(strategy=chosen(row)))
+    profit = sum(parts.metrics(symbol)["net_profit"] for symbol in ("BTCUSDT", "TWIN"))
+    seconds = max(parts.metrics(symbol)["seconds"] for symbol in ("BTCUSDT", "TWIN"))
+    assert row["in_sample"] == pytest.approx(profit / seconds * 3600.0)
+    assert row["train.fills_per_hour"] == pytest.approx(row["train.fills"] / seconds * 3600.0)
+
+
+def two_symbols(tape):
+    """Return a tape on which the one instrument trades twice."""
+    twins = np.repeat(tape.events, 2)
+    twins["instrument"][1::2] = 1
+    twin = dataclasses.replace(tape.instruments[0], symbol="TWIN")
+    return Tape(twins, tape.levels, [tape.instruments[0], twin], "twins")
+
+
+def chosen(row):
+    return {name.partition(".")[2]: row[name] for name in SETS[0]}
 
 
 def test_the_summary_says_what_survives():

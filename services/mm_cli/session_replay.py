@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from mm_pricing.parameters import load_model, load_table
 from mm_pricing.service import Pricing
+from mm_runtime.config import ConfigError
 from mm_runtime.journal import Phase
 from mm_runtime.service import Service
 from mm_runtime.session_file import Item, Kind, SessionError, SessionFile
@@ -62,6 +64,8 @@ class ReplayedJournal:
         First and last words; the latter is None where the service was killed.
     turns, messages
         How many there were so far.
+    publications
+        Stream and session of each publication that was opened so far.
     has_failed
         Whether the turn is one that an exception ended then: nothing behind it is computed.
     """
@@ -78,6 +82,7 @@ class ReplayedJournal:
         self.closed: dict[str, Any] | None = None
         self.turns = 0
         self.messages = 0
+        self.publications: set[tuple[int, int]] = set()
         self.heard_of: Callable[[Item], None] = lambda item: None
         self._turn: deque[Item] = deque()
         self._is_last = False
@@ -145,6 +150,7 @@ class ReplayedJournal:
         item = self._take(Kind.PUBLICATION)
         if item.stream != stream:
             raise Diverged(f"turn {self.turns}: publishes {stream.name}, not {item.stream}")
+        self.publications.add((item.stream, item.session))
         return item.session
 
     def message(self, stream: int) -> Item | None:
@@ -254,11 +260,27 @@ class _PlayedTransport(Transport):
         """Have nothing to close."""
 
 
-def _more(journal: ReplayedJournal, scratch: Path) -> tuple[Any, ...]:
-    """Return what mm_strategy is built with besides: its file is read through the journal."""
-    if journal.opened["service"] != "mm_strategy":
-        return ()
-    return (LastGood(Path(journal.opened["config_dir"]), scratch),)
+def _build(journal: ReplayedJournal, scratch: Path) -> Service:
+    """Return the service of a journal as it was then, its files from where they lie now."""
+    name, folder = journal.opened["service"], Path(journal.opened["config_dir"])
+    if name not in _SERVICES:
+        raise SessionError(f"{name} is no service that can be computed: {', '.join(_SERVICES)}")
+    build, settings_type = _SERVICES[name]
+    try:
+        runtime = msgspec.convert(journal.opened["runtime"], RuntimeSettings)
+        runtime = msgspec.structs.replace(runtime, state_directory=str(scratch))
+        config: Any = msgspec.convert(journal.opened["config"], settings_type)
+        more: tuple[Any, ...] = ()
+        if name == "mm_strategy":  # its file is read through the journal
+            more = (LastGood(folder, scratch),)
+        elif name == "mm_pricing":
+            more = (load_table(config, folder), load_model(config, folder))
+        return build(runtime, config, journal, *more)
+    except (ConfigError, msgspec.ValidationError) as error:
+        raise SessionError(
+            f"{name} cannot be built as it was: {error}: verify with the version that recorded it, "
+            f"its models and tables in {folder.resolve()}"
+        ) from error
 
 
 def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> Iterator[int]:
@@ -278,13 +300,9 @@ def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> I
     Diverged
         Where the service does not do what it did.
     SessionError
-        Where the journal is damaged.
+        Where the journal is damaged, or its service cannot be built any more.
     """
-    build, settings_type = _SERVICES[journal.opened["service"]]
-    runtime = msgspec.convert(journal.opened["runtime"], RuntimeSettings)
-    runtime = msgspec.structs.replace(runtime, state_directory=str(scratch))
-    config = msgspec.convert(journal.opened["config"], settings_type)
-    service = build(runtime, config, journal, *_more(journal, scratch))
+    service = _build(journal, scratch)
     service.journal = journal
     transport = _PlayedTransport(journal, output)
     service.connect = lambda settings: transport
@@ -301,9 +319,14 @@ def replay_service(journal: ReplayedJournal, output: Output, scratch: Path) -> I
             journal.phase()
     except _JournalEnds:
         log.info("the journal of %s ends within a turn", service.role.name.lower())
+    except (Diverged, SessionError):
+        raise
     except Exception as error:
         if not journal.has_failed:
-            raise
+            what = f"{type(error).__name__}: {error}"
+            raise Diverged(
+                f"turn {journal.turns}: failed, where it went on then: {what}"
+            ) from error
         log.info("%s failed as it did then: %s", service.role.name.lower(), error)
     finally:
         if (

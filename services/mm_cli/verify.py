@@ -163,7 +163,10 @@ class _Comparison:
 
     def finish(self) -> None:
         """Look for what is only on one side."""
-        for (stream, session), computed in self._computed.items():
+        for stream, session in sorted(self._journal.publications):
+            if stream not in VERIFIED:
+                continue
+            computed = self._computed[stream, session]
             name = Stream(stream).name.lower()
             recorded = self._heard.seqs(stream, session)
             missing = np.setdiff1d(np.array(computed, np.int64), recorded)
@@ -173,7 +176,7 @@ class _Comparison:
             extra = np.setdiff1d(recorded, computed)
             if len(extra):
                 self._result.beyond[name] = len(extra)
-                if self._journal.closed is not None or extra[0] < computed[-1]:
+                if self._journal.closed is not None or extra[0] < max(computed, default=0):
                     self._result.problem = (
                         f"{len(extra)} messages of {name} were recorded that the service does not "
                         f"compute, the first one is number {extra[0]}"
@@ -213,7 +216,7 @@ class _Comparison:
                 raise _Different
 
 
-class _Different(Exception):
+class _Different(Diverged):
     """Something differs: the result says what."""
 
 

@@ -282,4 +282,6 @@ def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Pricing:
     """Return the service that pricing.toml describes."""
     config = load("pricing", PricingSettings, config_dir)
     table, model = load_table(config, config_dir), load_model(config, config_dir)
-    return Pricing(settings, config, clock, table, model)
+    service = Pricing(settings, config, clock, table, model)
+    service.config_dir = config_dir  # where whoever computes a recorded session finds both
+    return service

@@ -321,7 +321,7 @@ class Service(ABC):
             "pid": os.getpid(),
             "runtime": msgspec.to_builtins(self.settings),
             "config": msgspec.to_builtins(self.config),
-            "config_dir": str(self.config_dir or ""),
+            "config_dir": str(self.config_dir.resolve()) if self.config_dir else "",
         }
         return WrittenJournal(self.clock, writer, opened)
 

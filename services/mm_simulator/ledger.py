@@ -174,7 +174,7 @@ class Ledger:
         except sqlite3.Error as error:
             self._db.close()
             raise LedgerError(f"{path}: {error}") from error
-        self._minutes: dict[str, int] = {}
+        self._kept_ns: dict[str, int] = {}
         self._until_prune: dict[str, int] = {}
         self.path = path
         self.session = int(row[0])
@@ -353,7 +353,15 @@ class Ledger:
         payments: Iterable[Paid] = (),
         funded_ns: int = 0,
     ) -> None:
-        """Store what happened and the account it led to (None: unchanged), in one transaction."""
+        """Store what happened and the account it led to (None: unchanged), in one transaction.
+
+        Raises
+        ------
+        sqlite3.Error
+            Where nothing could be written: the file is as it was before.
+        LedgerError
+            Where another fill or payment of the same key is there already.
+        """
         execute = self._db.execute
         execute("BEGIN IMMEDIATE")
         try:
@@ -363,8 +371,7 @@ class Ledger:
                 else:
                     self._write_order(instrument, event)
             for paid in payments:
-                head = {"instrument": instrument, "session": self.session}
-                self._insert("INSERT OR IGNORE INTO funding", head | asdict(paid))
+                self._insert_once("funding", "time_ns", instrument, asdict(paid))
             if account is not None:
                 position = int(account[0]["position_lots"])
                 execute(
@@ -375,7 +382,8 @@ class Ledger:
                     self._write_position(instrument, account, now_ns)
             execute("COMMIT")
         except BaseException:
-            execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                execute("ROLLBACK")
             raise
 
     def close(self, now_ns: int | None = None) -> None:
@@ -406,17 +414,18 @@ class Ledger:
         row = _integers(event, _FILL_FIELDS)
         row["time_ns"] = row.pop("now_ns")
         row["fee_asset"], row["fee_amount"] = _fee_paid(row, account)
-        head = {"instrument": instrument, "session": self.session}
-        self._insert("INSERT OR IGNORE INTO fills", {**head, **row})
+        self._insert_once("fills", "fill_id", instrument, row)
 
     def _write_position(self, instrument: str, account: NDArray[Any], now_ns: int) -> None:
         """Add a row to the positions; the first one of a minute is kept for long."""
         row = _integers(account[0], _POSITION_FIELDS)
         parts = ("spread", "adverse_selection", "inventory")
         row["total_half_tick_lots"] = sum(row[f"{part}_half_tick_lots"] for part in parts)
-        minute = now_ns // _MINUTE_NS
-        row["is_kept"] = int(self._minutes.get(instrument) != minute)
-        self._minutes[instrument] = minute
+        kept_ns = self._kept_ns.get(instrument, -_MINUTE_NS)
+        is_first = now_ns // _MINUTE_NS != kept_ns // _MINUTE_NS
+        row["is_kept"] = int(is_first or now_ns == kept_ns)  # also where it is written once more
+        if is_first:
+            self._kept_ns[instrument] = now_ns
         head = {"instrument": instrument, "session": self.session, "time_ns": now_ns}
         self._insert("INSERT OR REPLACE INTO positions", {**head, **row})
         left = self._until_prune.get(instrument, 0)
@@ -438,9 +447,27 @@ class Ledger:
             (instrument, instrument, _KEPT_ORDERS),
         )
 
-    def _insert(self, insert: str, row: dict[str, Any]) -> None:
+    def _insert_once(self, table: str, key: str, instrument: str, row: dict[str, Any]) -> None:
+        """Add a row; where its key is there already, it must say the same."""
+        head = {"instrument": instrument, "session": self.session}
+        if self._insert(f"INSERT OR IGNORE INTO {table}", head | row) == 1:
+            return
+        known = self._db.execute(
+            f"SELECT {', '.join(row)} FROM {table} WHERE instrument = ? AND {key} = ?",
+            (instrument, row[key]),
+        ).fetchone()
+        if known != tuple(row.values()):
+            raise LedgerError(
+                f"{self.path}: {table} of {instrument}: {key} {row[key]} must be written once, "
+                f"got {tuple(row.values())} where {known} is written: keep this file and begin "
+                "another one"
+            )
+
+    def _insert(self, insert: str, row: dict[str, Any]) -> int:
+        """Return how many rows that has written."""
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
-        self._db.execute(f"{insert} ({columns}) VALUES ({marks})", tuple(row.values()))
+        statement = f"{insert} ({columns}) VALUES ({marks})"
+        return self._db.execute(statement, tuple(row.values())).rowcount
 
 
 def _differ(then: Any, now: Any) -> bool:

@@ -102,11 +102,17 @@ class NewerLedger(sqlite3.DatabaseError):
     """The ledger was written by a newer program."""
 
 
-def _decimal(e8: str) -> str:
-    """Return SQL for a number of 1e-8 as decimal text, exactly."""
-    digits = f"abs({e8}) / 100000000, abs({e8}) % 100000000"
-    text = f"printf('%s%d.%08d', CASE WHEN ({e8}) < 0 THEN '-' ELSE '' END, {digits})"
+def _decimal(number: str, places: int = 8) -> str:
+    """Return SQL for a number of 1e-8, or of so many places, as decimal text, exactly."""
+    one = 10**places
+    digits = f"abs({number}) / {one}, abs({number}) % {one}"
+    text = f"printf('%s%d.%0{places}d', CASE WHEN ({number}) < 0 THEN '-' ELSE '' END, {digits})"
     return f"rtrim(rtrim({text}, '0'), '.')"
+
+
+def _queue(lots: str) -> str:
+    """Return SQL for a queue as decimal text; one that is not known (-1) is NULL."""
+    return f"CASE WHEN {lots} >= 0 THEN {_decimal(f'{lots} * lot_size_e8')} END"
 
 
 def _time(ns: str) -> str:
@@ -143,10 +149,10 @@ _VIEWS = {
         ELSE fee_amount * 1e-6 * {_MONEY} END AS fee_paid,
     {_name("kind", "f.kind")} AS kind,
     {_name("liquidity", "liquidity")} AS liquidity,
-    {_decimal("mark_half_ticks * tick_size_e8 / 2")} AS mid_before,
+    {_decimal("mark_half_ticks * tick_size_e8 * 5", places=9)} AS mid_before,
     {_decimal("position_lots * lot_size_e8")} AS position_after, trade_id,
-    {_decimal("queue_entry_lots * lot_size_e8")} AS queue_at_entry,
-    {_decimal("queue_ahead_lots * lot_size_e8")} AS queue_at_fill,
+    {_queue("queue_entry_lots")} AS queue_at_entry,
+    {_queue("queue_ahead_lots")} AS queue_at_fill,
     queue_ns * 1e-9 AS seconds_in_queue
     FROM fills f {_SIZED}""",
     "v_positions": f"""SELECT {_time("time_ns")} AS time, symbol, market, session,

@@ -136,15 +136,16 @@ class Simulator(Service):
         """Cancel every order and close the ledger, unless it is closed or never was open."""
         if not self._has_ledger or self._ledger.is_closed:
             return
-        now_ns = self.clock.now_ns()
+        now_ns, ended_ns = self.clock.now_ns(), None
         try:
             self._cancel_everything(Reason.STOPPING)
             for desk in self._desks.values():
                 self._settle(desk, now_ns)
                 while desk.outbox:
                     self._tell(desk)
+            ended_ns = now_ns
         finally:
-            self._ledger.close(now_ns)
+            self._ledger.close(ended_ns)
 
     def samples(self) -> Iterator[Sample]:
         """Give position, profit and orders of each instrument."""
@@ -205,16 +206,20 @@ class Simulator(Service):
     # inner works
 
     def _settle(self, desk: Desk, now_ns: int) -> None:
-        """Write what happened to the ledger, then put it on its way to the trader."""
+        """Write what happened to the ledger, then put it on its way to the trader.
+
+        Where the ledger refuses, all of it stays with the desk: the account has it already, and
+        a later write that had the account alone would leave a ledger that does not add up.
+        """
         self.matters()  # what is put on its way now is sent in a later turn
-        events, desk.pending = desk.pending, []
-        paid, desk.paid = desk.paid, []
+        events, paid = desk.pending, desk.paid
         is_due = now_ns - desk.position_ns >= _POSITION_INTERVAL_NS
         tells_position = desk.has_fills or bool(paid) or is_due
         account = desk.main.account if tells_position else None
         desk.check_range()
         self._keep_kind(desk, now_ns)
         self._ledger.write(desk.key, events, account, desk.now_ns, paid, desk.funded_ns)
+        desk.pending, desk.paid = [], []
         for one in paid:
             self._tell_paid(desk, one)
         for event in events:
