@@ -273,14 +273,8 @@ def pricing_record(values: Mapping[str, Any], folder: Path = Path()) -> NDArray[
     Raises
     ------
     ValueError
-        Naming the key, the rule and the value; a fair value that is not the blend, which is
-        tried on a column of signals by `mmquant.price_by_model`.
+        Naming the key, the rule and the value.
     """
-    if values["fair_value"] != "blend":
-        raise ValueError(
-            f"pricing.toml: fair_value: a backtest knows 'blend' only, got "
-            f"{values['fair_value']!r}: try a function of your own by mmquant.price_by_model"
-        )
     params = np.zeros(1, PRICING_PARAMS)
     p = params[0]
     for name in _PRICING_SPANS:
