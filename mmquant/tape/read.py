@@ -1,6 +1,6 @@
 """Files of market data, of whatever format -> a tape."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def read_tape(
     repair: Sequence[str] = (),
     out: Path | str | None = None,
     progress: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Tape:
     """Read market data into a tape.
 
@@ -67,6 +68,8 @@ def read_tape(
         there is replaced once all is read.
     progress : bool, optional
         Whether to draw a bar; without it: on a terminal.
+    storage_options : mapping, optional
+        Of Parquet: passed to fsspec, as the options of `Tape.save` are: keys, endpoints, ...
 
     Raises
     ------
@@ -93,6 +96,8 @@ def read_tape(
             f"out is for a recording as it is, got repair={list(repair)!r}: read it without out, "
             f"then tape.save({str(out)!r})"
         )
+    if storage_options and kind != "parquet":
+        raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
     if kind in ("tape", "parquet") and len(files) != 1:
         raise ValueError(f"{kind} must be one folder, got {len(files)}")
     if kind == "raw":
@@ -115,7 +120,7 @@ def read_tape(
     elif kind == "parquet":
         from mmquant.tape import parquet
 
-        tape = parquet.load(str(files[0]), symbol)
+        tape = parquet.load(str(files[0]), symbol, **(storage_options or {}))
     else:
         from mmquant.tape import csv
 
