@@ -25,6 +25,7 @@ from mmquant.configure import (
 from mmquant.kernels.backtest import DONE, Desk, Rows, backtest_run
 from mmquant.kernels.tape_message import MESSAGE_WORDS
 from mmquant.models import MODELS
+from mmquant.pricing_model import load_fair_value
 from mmquant.records import FILL, INSTRUMENT, LEVEL, POSITION, PRICING, QUOTES
 from mmquant.simulator_settings import recorded_latencies, simulator_state
 from mmquant.state import (
@@ -137,7 +138,8 @@ def run(
     for k, index in enumerate(numbers):
         traded = _Traded(tape, index, config, filters or {}, sample_ms)
         results.append(traded.run(_step_of(on_progress, k * share, share)))
-    return Result(results, config, tape.source, doubts_of(tape, numbers))
+    doubts = [*doubts_of(tape, numbers), *_reference_doubts(config)]
+    return Result(results, config, tape.source, doubts)
 
 
 def _step_of(
@@ -225,7 +227,7 @@ class _Traded:
         self._events = _as_compiled(tape.events)
         self._words = _as_compiled(tape.levels).view(np.int64)
         self._instrument = _instrument(tape.instruments[index], index, filters)
-        self._name = getattr(config.strategy["model"], "__name__", config.strategy["model"])
+        self._names = _own_names(config)
         self._source = tape.source
         market = Market(int(self._instrument[0]["market"]))
         strategy = config.strategy
@@ -252,6 +254,9 @@ class _Traded:
         self._desk = _desk(
             self._instrument,
             pricing_record(config.pricing, config.folder),
+            load_fair_value(
+                config.pricing["fair_value"], config.pricing["fair_value_params"], config.folder
+            ),
             strategy_record(strategy, self._instrument),
             model_params,
             sim_params,
@@ -280,15 +285,39 @@ class _Traded:
     def _of_model(self, error: Exception) -> ValueError:
         row, now_ns = int(self._run[0]["row"]), int(self._run[0]["now_ns"])
         return ValueError(
-            f"strategy.toml: model {self._name} raised {type(error).__name__}: {error}; at event "
+            f"{' or '.join(self._names)} raised {type(error).__name__}: {error}; at event "
             f"{row} of {self._source}, received_ns {now_ns}: answer a codes.Reason instead of "
             "raising where it cannot quote"
         )
 
 
+def _reference_doubts(config: Config) -> list[str]:
+    symbol = config.pricing["reference"]["symbol"]
+    if not symbol:
+        return []
+    return [
+        f"pricing.toml: reference.symbol {symbol!r} has no effect here: each symbol is traded by "
+        "itself, its basis is unknown (live it is known)"
+    ]
+
+
+def _own_names(config: Config) -> list[str]:
+    """Return which functions of somebody's own take part, as their files name them."""
+    chosen = {
+        "strategy.toml: model": config.strategy["model"],
+        "pricing.toml: fair_value": config.pricing["fair_value"],
+    }
+    return [
+        f"{key} {getattr(value, '__name__', value)}"
+        for key, value in chosen.items()
+        if value != "blend" and value not in MODELS
+    ]
+
+
 def _desk(
     instrument: NDArray[Any],
     pricing_params: NDArray[Any],
+    fair_value: tuple[Any, NDArray[np.float64]],
     strategy_params: NDArray[Any],
     model_params: NDArray[np.float64],
     sim_params: NDArray[Any],
@@ -308,6 +337,8 @@ def _desk(
     return Desk(
         instrument=instrument,
         pricing_params=pricing_params,
+        pricing_model=fair_value[0],
+        pricing_model_params=fair_value[1],
         pricing_state=pricing_state,
         pricing_book=np.zeros(1, BOOK),
         pricing_draft=np.zeros(1, PRICING),

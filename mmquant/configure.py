@@ -5,13 +5,11 @@ when they start.
 """
 
 import difflib
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 from mmquant.codes import Market
 from mmquant.models import MODELS, model_params
+from mmquant.own_modules import own_function
 from mmquant.quoting import bind_model, strategy_params
 from mmquant.simulator_settings import simulator_params
 from mmquant.state import MAX_SIGNAL_LEVELS, MAX_STOIKOV_STATES, PRICING_PARAMS
@@ -274,14 +273,8 @@ def pricing_record(values: Mapping[str, Any], folder: Path = Path()) -> NDArray[
     Raises
     ------
     ValueError
-        Naming the key, the rule and the value; a fair value that is not the blend, which is
-        tried on a column of signals by `mmquant.price_by_model`.
+        Naming the key, the rule and the value.
     """
-    if values["fair_value"] != "blend":
-        raise ValueError(
-            f"pricing.toml: fair_value: a backtest knows 'blend' only, got "
-            f"{values['fair_value']!r}: try a function of your own by mmquant.price_by_model"
-        )
     params = np.zeros(1, PRICING_PARAMS)
     p = params[0]
     for name in _PRICING_SPANS:
@@ -453,7 +446,7 @@ def load_model(
     parameters : mapping of name to number
         Of a function: its values in the order in which they stand.
     folder : Path
-        Where a module is looked for, too.
+        Where a module is looked for first; an edited one is imported anew.
 
     Raises
     ------
@@ -463,20 +456,17 @@ def load_model(
     if isinstance(model, str) and ":" not in model:
         params = model_params(model, parameters)
         return bind_model(MODELS[model].step), params
-    function = _function(model, folder) if isinstance(model, str) else model
+    function = _own(model, folder) if isinstance(model, str) else model
     params = np.array(list(parameters.values()), np.float64)
     if not np.isfinite(params).all():
         raise ValueError(f"model_parameters must be finite, got {dict(parameters)}")
     return bind_model(function), params
 
 
-def _function(name: str, folder: Path) -> Callable[..., int]:
-    module_name, _, function_name = name.partition(":")
-    path = str(folder.resolve())
-    if path not in sys.path:
-        sys.path.append(path)
+def _own(name: str, folder: Path) -> Callable[..., int]:
     try:
-        function: Callable[..., int] = getattr(import_module(module_name), function_name)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise ValueError(f"strategy.toml: model {name!r}: {error} (looked in {path})") from error
-    return function
+        return own_function(name, folder)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"strategy.toml: model {name!r}: {error} (looked in {folder.resolve()})"
+        ) from error

@@ -13,6 +13,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +23,10 @@ from mmquant import _arrays
 from mmquant._jit_model import bind_pricing_model
 from mmquant.codes import PricingFlag
 from mmquant.kernels import pricing_model as kernels
+from mmquant.own_modules import own_function
 from mmquant.state import PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE
 
-__all__ = ["PricingSteps", "price_by_model", "pricing_steps"]
+__all__ = ["PricingSteps", "load_fair_value", "price_by_model", "pricing_steps"]
 
 Model = Callable[[NDArray[Any], NDArray[np.float64], NDArray[Any]], int]
 
@@ -122,3 +124,42 @@ def pricing_steps(model: Model) -> PricingSteps:
         partial(kernels.pricing_model_step, address),
         partial(kernels.pricing_model_refresh, address),
     )
+
+
+def load_fair_value(
+    fair_value: Model | str, params: ArrayLike, folder: Path
+) -> tuple[Any, NDArray[np.float64]]:
+    """Return what the backtest takes: the bound model, 0 for the blend, and its parameters.
+
+    Parameters
+    ----------
+    fair_value : str or function
+        "blend", `module:function`, or an @njit function.
+    params : array_like of float
+        The model's own: pricing.toml's `fair_value_params`.
+    folder : Path
+        Where the module is looked for first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such function, it cannot be compiled, or a parameter is not finite.
+    """
+    own = np.array(params, np.float64)
+    if not np.isfinite(own).all():
+        raise ValueError(f"pricing.toml: fair_value_params must be finite, got {own.tolist()}")
+    if isinstance(fair_value, str):
+        if fair_value == "blend":
+            return 0, own
+        if ":" not in fair_value:
+            raise ValueError(
+                f"pricing.toml: fair_value: must be 'blend' or 'module:function', got "
+                f"{fair_value!r}"
+            )
+        try:
+            fair_value = own_function(fair_value, folder)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(
+                f"pricing.toml: fair_value {fair_value!r}: {error} (looked in {folder.resolve()})"
+            ) from error
+    return bind_pricing_model(fair_value), own

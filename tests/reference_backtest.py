@@ -25,8 +25,9 @@ ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
 class ReferenceBacktest:
     """One instrument; `desk` has parameters and states as the compiled loop takes them."""
 
-    def __init__(self, tape, index, desk, model, intervals, funding=(0, 1)):
+    def __init__(self, tape, index, desk, model, intervals, funding=(0, 1), fair_value=None):
         self.tape, self.index, self.desk, self.model = tape, index, desk, model
+        self.fair_value = fair_value  # PricingSteps of a model of one's own
         self.pricing_every, self.quotes_every, self.gates_every, self.position_every = intervals
         self.rate_e8, self.funding_every = funding
         self.payments = []
@@ -88,8 +89,10 @@ class ReferenceBacktest:
             self.tell_position()
         elif self.pricing_at + self.pricing_every <= self.now:
             d = self.desk
-            refresh = (d.pricing_state, d.pricing_book, d.pricing_params, self.now, self.draft)
-            pricing_refresh(*refresh)
+            refresh, own = pricing_refresh, ()
+            if self.fair_value is not None:
+                refresh, own = self.fair_value.refresh, (d.pricing_model_params,)
+            refresh(d.pricing_state, d.pricing_book, d.pricing_params, *own, self.now, self.draft)
             self.draft[0]["frame_ns"] = 0
             self.publish_pricing()
         else:
@@ -170,7 +173,11 @@ class ReferenceBacktest:
             _, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, d.events)
         self.settle(n)
         words = self.inbox.words
-        code = pricing_step(d.pricing_state, d.pricing_book, d.pricing_params, words, self.draft)
+        step, own = pricing_step, ()
+        if self.fair_value is not None:
+            step, own = self.fair_value.step, (d.pricing_model_params,)
+        pricing = (d.pricing_state, d.pricing_book, d.pricing_params)
+        code = step(*pricing, *own, words, self.draft)
         if code in (PUBLISH, NEED_SNAPSHOT):
             self.publish_pricing()
 

@@ -93,14 +93,14 @@ class SmallVenue:
                         self.subscribed.pop(connection, None)
 
     def _frames(self, symbol):
-        last, name = self.update_id, symbol.lower()
-        depth = {"e": "depthUpdate", "E": 1, "T": 1, "s": symbol, "U": last - 5, "u": last}
+        last, name, ms = self.update_id, symbol.lower(), time.time_ns() // 1_000_000
+        depth = {"e": "depthUpdate", "E": ms, "T": ms, "s": symbol, "U": last - 5, "u": last}
         depth |= {"pu": last - 10, "b": [["99.0", f"{1 + self.steps % 9}.000"]], "a": []}
-        trade = {"e": "trade", "E": 1, "T": 1, "s": symbol, "t": self.steps, "p": "99.5"}
+        trade = {"e": "trade", "E": ms, "T": ms, "s": symbol, "t": self.steps, "p": "99.5"}
         trade |= {"q": "0.010", "X": "MARKET", "m": True}
-        touch = {"e": "bookTicker", "E": 1, "T": 1, "s": symbol, "u": last}
+        touch = {"e": "bookTicker", "E": ms, "T": ms, "s": symbol, "u": last}
         touch |= {"b": "99.0", "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}
-        total = {"e": "aggTrade", "E": 1, "T": 1, "s": symbol, "a": self.steps, "p": "99.5"}
+        total = {"e": "aggTrade", "E": ms, "T": ms, "s": symbol, "a": self.steps, "p": "99.5"}
         total |= {"q": "0.010", "f": self.steps, "l": self.steps, "m": True}
         datas = {"trade": trade, "aggTrade": total, "bookTicker": touch, "depth@100ms": depth}
         if symbol in self.lost:

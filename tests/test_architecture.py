@@ -21,7 +21,8 @@ LIBRARY_MAY = {
         "mmquant numba llvmlite numpy pandas msgspec bokeh distributed fsspec pyarrow "
         "collections concurrent contextlib copy dataclasses decimal difflib enum fractions "
         "functools hashlib html importlib inspect io itertools json math multiprocessing os "
-        "pathlib shutil sqlite3 sys tempfile time tomllib types typing warnings zipfile zlib"
+        "pathlib shutil sqlite3 sys tempfile threading time tomllib types typing warnings zipfile "
+        "zlib"
     ).split()
 }
 KERNELS_MAY = (

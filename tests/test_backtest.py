@@ -1,6 +1,7 @@
 """The backtest: equal to its slow twin bit for bit, the same on every run, honest in its words."""
 
 import hashlib
+import math
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmquant._jit import njit
 from mmquant.backtest import _Traded
 from mmquant.codes import Market, Reason, TapeKind, Template
 from mmquant.kernels.tape_message import MESSAGE_WORDS, tape_message
+from mmquant.pricing_model import pricing_steps
 from mmquant.records import INSTRUMENT, LEVEL
 from mmquant.state import BOOK, TAPE_EVENT, TAPE_SKIP
 from mmquant.wire import decode
@@ -50,23 +52,38 @@ def nothing_real(inputs, params, out):
     return 0
 
 
+@njit
+def leaning(inputs, params, out):
+    """Price `params[0]` ticks a traded balance from the mid; not at half a tick."""
+    s = inputs[0]
+    flow = s["trade_flow_imbalance"]
+    out[0]["fair_value_ticks"] = s["mid_ticks"] + params[0] * (flow if math.isfinite(flow) else 0)
+    return 0 if s["mid_ticks"] % 1 == 0 else 1
+
+
+LEANING = {"fair_value": leaning, "fair_value_params": [4.0]}
+
+
 @pytest.mark.parametrize(
-    ("seed", "gap_at", "simulator"),
+    ("seed", "gap_at", "simulator", "pricing"),
     [
-        (1, 0, {}),
-        (2, 70, {"fill_model": "prob_power"}),
-        (3, 0, {"response_latency_ms": 0.0, "entry_latency_ms": 0.0, "cancel_latency_ms": 0.0}),
-        (4, 60, {"fill_model": "cross", "entry_jitter": 0.5}),
+        (1, 0, {}, {}),
+        (2, 70, {"fill_model": "prob_power"}, {}),
+        (3, 0, {"response_latency_ms": 0, "entry_latency_ms": 0, "cancel_latency_ms": 0}, {}),
+        (4, 60, {"fill_model": "cross", "entry_jitter": 0.5}, {}),
+        (5, 60, {}, LEANING),
     ],
 )
-def test_every_row_is_that_of_the_slow_twin(seed, gap_at, simulator):
+def test_every_row_is_that_of_the_slow_twin(seed, gap_at, simulator, pricing):
     tape = make_tape(120, seed, gap_at=gap_at)
     simulator = {"markout_horizon_ms": 100, **simulator}
-    result = backtest.run(tape, simulator=simulator, **QUICK).instrument()
-    config = backtest.Config().changed(simulator=simulator, **QUICK)
+    changes = {**QUICK, "pricing": {**QUICK["pricing"], **pricing}, "simulator": simulator}
+    result = backtest.run(tape, **changes).instrument()
+    config = backtest.Config().changed(**changes)
     traded = _Traded(tape, 0, config, {}, 100.0)
     intervals = (1_000 * MS, 500 * MS, 20 * MS, 1_000 * MS)
-    twin = ReferenceBacktest(tape, 0, traded._desk, traded._model, intervals)
+    steps = pricing_steps(pricing["fair_value"]) if pricing else None
+    twin = ReferenceBacktest(tape, 0, traded._desk, traded._model, intervals, fair_value=steps)
     twin.run()
     assert result.events.tobytes() == b"".join(event.tobytes() for event in twin.events)
     assert result.positions.tobytes() == b"".join(p.tobytes() for _, p in twin.positions)
@@ -143,6 +160,19 @@ def test_a_model_of_ones_own_quotes():
     named = {"model": "test_backtest:far_away", "model_parameters": {"distance": 7.0}}
     config = backtest.Config(folder=Path(__file__).parent).changed(strategy=named)
     assert backtest.run(tape, config=config, **QUICK).hash == result.hash
+
+
+def test_a_fair_value_of_ones_own_is_priced_as_it_is_live():
+    tape = make_tape(120)
+    result = backtest.run(tape, pricing={**QUICK["pricing"], **LEANING})
+    assert result.hash != backtest.run(tape, pricing=QUICK["pricing"]).hash
+    signals = result.signals()
+    priced = signals[signals["fair_value_ticks"] > 0]
+    away = priced["fair_value_ticks"] - (priced["bid_ticks"] + priced["ask_ticks"]) / 2
+    assert 0.5 < away.abs().max() <= 4.0
+    named = {**QUICK["pricing"], **LEANING, "fair_value": "test_backtest:leaning"}
+    config = backtest.Config(folder=Path(__file__).parent).changed(pricing=named)
+    assert backtest.run(tape, config=config).hash == result.hash
 
 
 def test_a_model_that_answers_no_number_quotes_nothing_and_says_why():
@@ -267,7 +297,9 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
         ({"pricing": {"warmup_s": -1.0}}, "warmup_s"),
         ({"pricing": {"blend.microprice": -2.0}}, "from 0.0 to 1000.0"),
         ({"pricing": {"blend.microprice": 0.0}}, "weight > 0"),
-        ({"pricing": {"fair_value": "own:price"}}, "knows 'blend' only"),
+        ({"pricing": {"fair_value": "mid"}}, "must be 'blend' or 'module:function'"),
+        ({"pricing": {"fair_value": "no_module:f"}}, "fair_value 'no_module:f': No module named"),
+        ({"pricing": {"fair_value_params": [np.nan]}}, "fair_value_params must be finite"),
         ({"pricing": {"blend.stoikov": 1.0}}, "stoikov_file is empty"),
         ({"simulator": {"fill_model": "magic"}}, "magic"),
         ({"simulator": {"fees.usdm_maker_ppm": 10**9}}, "maker_fee_ppm"),

@@ -43,6 +43,14 @@ def not_a_number(inputs, params, out):
     return 0
 
 
+@njit
+def prices_and_stops(inputs, params, out):
+    """Price at the mid, and divide by nothing at the call that `params[0]` counts down to."""
+    params[0] -= 1.0
+    out[0]["fair_value_ticks"] = inputs[0]["mid_ticks"] + 1 // int(params[0])
+    return 0
+
+
 def set_at(table, name, row, value):
     def change(tape):
         getattr(tape, table)[name][row] = value
@@ -118,6 +126,14 @@ def test_what_the_tape_lacks_stands_in_the_warnings():
         assert words in text
 
 
+def test_a_reference_that_is_not_played_is_said():
+    reference = {"reference.symbol": "ETHUSDT", "blend.basis_ticks_per_bp": 0.5}
+    result = backtest.run(make_tape(60), pricing={**QUICK["pricing"], **reference})
+    (told,) = [line for line in result.warnings() if "reference" in line]
+    assert "ETHUSDT" in told
+    assert not [line for line in backtest.run(make_tape(60), **QUICK).warnings() if "refer" in line]
+
+
 def test_the_prices_are_said_in_the_assets_unit():
     result = backtest.run(make_tape(60), **QUICK)
     mids = result.instrument().mids() * 0.1
@@ -132,6 +148,16 @@ def test_a_model_that_raises_is_named_with_the_row():
     )
     with pytest.raises(ValueError, match=words):
         backtest.run(make_tape(100), **options, **QUICK)
+
+
+def test_a_fair_value_that_raises_is_named_too():
+    pricing = {"fair_value": prices_and_stops, "fair_value_params": [30.0], **QUICK["pricing"]}
+    words = "pricing.toml: fair_value prices_and_stops raised ZeroDivisionError: .*at event"
+    with pytest.raises(ValueError, match=words):
+        backtest.run(make_tape(100), pricing=pricing)
+    own = {"model": crossed, "pricing": pricing}
+    with pytest.raises(ValueError, match=f"strategy.toml: model crossed or {words}"):
+        backtest.run(make_tape(100), **own)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from mm_runtime.transport import Transport
 from small_venue import SmallVenue
 
 from mmquant.codes import BookState, Reason, Stream, Template
-from mmquant.tape import read_capture
+from mmquant.tape import read_capture, read_tape
 from mmquant.wire import Inbox
 
 TWENTY = [f"COIN{chr(65 + i)}USDT" for i in range(20)]
@@ -158,6 +158,35 @@ def test_a_replaced_connection_loses_and_doubles_nothing(runtime, start, reason,
     assert sum(b'"handed_over"' in line for line in lines) >= 1
     depths = [line for line in lines if b'"depthUpdate"' in line]
     assert len(depths) == len(set(depths)) > 10
+    report = read_tape(sorted(tmp_path.iterdir()), progress=False).report()
+    assert report.out_of_order == 0
+    assert [gap.end for gap in report.gaps] == [""] * len(symbols), "at the collector's end alone"
+
+
+def test_a_recordings_books_break_where_the_collectors_did(runtime, start, tmp_path):
+    """A lost connection, and a book found crossed: no id is missing in either."""
+    symbols = TWENTY[:2]
+    venue = start(symbols)
+    record = RecordSettings(enabled=True, directory=str(tmp_path))
+    with collecting(runtime, venue, symbols, record=record) as collector:
+        collector.work(collector.are_live)
+        link = collector._streams.main
+        link._fault = "cut by the test"
+        collector.work(lambda: not collector.are_live())
+        collector.work(collector.are_live)
+        feed = collector._feeds[symbols[0]]
+        feed.sync.on_crossed(time.time_ns(), "crossed by the test")
+        collector.work(collector.are_live)
+        until = collector.counters["depth_events"] + 10
+        collector.work(lambda: collector.counters["depth_events"] > until)
+    tape = read_tape(sorted(tmp_path.iterdir()), progress=False)
+    report = tape.report()
+    assert report.out_of_order == 0
+    assert collector.counters["gaps"] == 0
+    found = {symbol: [gap for gap in report.gaps if gap.symbol == symbol] for symbol in symbols}
+    assert [len(found[symbol]) for symbol in symbols] == [3, 2], report
+    assert all(gap.end for symbol in symbols for gap in found[symbol][:-1])
+    assert not any(found[symbol][-1].end for symbol in symbols)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded_lines import FRAMES, MS, NS, SNAPSHOT, depth, trade, write
 
 from mmquant.codes import Market, TapeKind
 from mmquant.state import TAPE_BUFFERED, TAPE_SKIP
@@ -14,43 +15,6 @@ from mmquant.tape import TapeError, npz, read_tape, synthetic_tape
 
 pytestmark = pytest.mark.kernels
 DATA = Path(__file__).parents[2] / "shared" / "data" / "binance"
-NS = 1_770_000_000_000_000_000
-MS = NS // 10**6
-
-
-def depth(first, last, bids, asks, previous=None, ms=MS, symbol="BTCUSDT"):
-    pu = "" if previous is None else f'"pu":{previous},'
-    sides = [",".join(f'["{p}","{q}"]' for p, q in side) for side in (bids, asks)]
-    return (
-        f'{{"stream":"x@depth","data":{{"e":"depthUpdate","E":{ms},"s":"{symbol}","U":{first},'
-        f'"u":{last},{pu}"b":[{sides[0]}],"a":[{sides[1]}]}}}}'
-    ).encode()
-
-
-def trade(number, price="100.1", qty="0.5", maker="false", ms=MS):
-    return (
-        f'{{"stream":"x@trade","data":{{"e":"trade","E":{ms},"s":"BTCUSDT","t":{number},'
-        f'"p":"{price}","q":"{qty}","T":{ms},"m":{maker},"M":true}}}}'
-    ).encode()
-
-
-BBO = b'{"u":9,"s":"BTCUSDT","b":"100.0","B":"1.0","a":"100.1","A":"2.0"}'
-SNAPSHOT = b'{"lastUpdateId":5,"bids":[["100.0","1.0"]],"asks":[["100.2","2.0"]]}'
-FRAMES = [
-    depth(1, 3, [("99.0", "9")], []),
-    depth(4, 6, [("99.9", "3.0")], [("100.1", "0.5")]),
-    SNAPSHOT,
-    depth(7, 8, [], [("100.1", "0")]),
-    BBO,
-    trade(70),
-]
-
-
-def write(tmp_path, payloads, name="x.gz", start=NS, step=1000):
-    lines = b"".join(b"%d %b\n" % (start + i * step, p) for i, p in enumerate(payloads))
-    path = tmp_path / name
-    path.write_bytes(gzip.compress(lines) if name.endswith("gz") else lines)
-    return path
 
 
 def rows(tape):
@@ -356,6 +320,47 @@ def test_bad_tables_are_refused_with_line_and_column(tmp_path):
     (tmp_path / "mixed.csv").write_text(mixed)
     with pytest.raises(TapeError, match=r"mixed\.csv, line 6: mixed symbols: BTCUSDT"):
         read_tape(tmp_path / "mixed.csv")
+
+
+def test_a_table_of_column_names_alone_has_no_row(tmp_path):
+    head = BOOK_CSV.partition("\n")[0] + "\n"
+    names = "id,price,qty,quote_qty,time,is_buyer_maker\n"
+    for name, text in (("empty.csv", head), ("BTCUSDT-empty.csv", names)):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(TapeError, match=r"empty\.csv: no row in it"):
+            read_tape(tmp_path / name, format="tardis" if text is head else "vision")
+
+
+def test_a_table_that_was_sorted_says_so_though_it_is_one_of_several(tmp_path):
+    path, other = tmp_path / "BTCUSDT-x.csv", tmp_path / "BTCUSDT-y.csv"
+    path.write_text(f"9,100.10,2,3,4,{MS},true\n10,100.10,2,3,4,{MS - 1},true\n")
+    other.write_text(f"8,100.10,2,3,4,{MS - 5},true\n")
+    assert read_tape([path, other], repair=["order"]).repairs == (
+        "order: sorted, 1 steps back in time",
+    )
+
+
+def test_more_levels_at_once_than_an_event_has_are_said_with_their_row(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmquant.tape.csv.MAX_SIDE", 1)
+    (tmp_path / "book.csv").write_text(BOOK_CSV)
+    with pytest.raises(TapeError, match=r"book\.csv, row \d+: what is received at once"):
+        read_tape(tmp_path / "book.csv")
+
+
+def test_rows_of_an_npz_are_numbered_as_in_the_file(tmp_path):
+    left_out = (E | L | B | 99, NS, NS, 1.0, 1.0)  # an event that no row is made of
+    good = (E | L | B | 1, NS, NS, 1.0, 1.0)
+    for bad, message in (
+        ((E | L | B | 1, NS, NS, 1.0, -1.0), "row 2: px and qty must be finite"),
+        ((B | 1, NS, NS, 1.0, 1.0), "row 2: the row is neither EXCH_EVENT nor LOCAL_EVENT"),
+    ):
+        path, _ = npz_file(tmp_path, [left_out, good, bad])
+        with pytest.raises(TapeError, match=message):
+            read_tape(path)
+    stamps = (E | L | B | 1, NS // 1000, NS // 1000, 1.0, 1.0)
+    path, _ = npz_file(tmp_path, [left_out, stamps])
+    with pytest.raises(TapeError, match="row 1: exch_ts must be nanoseconds"):
+        read_tape(path)
 
 
 # real captures

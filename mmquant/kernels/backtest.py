@@ -26,6 +26,7 @@ from mmquant.kernels.backtest_desk import (
     write_sample,
 )
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
+from mmquant.kernels.pricing_model import pricing_model_refresh, pricing_model_step
 from mmquant.kernels.simulator import simulator_on_market, simulator_on_trade
 from mmquant.kernels.tape_message import tape_message
 from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
@@ -41,6 +42,30 @@ _GAP = int(TapeKind.GAP)
 _FILL = int(Template.FILL)
 _NEW = int(OrderStatus.NEW)
 _OPEN = int(OrderStatus.OPEN)
+
+
+@njit
+def _price(desk: Desk) -> int:
+    """Let the pricing hear of the message in `desk.words`; return what `pricing_step` does."""
+    state, book, params = desk.pricing_state, desk.pricing_book, desk.pricing_params
+    draft = desk.pricing_draft
+    if desk.pricing_model == 0:
+        return pricing_step(state, book, params, desk.words, draft)
+    return pricing_model_step(
+        desk.pricing_model, state, book, params, desk.pricing_model_params, desk.words, draft
+    )
+
+
+@njit
+def _price_again(desk: Desk, now_ns: int) -> None:
+    """Price anew without a message."""
+    state, book, params = desk.pricing_state, desk.pricing_book, desk.pricing_params
+    draft = desk.pricing_draft
+    if desk.pricing_model == 0:
+        pricing_refresh(state, book, params, now_ns, draft)
+    else:
+        own = desk.pricing_model_params
+        pricing_model_refresh(desk.pricing_model, state, book, params, own, now_ns, draft)
 
 
 @njit
@@ -176,9 +201,7 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     elif r["position_ns"] + r["position_interval_ns"] <= now:
         tell_position(run, desk, rows)
     elif r["pricing_ns"] + r["pricing_interval_ns"] <= now:
-        pricing_refresh(
-            desk.pricing_state, desk.pricing_book, desk.pricing_params, now, desk.pricing_draft
-        )
+        _price_again(desk, now)
         desk.pricing_draft[0]["frame_ns"] = 0
         _publish_pricing(run, desk, model, rows)
     else:
@@ -236,9 +259,7 @@ def _take_row(
             desk.sim, desk.account, desk.sim_params, desk.sim_book, words, desk.events
         )
     settle(run, desk, rows, n)
-    code = pricing_step(
-        desk.pricing_state, desk.pricing_book, desk.pricing_params, words, desk.pricing_draft
-    )
+    code = _price(desk)
     if code == NEED_SNAPSHOT:
         r["snapshots_needed"] += 1
     if code == PUBLISH or code == NEED_SNAPSHOT:

@@ -34,6 +34,8 @@ class Desk(NamedTuple):
 
     instrument: NDArray[Any]
     pricing_params: NDArray[Any]
+    pricing_model: Any  # of the fair value, from bind_pricing_model; 0 for the blend
+    pricing_model_params: NDArray[Any]
     pricing_state: NDArray[Any]
     pricing_book: NDArray[Any]
     pricing_draft: NDArray[Any]  # what pricing works on

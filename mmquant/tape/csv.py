@@ -56,13 +56,14 @@ def load(
     """
     notes = ReadNotes()
     total = sum(path.stat().st_size for path in paths)
-    tables, names, markets = [], [], []
+    tables, names, markets, back = [], [], [], 0
     with Progress("reading", total, progress) as bar:
         for path in paths:
             reader = _Reader(path, source, notes, bar, latency_ns)
             tables.append(reader.read(sort))
             names.append(reader.symbol(symbol))
             markets.append(Market[market.upper()] if market else reader.market)
+            back += reader.steps_back
     for values, what in ((names, "symbols"), (markets, "markets")):
         if len(set(values)) != 1:
             raise TapeError(
@@ -80,7 +81,9 @@ def load(
     instruments = settle_units(events, levels, names[:1], markets[:1], tick_size, lot_size, where)
     if source == "vision":
         notes.assumptions.append(f"received {latency_ns} ns after the venue's time: not recorded")
-    return Tape(events, levels, instruments, f"{source} {', '.join(p.name for p in paths)}", notes)
+    names_of_files = ", ".join(path.name for path in paths)
+    repairs = [f"order: sorted, {back} steps back in time"] if back else []
+    return Tape(events, levels, instruments, f"{source} {names_of_files}", notes, repairs)
 
 
 def _join(tables: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -116,6 +119,7 @@ class _Reader:
         self, path: Path, source: str, notes: ReadNotes, bar: Progress, latency_ns: int
     ) -> None:
         self.market = Market.USDM
+        self.steps_back = 0  # that were sorted
         self._path = path
         self._source = source
         self._notes = notes
@@ -150,7 +154,7 @@ class _Reader:
         if rest:
             blocks += self._take(rest + b"\n")
         layout = self._layout
-        if layout is None or not blocks:
+        if layout is None or not any(map(len, blocks)):
             raise TapeError("no row in it", self._path)
         rows = np.concatenate(blocks)
         self._notes.rows += len(rows)
@@ -164,10 +168,14 @@ class _Reader:
                 self._path,
                 f"line {int(back[0]) + 2 + self._line - len(rows)}",
             )
-        order = np.argsort(received_ns, kind="stable")
         if back.size:
+            self.steps_back = back.size
+            order = np.argsort(received_ns, kind="stable")
             rows, venue_ns, received_ns = rows[order], venue_ns[order], received_ns[order]
-        return _events(layout, rows, venue_ns, received_ns)
+        column = {role: rows[:, i] for i, (role, _) in enumerate(layout.columns)}
+        if layout.kind == TapeKind.DELTA:
+            return _book(column, venue_ns, received_ns, self._path)
+        return _events(layout, column, venue_ns, received_ns)
 
     def _take(self, data: bytes) -> list[NDArray[np.int64]]:
         """Return the rows of whole lines."""
@@ -283,22 +291,19 @@ class _Reader:
 
 def _events(
     layout: Layout,
-    rows: NDArray[np.int64],
+    column: dict[str, NDArray[np.int64]],
     venue_ns: NDArray[np.int64],
     received_ns: NDArray[np.int64],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return a table's events and levels."""
-    column = {role: rows[:, i] for i, (role, _) in enumerate(layout.columns)}
-    if layout.kind == TapeKind.DELTA:
-        return _book(column, venue_ns, received_ns)
-    events = np.zeros(len(rows), TAPE_EVENT)
+    events = np.zeros(venue_ns.size, TAPE_EVENT)
     events["venue_ns"], events["received_ns"] = venue_ns, received_ns
     events["kind"] = layout.kind
     if layout.kind == TapeKind.BBO:
         events["update_id"] = column.get("id", 0)
         has_bid, has_ask = column["bid_qty"] > 0, column["ask_qty"] > 0
         events["n_bids"], events["n_asks"] = has_bid, has_ask
-        both = np.zeros((len(rows), 2), LEVEL)
+        both = np.zeros((events.size, 2), LEVEL)
         for place, side in enumerate(("bid", "ask")):
             both["price_ticks"][:, place] = column[side]
             both["qty_lots"][:, place] = column[f"{side}_qty"]
@@ -312,8 +317,8 @@ def _events(
     events["update_id"] = column.get("last_id", column["id"])
     events["flags"] = TAPE_AGGREGATE if "last_id" in column else 0
     events["n_bids"], events["n_asks"] = is_buy, ~is_buy
-    events["first_level"] = np.arange(len(rows))
-    levels = np.zeros(len(rows), LEVEL)
+    events["first_level"] = np.arange(events.size)
+    levels = np.zeros(events.size, LEVEL)
     levels["price_ticks"], levels["qty_lots"] = column["price"], column["qty"]
     return events, levels
 
@@ -322,6 +327,7 @@ def _book(
     column: dict[str, NDArray[np.int64]],
     venue_ns: NDArray[np.int64],
     received_ns: NDArray[np.int64],
+    path: Path,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the events of book rows: what was received at once, bids first."""
     is_snapshot = np.isin(column["is_snapshot"], _TRUE)
@@ -337,8 +343,15 @@ def _book(
     firsts = np.flatnonzero(is_first)
     asks = np.add.reduceat(is_ask.astype(np.int64), firsts)
     counts = np.diff(firsts, append=is_snapshot.size)
-    if max(int(asks.max()), int((counts - asks).max())) > MAX_SIDE:
-        raise ValueError(f"an event must have at most {MAX_SIDE} levels a side, got more")
+    longest = np.maximum(asks, counts - asks)
+    if int(longest.max()) > MAX_SIDE:
+        at = int(longest.argmax())
+        raise TapeError(
+            f"what is received at once must have at most {MAX_SIDE} levels a side, got "
+            f"{int(longest[at])}: are the times received of one value?",
+            path,
+            f"row {int(firsts[at]) + 1}",
+        )
     events = np.zeros(firsts.size, TAPE_EVENT)
     events["venue_ns"], events["received_ns"] = venue_ns[firsts], received_ns[firsts]
     events["kind"] = np.where(is_snapshot[firsts], TapeKind.SNAPSHOT, TapeKind.DELTA)

@@ -17,7 +17,7 @@ from mmquant.tape.errors import TapeError
 from mmquant.tape.parts import packed
 from mmquant.tape.store import EVENTS, LEVELS, DiskStore, read_array
 
-__all__ = ["HEADER", "SUFFIX", "load", "save", "write_header"]
+__all__ = ["HEADER", "SUFFIX", "load", "publish", "save"]
 
 HEADER = "tape.json"
 SUFFIX = ".tape"
@@ -26,19 +26,20 @@ _BLOCK = 1 << 18  # events written at once
 
 
 def save(tape: Tape, path: Path) -> None:
-    """Write a tape into a folder, made where it is missing; one that is there is replaced."""
-    header = path / HEADER
-    header.unlink(missing_ok=True)  # until the end there is no tape
-    store = DiskStore(path)
-    events = tape.events
-    for at in range(0, len(events), _BLOCK):
-        store.append(*packed(events[at : at + _BLOCK], tape.levels))
-    store.finish()
-    write_header(tape, path)
+    """Write a tape into a folder, made where it is missing; one that is there is replaced.
+
+    It may be the tape's own: until all is written nothing of it is touched.
+    """
+    with DiskStore(path) as store:
+        events = tape.events
+        for at in range(0, len(events), _BLOCK):
+            store.append(*packed(events[at : at + _BLOCK], tape.levels))
+        store.finish()
+        publish(tape, store)
 
 
-def write_header(tape: Tape, path: Path) -> None:
-    """Write what is not in the tables, last: a folder without it is no tape."""
+def publish(tape: Tape, store: DiskStore) -> None:
+    """Make what the store has finished the folder's tape; without a header it is none."""
     header = {
         "version": VERSION,
         "source": tape.source,
@@ -48,7 +49,9 @@ def write_header(tape: Tape, path: Path) -> None:
         "notes": asdict(tape.notes),
         "repairs": list(tape.repairs),
     }
-    (path / HEADER).write_text(json.dumps(header, indent=1) + "\n")
+    (store.folder / HEADER).unlink(missing_ok=True)
+    store.publish()
+    (store.folder / HEADER).write_text(json.dumps(header, indent=1) + "\n")
 
 
 def load(path: Path) -> Tape:

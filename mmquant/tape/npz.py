@@ -86,7 +86,7 @@ def load(
     if not rows.size:
         raise TapeError("no row in it", where)
     notes.rows = rows.size
-    events, levels = _tables(rows, where)
+    events, levels = _tables(rows)
     names = [symbol or "UNKNOWN"]
     markets = [Market[(market or "usdm").upper()]]
     instruments = settle_units(events, levels, names, markets, tick_size, lot_size, where)
@@ -136,7 +136,9 @@ def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes) -> NDArray[Any]:
         known &= ~unsided
     for code in np.unique(codes[~np.isin(codes, list(_CODES))]):
         notes.left_out[f"hftbacktest event {code}"] = int(np.count_nonzero(codes == code))
+    numbers = np.flatnonzero(known)  # in the file
     rows, codes = rows[known], codes[known]
+    nobodys = rows["ev"] & (EXCH | LOCAL) == 0
     whole = np.isfinite(rows["px"]) & np.isfinite(rows["qty"]) & (rows["qty"] >= 0)
     # Without a price a CLEAR is of the whole side, or book.
     whole |= codes == CLEAR
@@ -148,7 +150,13 @@ def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes) -> NDArray[Any]:
         if not good.all():
             row = int(np.flatnonzero(~good)[0])
             text = f"{rule}, got px {rows['px'][row]} qty {rows['qty'][row]}: drop the row"
-            raise TapeError(text, path, f"row {row}")
+            raise TapeError(text, path, f"row {int(numbers[row])}")
+    if nobodys.any():
+        raise TapeError(
+            "the row is neither EXCH_EVENT nor LOCAL_EVENT: set its flags",
+            path,
+            f"row {int(numbers[nobodys][0])}",
+        )
     for name in ("exch_ts", "local_ts"):
         first = int(rows[name][0]) if rows.size else 0
         for (low, high), unit, factor in ((_MICROS, "micro", 1000), (_MILLIS, "milli", 1_000_000)):
@@ -157,12 +165,12 @@ def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes) -> NDArray[Any]:
                     f"{name} must be nanoseconds, got {first}, which looks like {unit}seconds: "
                     f"multiply it by {factor}",
                     path,
-                    "row 0",
+                    f"row {int(numbers[0])}",
                 )
     return rows
 
 
-def _tables(rows: NDArray[Any], where: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _tables(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the events and levels of rows, in units of 1e-8."""
     n = rows.size
     order = np.zeros(n, np.int64)
@@ -172,10 +180,6 @@ def _tables(rows: NDArray[Any], where: str) -> tuple[NDArray[Any], NDArray[Any]]
     prices = np.rint(np.nan_to_num(rows["px"]) * _E8).astype(np.int64)
     lots = np.rint(np.nan_to_num(rows["qty"]) * _E8).astype(np.int64)
     n = int(npz_pair(ev, words, prices, lots, np.zeros(n, np.int64), order, flags))
-    if n < 0:
-        raise TapeError(
-            "the row is neither EXCH_EVENT nor LOCAL_EVENT: set its flags", where, f"row {-1 - n}"
-        )
     order, flags = order[:n], flags[:n]
     events = np.zeros(n, TAPE_EVENT)
     levels = np.zeros(n, LEVEL)

@@ -36,7 +36,7 @@ def _modules() -> tuple[Any, Any, Any]:
         fsspec = import_module("fsspec")
         pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ImportError(f"Parquet needs {error.name}: pip install 'mmquant[parquet]'") from error
+        raise ImportError(f"Parquet needs {error.name}: pip install 'mmquant[research]'") from error
     return fsspec, pyarrow, parquet
 
 

@@ -7,6 +7,7 @@ came before it and fit stand behind it, at its time (TAPE_BUFFERED).
 import json
 import zlib
 from collections import deque
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mmquant.kernels.levels import LEVELS_AT
 from mmquant.parse import MAX_FRAME_LEVELS, FrameParser
 from mmquant.records import LEVEL
 from mmquant.state import TAPE_CURSOR, TAPE_EVENT, TAPE_SYNC
-from mmquant.tape.capture import read_chunks
+from mmquant.tape.capture import read_capture, read_chunks
 from mmquant.tape.core import ReadNotes
 from mmquant.tape.errors import CaptureError
 from mmquant.tape.progress import Progress
@@ -33,11 +34,18 @@ BLOCK_LEVELS = 1 << 18
 MOST_WAITING = 20_000  # depth events kept for a snapshot; older ones are given up
 NS_PER_MS, NS_PER_US = 1_000_000, 1_000
 LATEST_MS = 4_102_444_800_000  # the year 2100: a venue's stamp beyond is in microseconds
+_LOOKED_AHEAD = 1_000  # lines of a file that begins with a snapshot
 FAR_OFF = 50  # times: a clock is never wrong by that much, a unit is
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _SNAPSHOT = b'{"lastUpdateId":'
 _WITHOUT_BOOK = (BookState.BUFFERING, BookState.GAP)
-_BREAKS = ("disconnect", "gap")  # the recorder's markers after which a book is not whole
+# The collector's markers: what became of its connection, and each state of its book. After these
+# no book is whole, whatever the ids say: a crossed one, or one behind a lost connection.
+_BREAKS = frozenset(
+    {"opened", "lost"}
+    | {state.name.lower() for state in BookState}
+    - {BookState.LIVE.name.lower(), BookState.SYNCING.name.lower()}
+)
 
 
 class RawReader:
@@ -58,6 +66,7 @@ class RawReader:
     def __init__(self, store: Store, notes: ReadNotes, stamp_ns: int, progress: Progress) -> None:
         self.symbols: list[str] = []
         self.markets: list[Market] = []
+        self.starts: list[int] = []  # each file's first event
         self._store = store
         self._notes = notes
         self._progress = progress
@@ -72,6 +81,9 @@ class RawReader:
         self._path = Path()
         self._plausible = False
         self._market: Market | None = None
+        self._written = 0  # events in the store
+        self._newest_ns = 0  # time of this file's newest event in the store
+        self._here: set[int] = set()  # symbols that this file was seen to name
 
     def read(self, path: Path) -> None:
         """Read one file.
@@ -82,8 +94,12 @@ class RawReader:
             A file that is missing or corrupt; stamps in the wrong unit; too many symbols. One
             that is cut short is read as far as it goes, and noted.
         """
+        self._flush()
         self._path = path
         self._plausible = False
+        self._newest_ns = 0
+        self._here.clear()
+        self.starts.append(self._written)
         self._cursor[0]["line"] = 0
         rest = b""
         try:
@@ -147,7 +163,11 @@ class RawReader:
         n_events, n_levels = int(c["events"]), int(c["levels"])
         if n_events:
             levels = self._levels[: 2 * n_levels].view(LEVEL)
-            self._store.append(self._events[:n_events], levels)
+            events = self._events[:n_events]
+            self._store.append(events, levels)
+            self._written += n_events
+            self._newest_ns = int(events["received_ns"][-1])
+            self._here.update(np.unique(events["instrument"]).tolist())
         c["events"] = c["levels"] = 0
 
     def _room(self) -> None:
@@ -173,16 +193,14 @@ class RawReader:
         if payload.startswith(_SNAPSHOT):
             self._snapshot(payload)
             return
-        try:
-            frame = json.loads(payload)
-            data = frame.get("data", frame)
-            kind, symbol = data.get("e"), data.get("s")
-        except (ValueError, AttributeError):
+        data = _data_of(payload)
+        if not data:
             line = int(self._cursor[0]["line"])
             text = f"{self._path}, line {line}: not a frame of the venue: {payload[:60]!r}"
             self._notes.leave_out("malformed", text)
             return
-        if kind == "marker":
+        symbol = data.get("s")
+        if data.get("e") == "marker":
             self._marker(data)
         elif isinstance(symbol, str) and symbol not in self.symbols and _may_be_known(data):
             self._add(symbol, _market_of(data))
@@ -246,20 +264,35 @@ class RawReader:
         if kind == "dropped":
             line = int(self._cursor[0]["line"])
             self._notes.problems.append(f"{self._path}, line {line}: dropped {data.get('text')}")
-        if kind in _BREAKS and symbol in self.symbols:
-            index = self.symbols.index(str(symbol))
-            if self._sync[index]["book_state"] in (BookState.SYNCING, BookState.LIVE):
-                self._sync[index]["book_state"] = BookState.GAP
-                self._waiting.pop(index, None)
-                self._room()
-                c = self._cursor[0]
-                row = self._events[int(c["events"])]
-                row["received_ns"], row["venue_ns"] = c["received_ns"], 0
-                row["update_id"] = self._sync[index]["last_update_id"]
-                row["first_level"] = c["levels"]
-                row["n_bids"] = row["n_asks"] = row["flags"] = 0
-                row["instrument"], row["kind"] = index, TapeKind.GAP
-                c["events"] += 1
+        if symbol not in self.symbols:
+            return
+        index = self.symbols.index(str(symbol))
+        self._here.add(index)
+        is_whole = self._sync[index]["book_state"] in (BookState.SYNCING, BookState.LIVE)
+        if kind in _BREAKS and is_whole:
+            self._break(index)
+        elif kind == "handed_over":
+            # The new connection's events overlap the old one's, and may have other edges.
+            self._waiting.pop(index, None)
+            if is_whole:
+                self._sync[index]["book_state"] = BookState.SYNCING
+
+    def _break(self, index: int) -> None:
+        """Write a GAP: from here on the book waits for a snapshot."""
+        self._sync[index]["book_state"] = BookState.GAP
+        self._waiting.pop(index, None)
+        self._room()
+        c = self._cursor[0]
+        at = int(c["events"])
+        newest_ns = int(self._events[at - 1]["received_ns"]) if at else self._newest_ns
+        row = self._events[at]
+        # A marker bears the time of the collector's turn, which may have begun before the frame.
+        row["received_ns"], row["venue_ns"] = max(int(c["received_ns"]), newest_ns), 0
+        row["update_id"] = self._sync[index]["last_update_id"]
+        row["first_level"] = c["levels"]
+        row["n_bids"] = row["n_asks"] = row["flags"] = 0
+        row["instrument"], row["kind"] = index, TapeKind.GAP
+        c["events"] += 1
 
     def _snapshot(self, payload: bytes) -> None:
         """Write a snapshot and, behind it, what waited for it and fits."""
@@ -293,18 +326,38 @@ class RawReader:
             self._wait(index, event)
 
     def _snapshot_of(self, line: int) -> int:
-        """Return whose snapshot it is: it names no symbol, but follows its first events."""
-        if len(self.symbols) == 1:
-            return 0
-        lacking = [i for i, sync in enumerate(self._sync) if sync["book_state"] in _WITHOUT_BOOK]
-        if len(lacking) == 1:
-            return lacking[0]
+        """Return whose snapshot it is: it names no symbol, but its file does."""
+        events = self._events[: int(self._cursor[0]["events"])]
+        self._here.update(np.unique(events["instrument"]).tolist())
+        if not self._here:
+            data = self._first_named()
+            if data is not None and data["s"] not in self.symbols:
+                self._add(data["s"], _market_of(data))
+            if data is not None:
+                self._here.add(self.symbols.index(data["s"]))
+        among = self._here or range(len(self.symbols))
+        lacking = [i for i in among if self._sync[i]["book_state"] in _WITHOUT_BOOK]
+        for one in (among, lacking):
+            if len(one) == 1:
+                return next(iter(one))
         raise CaptureError(
             f"a snapshot that may be of any of {', '.join(self.symbols) or 'no symbol'}: "
             f"record each symbol into a file of its own",
             self._path,
             line,
         )
+
+    def _first_named(self) -> dict[str, Any] | None:
+        """Return the first frame of the file that names its symbol, where it begins with none."""
+        try:
+            for _, payload in islice(read_capture([self._path]), _LOOKED_AHEAD):
+                data = {} if payload.startswith(_SNAPSHOT) else _data_of(payload)
+                symbol = data.get("s")
+                if symbol in self.symbols or (isinstance(symbol, str) and _may_be_known(data)):
+                    return data
+        except CaptureError:
+            pass  # cut short: said when it is read that far
+        return None
 
     def _check_market(self, chunk: bytes) -> None:
         """Refuse files of both markets: they name their symbols alike."""
@@ -345,6 +398,16 @@ class RawReader:
                 self._path,
                 1,
             )
+
+
+def _data_of(payload: bytes) -> dict[str, Any]:
+    """Return what a frame holds, alone or of a combined stream; nothing where it is none."""
+    try:
+        frame = json.loads(payload)
+        data = frame.get("data", frame)
+    except (ValueError, AttributeError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _may_be_known(data: dict[str, Any]) -> bool:

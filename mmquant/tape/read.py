@@ -1,15 +1,18 @@
 """Files of market data, of whatever format -> a tape."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from mmquant.tape import native
 from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.errors import TapeError
+from mmquant.tape.order import first_step_back
 from mmquant.tape.progress import Progress
 from mmquant.tape.raw import UNITS, RawReader, first_stamp
-from mmquant.tape.store import DiskStore, MemoryStore
+from mmquant.tape.store import DiskStore, MemoryStore, Store
 from mmquant.tape.units import Sizes, settle_units
 
 __all__ = ["FORMATS", "detect", "read_tape"]
@@ -33,6 +36,7 @@ def read_tape(
     repair: Sequence[str] = (),
     out: Path | str | None = None,
     progress: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Tape:
     """Read market data into a tape.
 
@@ -60,9 +64,12 @@ def read_tape(
         As of `Tape.repair`. Without it, a file out of order is an error.
     out : path, optional
         A folder to write the tape into while it is read, for what is larger than memory
-        (recordings); the tape returned is mapped from there.
+        (recordings, without `repair`); the tape returned is mapped from there. A tape that is
+        there is replaced once all is read.
     progress : bool, optional
         Whether to draw a bar; without it: on a terminal.
+    storage_options : mapping, optional
+        Of Parquet: passed to fsspec, as the options of `Tape.save` are: keys, endpoints, ...
 
     Raises
     ------
@@ -84,10 +91,25 @@ def read_tape(
         raise ValueError(
             f"out is for recordings, got {kind}: read it, then tape.save({str(out)!r})"
         )
+    if out is not None and repair:
+        raise ValueError(
+            f"out is for a recording as it is, got repair={list(repair)!r}: read it without out, "
+            f"then tape.save({str(out)!r})"
+        )
+    if storage_options and kind != "parquet":
+        raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
     if kind in ("tape", "parquet") and len(files) != 1:
         raise ValueError(f"{kind} must be one folder, got {len(files)}")
     if kind == "raw":
-        tape = _read_raw(files, tick_size, lot_size, UNITS[stamp_unit], out, progress)
+        recordings = sorted((Path(path) for path in files), key=first_stamp)
+        is_sorted = "order" in repair
+        units = (tick_size, lot_size, UNITS[stamp_unit])
+        if out is None:
+            tape = _read_raw(recordings, MemoryStore(), is_sorted, *units, progress)
+        else:
+            with DiskStore(Path(out)) as store:
+                tape = _read_raw(recordings, store, is_sorted, *units, progress)
+                native.publish(tape, store)
     elif kind == "tape":
         tape = native.load(Path(files[0]))
         tape = tape if symbol is None else tape.select(symbol)
@@ -98,7 +120,7 @@ def read_tape(
     elif kind == "parquet":
         from mmquant.tape import parquet
 
-        tape = parquet.load(str(files[0]), symbol)
+        tape = parquet.load(str(files[0]), symbol, **(storage_options or {}))
     else:
         from mmquant.tape import csv
 
@@ -106,7 +128,7 @@ def read_tape(
         options |= {"symbol": symbol, "market": market, "latency_ns": latency_ns}
         tape = csv.load([Path(p) for p in files], kind, "order" in repair, progress, **options)
     tape = tape.repair(*repair)
-    _check_order(tape, files)
+    _check_order(tape.events, ", ".join(str(path) for path in files))
     return tape
 
 
@@ -170,17 +192,15 @@ def _detect_text(head: bytes, path: Path | str) -> str:
 
 
 def _read_raw(
-    files: Sequence[Path | str],
+    paths: Sequence[Path],
+    store: Store,
+    sort: bool,
     tick_size: Sizes,
     lot_size: Sizes,
     stamp_ns: int,
-    out: Path | str | None,
     progress: bool | None,
 ) -> Tape:
-    paths = sorted((Path(path) for path in files), key=first_stamp)
     notes = ReadNotes()
-    folder = None if out is None else Path(out)
-    store = MemoryStore() if folder is None else DiskStore(folder)
     total = sum(path.stat().st_size for path in paths if path.exists())
     with Progress("reading", total, progress) as bar:
         reader = RawReader(store, notes, stamp_ns, bar)
@@ -196,19 +216,15 @@ def _read_raw(
     )
     source = f"recording {', '.join(path.name for path in paths)}"
     tape = Tape(events, levels, instruments, source, notes)
-    if len(paths) > 1:
-        tape = _merged(tape, paths)
-    if folder is not None:
-        native.write_header(tape, folder)
-    return tape
-
-
-def _merged(tape: Tape, paths: Sequence[Path]) -> Tape:
-    """Put the events of several files, each in order, into one order: no repair of any."""
-    merged = tape.repair("order")
-    if merged is tape:
+    ends = [*reader.starts[1:], None]
+    parts = [events[start:end] for start, end in zip(reader.starts, ends, strict=True)]
+    if sort and any(first_step_back(part) >= 0 for part in parts):
         return tape
-    tape.events[:] = merged.events
+    for path, part in zip(paths, parts, strict=True):
+        _check_order(part, path)
+    merged = tape.repair("order")
+    if merged is not tape:  # each file is in order: it is no repair to merge them
+        events[:] = merged.events
     return tape
 
 
@@ -217,14 +233,12 @@ def _why_empty(notes: ReadNotes) -> str:
     return f"no event in it ({seen or 'it is empty'}): is it a recording of <ns> <json> lines?"
 
 
-def _check_order(tape: Tape, files: Sequence[Path | str]) -> None:
-    from mmquant.tape.order import first_step_back
-
-    row = first_step_back(tape.events)
+def _check_order(events: NDArray[Any], where: Path | str) -> None:
+    row = first_step_back(events)
     if row >= 0:
-        now, before = tape.events["received_ns"][row], tape.events["received_ns"][row - 1]
+        now, before = events["received_ns"][row], events["received_ns"][row - 1]
         raise TapeError(
             f'not in order of time, {now} comes after {before}: sort it, or pass repair=["order"]',
-            ", ".join(str(path) for path in files),
+            where,
             f"event {row}",
         )

@@ -53,18 +53,29 @@ class MemoryStore:
 
 
 class DiskStore:
-    """Both tables as .npy files in a folder, written block by block and mapped at the end."""
+    """Both tables as .npy files in a folder, written block by block and mapped at the end.
+
+    What the folder held stays until `publish`, mapped or not; without it nothing was written.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self._n_events = 0
         self._n_levels = 0
         self._files: list[BinaryIO] = []
         for name, dtype in ((EVENTS, TAPE_EVENT), (LEVELS, LEVEL)):
-            file = (folder / name).open("wb")
+            file = self._unpublished(name).open("wb")
             self._files.append(file)
             write_array_header(file, dtype, 0)
+
+    def __enter__(self) -> "DiskStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file, name in zip(self._files, (EVENTS, LEVELS), strict=True):
+            file.close()
+            self._unpublished(name).unlink(missing_ok=True)
 
     def append(self, events: NDArray[Any], levels: NDArray[Any]) -> None:
         """Write a block."""
@@ -82,7 +93,15 @@ class DiskStore:
             file.seek(0)
             write_array_header(file, dtype, n)
             file.close()
-        return tuple(read_array(self._folder / name, "r+") for name in (EVENTS, LEVELS))  # type: ignore[return-value]
+        return tuple(read_array(self._unpublished(name), "r+") for name in (EVENTS, LEVELS))  # type: ignore[return-value]
+
+    def publish(self) -> None:
+        """Give the finished files their names; who has mapped their forerunners keeps those."""
+        for name in (EVENTS, LEVELS):
+            self._unpublished(name).replace(self.folder / name)
+
+    def _unpublished(self, name: str) -> Path:
+        return self.folder / f"{name}.part"
 
 
 def write_array_header(file: BinaryIO, dtype: np.dtype[Any], n: int) -> None:

@@ -69,9 +69,7 @@ def init_folder(folder: Path, config_dir: Path) -> list[Path]:
         raise ValueError(f"{folder} must be new or empty, it holds files: choose another name")
     folder.mkdir(parents=True, exist_ok=True)
     texts = {name: (config_dir / name).read_text(encoding="utf-8") for name in _FILES}
-    own = re.sub(
-        r'^model = "skewed"$', 'model = "my_model:quotes"', texts["strategy.toml"], flags=re.M
-    )
+    own = re.sub(r"^model = .*$", 'model = "my_model:quotes"', texts["strategy.toml"], flags=re.M)
     texts["strategy.toml"] = re.sub(
         r"^\[model_parameters\]\n.*?(?=^(?:# [^\n]*\n)*\n?\[|\Z)",
         _PARAMETERS + "\n",
@@ -85,8 +83,8 @@ def init_folder(folder: Path, config_dir: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
-def tape_of(paths: Sequence[Path], seconds: float, seed: int) -> Tape:
-    """Return the tape of the files, or a synthetic one where there are none."""
+def tape_of(paths: Sequence[str], seconds: float, seed: int) -> Tape:
+    """Return the tape of the files or the address, or a synthetic one where there are none."""
     return read_tape(list(paths)) if paths else synthetic_tape(seconds, seed)
 
 

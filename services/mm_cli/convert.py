@@ -15,7 +15,7 @@ __all__ = ["Conversion", "convert"]
 class Conversion:
     """What to convert: see `mmquant.read_tape` for the fields."""
 
-    sources: tuple[Path, ...]
+    sources: tuple[str, ...]  # as text: a Path makes `s3:/b` of an address
     target: str
     format: str | None = None
     symbol: str | None = None

@@ -12,6 +12,7 @@ from mm_runtime.config import ConfigError
 
 from mm_cli.processes import CannotContinue
 from mm_cli.research import add_research_commands
+from mm_cli.settings_folder import settings_folder
 from mm_cli.strategy_commands import register
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def demo(
     """Run the whole system on a synthetic market: no network, no key, no data needed."""
     from mm_cli.launcher import Plan, VenuePlan
 
-    plan = Plan("demo", True, _config(config_dir), VenuePlan(seed=seed), _LIVELY, duration, record)
+    config = settings_folder(config_dir)
+    plan = Plan("demo", True, config, VenuePlan(seed=seed), _LIVELY, duration, record)
     _run(plan, "demo on a synthetic market", json_file)
 
 
@@ -93,7 +95,7 @@ def run(
     if bool(captures) is bool(venue):
         raise typer.BadParameter("give either --replay FILE... or --venue binance")
     if captures:
-        plan = _replay_plan(captures, speed, duration, _config(config_dir), record)
+        plan = _replay_plan(captures, speed, duration, settings_folder(config_dir), record)
         _run(plan, f"replay of {', '.join(path.name for path in captures)}", json_file)
         return
     if venue != "binance":
@@ -105,7 +107,7 @@ def run(
         environment["MM_COLLECTOR__MARKET"] = market.value
     if symbol:
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
-    config = _config(config_dir)
+    config = settings_folder(config_dir)
     plan = Plan("binance", False, config, None, environment, duration, record)
     _run(plan, "on Binance, on paper", json_file)
 
@@ -125,7 +127,7 @@ def soak(
     from mm_cli.proof import run_soak
     from mm_cli.soak import SoakPlan
 
-    plan = Plan("soak", True, _config(config_dir), VenuePlan(seed=seed), _LOSING)
+    plan = Plan("soak", True, settings_folder(config_dir), VenuePlan(seed=seed), _LOSING)
     soak_plan = SoakPlan(minutes * 60.0, seed, fault_interval)
     raise typer.Exit(run_soak(plan, soak_plan, json_file))
 
@@ -143,7 +145,7 @@ def chaos(
 
     # Short waits after a failure, so that many recoveries fit into the time.
     environment = {**_LIVELY, "MM_COLLECTOR__CONNECTION__BACKOFF_MAX_MS": "500"}
-    plan = Plan("chaos", True, _config(config_dir), VenuePlan(seed=seed), environment)
+    plan = Plan("chaos", True, settings_folder(config_dir), VenuePlan(seed=seed), environment)
     raise typer.Exit(run_chaos(plan, seconds, json_file))
 
 
@@ -163,7 +165,7 @@ def health(
     known = (*SERVICES, *OPTIONAL)
     if service is not None and service not in known:
         raise typer.BadParameter(f"must be one of {', '.join(known)}, got {service}")
-    settings = load("runtime", RuntimeSettings, _config(config_dir))
+    settings = load("runtime", RuntimeSettings, settings_folder(config_dir))
     asked = SERVICES if service is None else (service,)
     raise typer.Exit(report(asked, settings, as_json))
 
@@ -190,7 +192,7 @@ def record(
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
     if directory is not None:
         environment["MM_COLLECTOR__RECORD__DIRECTORY"] = str(directory)
-    record_streams(_config(config_dir), environment, duration, print)
+    record_streams(settings_folder(config_dir), environment, duration, print)
 
 
 @app.command("convert")
@@ -215,7 +217,7 @@ def convert_files(
     if len(files) < 2:
         raise typer.BadParameter("give the files to read and, last, where to write")
     plan = Conversion(
-        sources=tuple(map(Path, files[:-1])),
+        sources=tuple(files[:-1]),
         target=files[-1],
         format=source_format,
         symbol=symbol,
@@ -227,7 +229,7 @@ def convert_files(
     )
     try:
         lines = convert(plan, json_file)
-    except ValueError as error:  # of the data or of an argument: it says which
+    except (ValueError, OSError, ImportError) as error:  # it says what of which file
         raise CannotContinue(str(error)) from None
     print("\n".join(lines))
 
@@ -245,14 +247,7 @@ def warm() -> None:
 add_research_commands(app)
 
 
-def _config(config_dir: Path | None) -> Path:
-    if config_dir is not None:
-        return config_dir
-    here = Path("config")
-    return here if here.is_dir() else Path(__file__).parents[2] / "config"
-
-
-register(app, _config)
+register(app, settings_folder)
 
 
 def _replay_plan(

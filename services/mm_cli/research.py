@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mm_cli.settings_folder import settings_folder, shipped_folder
+
 if TYPE_CHECKING:
     from mm_cli.verify import ServiceResult, SessionResult
     from mmquant.backtest_result import Result
@@ -28,9 +30,13 @@ Folder = Annotated[
     Path | None,
     typer.Argument(help="Folder with strategy.toml and the others; without it, the services' own."),
 ]
+# As text: a Path makes `s3:/b` of an address.
 Tapes = Annotated[
-    list[Path] | None,
-    typer.Option("--tape", help="Recording or tape, several times; without it, a synthetic one."),
+    list[str] | None,
+    typer.Option(
+        "--tape",
+        help="Recording (several times), tape or fsspec address; without it, a synthetic one.",
+    ),
 ]
 Seconds = Annotated[float, typer.Option(help="Length of a synthetic tape.")]
 Seed = Annotated[int, typer.Option(help="Seed of a synthetic tape.")]
@@ -46,7 +52,7 @@ def init(
     from mm_cli.backtests import init_folder
 
     with _told():
-        written = init_folder(folder, _settings(None))
+        written = init_folder(folder, shipped_folder())
     for path in written:
         typer.echo(path)
     typer.echo(f"next: mm backtest {folder}")
@@ -102,7 +108,7 @@ def sweep(
     with _told(), Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("sweep", total=None)
         table = run_sweep(
-            _settings(folder),
+            settings_folder(folder),
             tape_of(tape or [], seconds, seed),
             vary or [],
             results,
@@ -110,13 +116,12 @@ def sweep(
             lambda done, of: bar.update(task, completed=done, total=of),
         )
     typer.echo(table.to_string(float_format=lambda value: f"{value:.6g}"))
-    if json_file is not None:
-        json_file.write_text(table.to_json(orient="records", indent=2) + "\n")
+    _write(json_file, table.to_json(orient="records", indent=2) + "\n")
 
 
 def _backtest(
     folder: Path | None,
-    tape: list[Path] | None,
+    tape: list[str] | None,
     seconds: float,
     seed: int,
     changes: list[str] | None,
@@ -130,23 +135,21 @@ def _backtest(
     with _told(), Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("backtest", total=1.0)
         result = run_backtest(
-            _settings(folder),
+            settings_folder(folder),
             tape_of(tape or [], seconds, seed),
             changes or [],
             lambda share: bar.update(task, completed=share),
         )
         bar.update(task, completed=1.0)
     typer.echo(result.summary())
-    if json_file is not None:
-        json_file.write_text(as_json(result))
+    _write(json_file, as_json(result))
     return result
 
 
-def _settings(folder: Path | None) -> Path:
-    if folder is not None:
-        return folder
-    here = Path("config")
-    return here if here.is_dir() else Path(__file__).parents[2] / "config"
+def _write(json_file: Path | None, text: str) -> None:
+    if json_file is not None:
+        with _told():
+            json_file.write_text(text)
 
 
 @contextmanager
@@ -154,7 +157,7 @@ def _told() -> Iterator[None]:
     """Say what the user can put right without a traceback; exit code 2."""
     try:
         yield
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         typer.echo(f"mm: {error}", err=True)
         raise typer.Exit(2) from None
 
@@ -181,8 +184,7 @@ def verify_session(
         raise typer.Exit(2) from None
     for line in _session_lines(result):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result.as_json(), indent=2, default=str) + "\n")
+    _write(json_file, json.dumps(result.as_json(), indent=2, default=str) + "\n")
     raise typer.Exit(0 if result.is_equal else 1)
 
 

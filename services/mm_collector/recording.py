@@ -21,6 +21,7 @@ __all__ = ["Recorder"]
 log = logging.getLogger(__name__)
 
 _HOUR_NS = 3_600_000_000_000
+_LONGEST_TURN_NS = 1_000_000_000
 _FLUSH_S = 1.0
 _LEVEL = 6
 _MAX_BATCH = 4_096
@@ -83,6 +84,7 @@ class Recorder:
         self._max_queue_bytes = max_queue_bytes
         self._queue: deque[_Line] = deque()
         self._queued_bytes = 0
+        self._newest_ns: dict[str, int] = {}
         self._lost: dict[str, int] = {}  # symbol -> lines dropped since the last marker
         self._files: dict[str, _HourFile] = {}
         self._lock = threading.Condition()
@@ -96,6 +98,12 @@ class Recorder:
         if b"\n" in payload:  # the venue sends none; one here would forge a line
             payload = payload.replace(b"\n", b" ")
         with self._lock:
+            # A frame may lie in the socket's queue while a snapshot is taken in: within a turn
+            # the order counts. What is further back is the clock's fault, and is to be seen.
+            newest_ns = self._newest_ns.get(symbol, 0)
+            if newest_ns - _LONGEST_TURN_NS < local_ns < newest_ns:
+                local_ns = newest_ns
+            self._newest_ns[symbol] = local_ns
             if self._queued_bytes + len(payload) > self._max_queue_bytes:
                 self._drop(symbol)
                 return
@@ -104,7 +112,7 @@ class Recorder:
             self._put(_Line(symbol, local_ns, payload))
 
     def mark(self, symbol: str, local_ns: int, kind: str, text: str) -> None:
-        """Record that something happened: connect, disconnect, gap, resync, live, bad frame."""
+        """Record that something happened: to the connection, the book, a frame or a snapshot."""
         marker = _marker(symbol, local_ns, kind, text)
         self.frame(symbol, local_ns, marker.payload)
 

@@ -108,6 +108,8 @@ class Collector(Service):
         now_ns = self.clock.now_ns()
         for feed in self._feeds.values():
             feed.on_disconnected("collector stops", now_ns, self._now_ns)
+            symbol = feed.filters.instrument.symbol
+            self._journal.mark(symbol, now_ns, BookState.DOWN.name.lower(), "collector stops")
         self._streams.close()
         self._journal.close()
 

@@ -1,7 +1,5 @@
 """pricing.toml -> the kernel's parameters, the Stoikov table and a model of one's own."""
 
-import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ from mm_runtime.config import ConfigError
 from mm_runtime.settings import PricingSettings
 from numpy.typing import NDArray
 
+from mmquant.own_modules import own_function
 from mmquant.pricing_model import PricingSteps, pricing_steps
 from mmquant.state import MAX_STOIKOV_STATES, PRICING_PARAMS
 from mmquant.stoikov import MicropriceModel
@@ -83,7 +82,7 @@ def load_table(config: PricingSettings, config_dir: Path) -> MicropriceModel | N
 def load_model(config: PricingSettings, config_dir: Path) -> PricingSteps | None:
     """Import and compile the function that `fair_value` names, None for the blend.
 
-    The module is looked for where Python looks, then in the configuration's folder.
+    The module is looked for in the configuration's folder, then where Python looks.
 
     Raises
     ------
@@ -92,11 +91,7 @@ def load_model(config: PricingSettings, config_dir: Path) -> PricingSteps | None
     """
     if config.fair_value == "blend":
         return None
-    module, _, name = config.fair_value.partition(":")
-    folder = str(config_dir.resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)
     try:
-        return pricing_steps(getattr(import_module(module), name))
+        return pricing_steps(own_function(config.fair_value, config_dir))
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"pricing: fair_value: {config.fair_value!r}: {error}") from None

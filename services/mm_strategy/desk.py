@@ -1,11 +1,8 @@
 """What the strategy keeps of one instrument, and its settings in ticks, lots and nanoseconds."""
 
-import sys
 from collections.abc import Mapping
 from decimal import Decimal
-from importlib import import_module, reload
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmquant.codes import Template
 from mmquant.models import MODELS, model_params
+from mmquant.own_modules import own_function
 from mmquant.quoting import bind_model, strategy_params
 from mmquant.records import FILL, INSTRUMENT, LEVEL, POSITION, PRICING, QUOTES
 from mmquant.state import (
@@ -209,7 +207,7 @@ def desk_params(
 def load_model(name: str, values: Mapping[str, float], folder: Path) -> Model:
     """Return a model of the library, or the function `module:function` with its parameters.
 
-    A module is looked for in `folder`, too, and read anew where it has been imported before. The
+    A module is looked for in `folder` first, and imported anew where its file changed. The
     parameters of a function are the values in the order in which they stand.
 
     Raises
@@ -219,8 +217,7 @@ def load_model(name: str, values: Mapping[str, float], folder: Path) -> Model:
     """
     try:
         if ":" in name:
-            module_name, _, function_name = name.partition(":")
-            function = getattr(_module(module_name, folder), function_name)
+            function = own_function(name, folder)
             params = np.array(list(values.values()), np.float64)
             if not np.isfinite(params).all():
                 raise ValueError(f"model_parameters must be finite, got {dict(values)}")
@@ -230,14 +227,3 @@ def load_model(name: str, values: Mapping[str, float], folder: Path) -> Model:
         return Model(name, bind_model(function), params)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"config/strategy.toml: model {name!r}: {error}") from error
-
-
-def _module(name: str, folder: Path) -> ModuleType:
-    path = str(folder.resolve())
-    if path not in sys.path:
-        sys.path.append(path)
-    known = sys.modules.get(name)
-    try:
-        return import_module(name) if known is None else reload(known)
-    except Exception as error:  # whatever its code raises, it is not to be had
-        raise ImportError(f"{type(error).__name__}: {error}") from error
