@@ -243,7 +243,8 @@ def ewm_correlation(
 
     Parameters are those of `ewm_covariance`.
     """
-    xx, xy, yy = _moments(x, y, times, half_life_ns, True).T
+    # Unbiased: behind a long gap the biased ones are so small that their product is 0.
+    xx, xy, yy = _moments(x, y, times, half_life_ns, False).T
     scale = np.sqrt(xx * yy)
     out = np.full(xx.size, np.nan)
     np.divide(xy, scale, out=out, where=scale > 0.0)

@@ -149,13 +149,30 @@ def test_variance_and_covariance_equal_their_definition(rows, bias):
         warnings.simplefilter("ignore")
         xy = ewm_covariance(xs, ys, ts, half_life_ns=30 * S, bias=bias)
         xx = ewm_variance(xs, ts, half_life_ns=30 * S, bias=bias)
-    # A sample 2^-40 as heavy as the newest leaves a quotient of rounding errors in the twin.
-    clear = np.diff(ts, prepend=ts[:1]).max(initial=0) <= 60 * S
-    if clear:
-        twin = reference_ewma.covariance(xs, ys, ts.tolist(), 30 * S, bias)
-        np.testing.assert_allclose(xy, twin, rtol=1e-6, atol=1e-6)
-        twin = reference_ewma.covariance(xs, xs, ts.tolist(), 30 * S, bias)
-        np.testing.assert_allclose(xx, twin, rtol=1e-6, atol=1e-6)
+    twin = reference_ewma.covariance(xs, ys, ts.tolist(), 30 * S, bias)
+    np.testing.assert_allclose(xy, twin, rtol=1e-9, atol=1e-9)
+    twin = reference_ewma.covariance(xs, xs, ts.tolist(), 30 * S, bias)
+    np.testing.assert_allclose(xx, twin, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("halvings", [10, 45, 60, 400, 5_000])
+def test_two_samples_far_apart_have_the_variance_of_two_samples(halvings):
+    ts = np.array([0, 1, 2, halvings * S, halvings * S + 1])
+    xs = 61_800.0 + np.array([0.1, -0.2, 0.15, 1.0, 0.9])
+    ys = 5.0 - 2.0 * xs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        xx = ewm_variance(xs, ts, half_life_ns=S)
+        xy = ewm_covariance(xs, ys, ts, half_life_ns=S)
+        r = ewm_correlation(xs, ys, ts, half_life_ns=S)
+    twin = reference_ewma.covariance(xs, xs, ts.tolist(), S, False)
+    np.testing.assert_allclose(xx, twin, rtol=1e-9)
+    # All that is old weighs as one sample, at its mean and with the spread of its own.
+    old = xs[:3]
+    together = (old.var() + (xs[3] - old.mean()) ** 2) / 2
+    assert xx[3] == pytest.approx(together, rel=0.01)
+    np.testing.assert_allclose(xy[1:], -2.0 * xx[1:], rtol=1e-9)
+    np.testing.assert_allclose(r[1:], -1.0, rtol=1e-9)
 
 
 @pytest.mark.parametrize("bias", [True, False])
