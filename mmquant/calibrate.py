@@ -172,11 +172,13 @@ def arrival_depths(
     times, mid_times : array_like of datetime64 or int64 nanoseconds, optional
         By default the DatetimeIndexes.
     max_age_ns : int
+        Positive. A mid that is NaN is missing: the one before it stands.
 
     Returns
     -------
     ArrivalDepths
-        Seconds are those from the first mid to the last, intervals above `max_age_ns` left out.
+        Seconds are those in which a trade would have counted: from the first mid to the last,
+        of each interval `max_age_ns` at most.
     """
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)
@@ -189,8 +191,9 @@ def arrival_depths(
     forward.price_at(mids, mid_ts_ns, ts_ns, 0, 1, age_ns, before)
     depths, out_sides = np.empty(n), np.empty(n, np.int64)
     count = int(arrivals.deepest(signs * (xs - before), signs, ts_ns, depths, out_sides))
-    steps = np.diff(mid_ts_ns)
-    seconds = float(steps[steps <= age_ns].sum()) * _S_PER_NS
+    # Each mid stands until the next one that is not missing, the last until the end of the times.
+    stands_ns = np.diff(mid_ts_ns[~np.isnan(mids)], append=mid_ts_ns[-1:])
+    seconds = float(np.minimum(stands_ns, age_ns).sum()) * _S_PER_NS
     return ArrivalDepths(depths[:count].copy(), out_sides[:count].copy(), seconds)
 
 

@@ -86,6 +86,45 @@ def test_depths_are_against_the_mid_before_and_an_order_counts_once():
     assert out.seconds == 9.0
 
 
+def test_seconds_are_those_in_which_a_trade_would_count():
+    mids = [100.0, 100.0, math.nan, 100.0, math.nan]
+    mid_times = np.array([0, 10, 14, 100, 103]) * S
+    seconds = [5, 12, 15, 18, 24, 60, 99, 102]
+    out = arrival_depths(
+        [101.0] * len(seconds),
+        [1] * len(seconds),
+        mids,
+        np.array(seconds) * S,
+        mid_times,
+        max_age_ns=8 * S,
+    )
+    # 8 s behind the mid of 0 s, 8 s behind that of 10 s (the one of 14 s is missing), and 3 s.
+    assert out.seconds == 8.0 + 8.0 + 3.0
+    assert out.depths_ticks.size == 5
+    assert arrival_depths([], np.array([], np.int64), [], [], []).seconds == 0.0
+
+
+def test_the_rate_of_arrivals_is_right_where_mids_grow_too_old():
+    rng = np.random.default_rng(11)
+    mid_times = np.cumsum(rng.exponential(30 * S, 4_000)).astype(np.int64)
+    mids = np.where(rng.random(4_000) < 0.3, np.nan, 100.0)
+    mids[0] = 100.0
+    times = np.sort(rng.uniform(0, mid_times[-1], rng.poisson(0.2 * mid_times[-1] / S)))
+    depths = rng.exponential(1 / K, times.size)
+    out = arrival_depths(
+        100.0 + depths,
+        np.ones(times.size, np.int64),
+        mids,
+        times.astype(np.int64),
+        mid_times,
+        max_age_ns=20 * S,
+    )
+    assert 0.2 < out.seconds / (mid_times[-1] / S) < 0.6
+    fit = fit_arrivals(out.depths_ticks, out.seconds)
+    assert fit.intensity_per_s == pytest.approx(0.2, abs=4 * fit.intensity_error)
+    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
+
+
 def test_markouts_by_hand():
     curve = markout_curve(
         [101.0, 99.0],
@@ -156,6 +195,9 @@ def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
     times = np.array([0, 1, 2, 50]) * S
     aged = forward_moves([1.0, 2.0, 4.0, 9.0], times, horizon_ns=9 * S, max_age_ns=7 * S)
     assert np.isnan(aged).tolist() == [False, True, True, True]
+    holed = forward_moves([1.0, math.nan, 4.0, 9.0], times, horizon_ns=S)  # the last one stands
+    assert holed[0] == 0.0
+    assert np.isnan(holed).tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,15 @@ def test_the_basis_is_to_the_last_reference_that_is_young_enough():
     assert np.isnan(out).tolist() == [True, False, True, False, True]
 
 
+def test_a_missing_reference_does_not_hide_the_one_before_it():
+    references = [100.0, math.nan, math.nan]
+    out = basis_bps(
+        [101.0, 101.0, 101.0], references, np.array([5, 10, 11]), np.array([0, 4, 8]), max_age_ns=10
+    )
+    assert out[:2] == pytest.approx([100.0, 100.0])
+    assert math.isnan(out[2])
+
+
 def test_a_blend_weighs_what_there_is():
     nan = math.nan
     out = blend(
