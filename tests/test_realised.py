@@ -143,3 +143,16 @@ def test_units():
     assert annualised(1.0) == pytest.approx(5615.69, abs=0.01)
     assert annualised(1.0, 252 * 23_400) == pytest.approx(2428.33, abs=0.01)
     assert over_horizon(2.0, 9.0) == 6.0
+
+
+def test_units_keep_the_kind_and_the_index():
+    index = pd.date_range("2024", periods=2, freq="s")
+    sigma = pd.Series([1.0, 2.0], index=index, name="sigma")
+    frame = pd.DataFrame({"a": sigma, "b": sigma})
+    for done in (annualised(sigma), over_horizon(sigma, 4.0), to_bps(sigma, [2.0, 4.0])):
+        assert done.index.equals(index)
+        assert done.name == "sigma"
+    assert to_bps(3.0, sigma).tolist() == [3e4, 1.5e4]
+    assert to_bps(frame, 2.0).columns.tolist() == ["a", "b"]
+    assert over_horizon(frame, 4.0)["b"].tolist() == [2.0, 4.0]
+    assert annualised(frame).index.equals(index)
