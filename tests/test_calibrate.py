@@ -13,11 +13,10 @@ from mmquant.calibrate import (
     fit_arrivals,
     fit_arrivals_log_linear,
     fit_drift_decay,
-    forward_moves,
     markout_curve,
-    regress_drift,
     trades_and_mids,
 )
+from mmquant.regression import forward_moves, regress_drift
 from mmquant.tape import read_tape
 
 pytestmark = pytest.mark.kernels
@@ -63,6 +62,19 @@ def test_depths_on_half_ticks_need_the_lattice():
     assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
     naive = fit_arrivals(depths, SECONDS)
     assert naive.decay_per_tick > K + 10 * naive.decay_error
+
+
+def test_depths_of_a_one_tick_spread_begin_at_half_a_tick():
+    reached = sample(1)
+    depths = 0.5 + np.floor(reached[reached >= 0.5] - 0.5)
+    fit = fit_arrivals(depths, SECONDS, least_ticks=0.5, lattice_ticks=1.0)
+    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
+    assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
+    second = fit_arrivals_log_linear(depths, SECONDS, least_ticks=0.5, bin_ticks=1.0)
+    assert second.decay_per_tick == pytest.approx(K, abs=4 * second.decay_error)
+    assert second.intensity_per_s == pytest.approx(A, abs=4 * second.intensity_error)
+    halves = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)  # as if 0, 1, 2... could be
+    assert abs(halves.decay_per_tick - K) > 10 * halves.decay_error
 
 
 def test_both_sides_together_have_the_intensity_of_one():
@@ -198,6 +210,10 @@ def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
     holed = forward_moves([1.0, math.nan, 4.0, 9.0], times, horizon_ns=S)  # the last one stands
     assert holed[0] == 0.0
     assert np.isnan(holed).tolist() == [False, True, False, True]
+    series = pd.Series([1.0, 2.0, 4.0, 9.0], index=pd.to_datetime(times), name="mid")
+    same = forward_moves(series, horizon_ns=S)
+    assert same.index.equals(series.index)
+    assert same.to_numpy().tobytes() == moves.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -211,6 +227,10 @@ def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
         (lambda: fit_drift_decay([1, 2], [1, 2], [1, 1]), "horizons_ns must hold 3"),
         (lambda: regress_drift([[1.0]], [1.0], [0], horizon_ns=1), "signals must be independent"),
         (lambda: regress_drift([1.0, 2.0], [1.0], [0], horizon_ns=1), "signals must have a row"),
+        (
+            lambda: regress_drift([[1.0, 2.0], [3.0, math.inf]], [1.0, 2.0], [0, 1], horizon_ns=1),
+            "signals must not be infinite, got inf at 1",
+        ),
     ],
 )
 def test_mistakes_are_answered_by_name(call, text):
