@@ -267,6 +267,7 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
         ({"pricing": {"warmup_s": -1.0}}, "warmup_s"),
         ({"pricing": {"blend.microprice": -2.0}}, "from 0.0 to 1000.0"),
         ({"pricing": {"blend.microprice": 0.0}}, "weight > 0"),
+        ({"pricing": {"jump_sigmas": 0.5}}, "jump_sigmas: must be 0 or at least 1, got 0.5"),
         ({"pricing": {"fair_value": "own:price"}}, "knows 'blend' only"),
         ({"pricing": {"blend.stoikov": 1.0}}, "stoikov_file is empty"),
         ({"simulator": {"fill_model": "magic"}}, "magic"),
