@@ -95,7 +95,7 @@ calls = {
     "trade_flow_imbalance": lambda f: f(lots, sides, half_life_ns=S),
     "basis_bps": lambda f: f(price, price, max_age_ns=S),
     "blend": lambda f: f({"a": (price, 1.0), "b": (price, 2.0)}),
-    "fit_microprice": lambda f: f(*touch).apply(*touch),
+    "fit_microprice": lambda f: f(*touch, buckets=5).apply(*touch),
     "arrival_depths": lambda f: f(price, sides, price),
     "fit_arrivals": lambda f: f(price.to_numpy(), 9.0),
     "fit_arrivals_log_linear": lambda f: f(np.repeat([0.5, 1.5], [9, 3]), 9.0),
