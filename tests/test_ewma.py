@@ -231,6 +231,15 @@ def test_a_half_life_in_seconds_is_warned_of():
     with pytest.warns(UserWarning, match="half_life_ns=60 is below .* is it in nanoseconds"):
         out = ewm_mean([1.0, 2.0, 4.0], [0, S, 2 * S], half_life_ns=60)
     assert out.tolist() == [1.0, 2.0, 4.0]
+    seconds = np.arange(3) * S
+    for call in (
+        lambda: ewm_grid([1.0, 2.0, 4.0], seconds, half_lives_ns=[S, 60]),
+        lambda: Ewma(60).path([1.0, 2.0, 4.0], seconds),
+        lambda: mmquant.trade_flow_imbalance([1, 1, 1], [1, 1, -1], seconds, half_life_ns=60),
+        lambda: mmquant.decayed_order_flow(*[[1, 1, 1]] * 4, seconds, half_life_ns=60),
+    ):
+        with pytest.warns(UserWarning, match="half_life_ns=60 is below"):
+            call()
 
 
 @pytest.mark.parametrize(
@@ -300,6 +309,15 @@ def test_warming_up_is_explicit():
         mean.update(1.0, second * S)
         warm.append(mean.warm)
     assert warm == [False, False, True, True]
+    mean = Ewma(S, warmup_ns=2 * S)
+    mean.update(math.nan, 0)
+    mean.update(1.0, S)
+    assert not mean.warm
+    mean.update(math.nan, 3 * S)  # time runs on
+    assert mean.warm
+    path = Ewma(S, warmup_ns=2 * S)
+    path.path([1.0, 1.0, 1.0], [0, 1, 2 * S])
+    assert path.warm
     out = ewm_mean([math.nan, 1.0, 1.0, 1.0], np.arange(4) * S, half_life_ns=S, warmup_ns=2 * S)
     assert np.isnan(out).tolist() == [True, True, True, False]
 
