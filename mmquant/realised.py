@@ -128,8 +128,18 @@ def bipower_variance(
 ) -> Realised:
     """Return the bipower variation (Barndorff-Nielsen and Shephard 2004): without jumps.
 
-    Parameters are those of `realised_variance`; noise is not removed. Sample at a step where the
-    signature plot is flat.
+    Noise is not removed: as in realised variance, twice its variance comes on top of each return,
+    times 1 to 1.13. Sample at a step where the signature plot is flat.
+
+    Parameters
+    ----------
+    prices, times, max_gap_ns
+        As of `realised_variance`.
+
+    Returns
+    -------
+    Realised
+        NaN where no stretch has three samples.
     """
     return _sum_up(prices, times, max_gap_ns, lambda x: float(kernels.bipower_variance(x)))
 

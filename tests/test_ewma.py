@@ -21,7 +21,8 @@ from mmquant.ewma import (
 )
 from mmquant.kernels import ewma as kernels
 from mmquant.kernels.decay import decay
-from mmquant.state import EWMA
+from mmquant.kernels.ewma_moments import moments_path, moments_scale, moments_step
+from mmquant.state import EWMA, EWMA_MOMENTS
 
 pytestmark = pytest.mark.kernels
 
@@ -100,6 +101,23 @@ def test_path_grid_and_folded_steps_agree_to_the_last_bit(adjust, missing):
     halves = Ewma(7 * S, adjust)
     cut = np.concatenate([halves.path(xs[:700], ts[:700]), halves.path(xs[700:], ts[700:])])
     assert cut.tobytes() == path.tobytes()
+
+
+@pytest.mark.parametrize("bias", [0, 1])
+def test_moments_of_a_path_are_its_steps_folded_to_the_last_bit(bias):
+    xs, ts = random_samples(800, 0.02)
+    ys = 0.3 * xs + np.random.default_rng(9).normal(size=xs.size)
+    ts[400:] += 10**13  # a gap that forgets
+    folded, state = np.zeros(1, EWMA_MOMENTS), np.zeros(1, EWMA_MOMENTS)
+    folded["half_life_ns"] = state["half_life_ns"] = 7 * S
+    path, steps = np.empty((800, 3)), np.empty((800, 3))
+    moments_path(state, xs, ys, ts, bias, path)
+    for i in range(800):
+        moments_step(folded, xs[i], ys[i], ts[i])
+        scale = moments_scale(folded, bias)
+        steps[i] = [folded[0][name] * scale for name in ("xx", "xy", "yy")]
+    assert path.tobytes() == steps.tobytes()
+    assert folded.tobytes() == state.tobytes()
 
 
 def test_compiled_and_interpreted_give_the_same_bits():
