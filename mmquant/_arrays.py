@@ -176,12 +176,23 @@ def kind_of(*values: object) -> object:
 
 
 def like(template: object, array: NDArray[Any], name: Any = None) -> Any:
-    """Return `array` (n,) as a Series with the index of `template`, if that is of pandas."""
+    """Return `array` on the index of `template`, if that is of pandas.
+
+    As a Series where it is (n,), as a DataFrame where it has the shape of one.
+    """
     if not is_pandas(template):
         return array
+    pandas = sys.modules["pandas"]
+    index, shape = template.index, template.shape  # type: ignore[attr-defined]
+    if array.shape != shape and array.shape != shape[:1]:
+        raise ValueError(
+            f"arguments must be as long as the answer, got a {type(template).__name__} of shape "
+            f"{shape} for {array.shape}: pass its values"
+        )
+    if array.ndim == 2:
+        return pandas.DataFrame(array, index=index, columns=template.columns)  # type: ignore[attr-defined]
     own_name = getattr(template, "name", None)
-    index = template.index  # type: ignore[attr-defined]
-    return sys.modules["pandas"].Series(array, index=index, name=own_name if name is None else name)
+    return pandas.Series(array, index=index, name=own_name if name is None else name)
 
 
 def column_wise(values: object, function: Callable[[object], NDArray[np.float64]]) -> Any:

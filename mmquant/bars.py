@@ -161,6 +161,11 @@ def yang_zhang(
         As of `parkinson`.
     window : int
         At least 2; the close before them is used as well.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        NaN where there are not enough bars yet, or one of them is no bar: none stands in for it.
     """
     o, h, l, c = _columns(opens, highs, lows, closes)  # noqa: E741
     out = np.empty(o.size)

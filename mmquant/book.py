@@ -1,5 +1,6 @@
 """depth updates -> book: exact decimal prices and quantities over the compiled order book."""
 
+import zlib
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._checks import whole
-from mmquant.book_bytes import dump_book, restore_book
+from mmquant.book_bytes import check_version, dump_book, restore_book
 from mmquant.book_events import pack_events, touches_frame
 from mmquant.codes import BookCode, BookFault, Side
 from mmquant.kernels import book as kernels
@@ -30,6 +31,7 @@ TOP = np.dtype(
 )
 
 _TEXT_BYTES = 32
+_CHECKSUM_BYTES = 4  # CRC-32 of all that is before it
 _MAX_INT64 = 2**63 - 1
 
 
@@ -339,7 +341,8 @@ class OrderBook:
         sizes = [str(size).encode() for size in (self.tick_size, self.lot_size)]
         if max(map(len, sizes)) > _TEXT_BYTES:
             raise ValueError(f"tick_size and lot_size must have at most {_TEXT_BYTES} digits")
-        return b"".join(size.ljust(_TEXT_BYTES) for size in sizes) + dump_book(self.state)
+        data = b"".join(size.ljust(_TEXT_BYTES) for size in sizes) + dump_book(self.state)
+        return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "OrderBook":
@@ -350,7 +353,11 @@ class OrderBook:
         ValueError
             The bytes are not a book's, of another version, or damaged.
         """
-        state = restore_book(data[2 * _TEXT_BYTES :])
+        body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+        check_version(body[2 * _TEXT_BYTES :])
+        if zlib.crc32(body) != int.from_bytes(checksum, "little"):
+            raise ValueError(f"data must be what to_bytes returned, got {len(data)} damaged bytes")
+        state = restore_book(body[2 * _TEXT_BYTES :])
         sizes = data[: 2 * _TEXT_BYTES].decode("ascii", "replace")
         book = cls(sizes[:_TEXT_BYTES].strip(), sizes[_TEXT_BYTES:].strip())
         book.state = state

@@ -12,10 +12,10 @@ from mmquant.kernels.book_tail import tail_set
 from mmquant.records import LEVEL
 from mmquant.state import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS
 
-__all__ = ["dump_book", "restore_book"]
+__all__ = ["check_version", "dump_book", "restore_book"]
 
 _MAGIC = b"mmqbook"
-_VERSION = 2
+_VERSION = 3
 _SCALARS = int(BOOK.fields["bid_lots"][1])  # type: ignore[index]  # bytes in front of the ring
 _COUNTS = np.dtype(
     [("ring_bids", "<i8"), ("ring_asks", "<i8"), ("tail_bids", "<i8"), ("tail_asks", "<i8")]
@@ -56,6 +56,16 @@ def dump_book(book: NDArray[Any]) -> bytes:
     return head + b"".join(part.tobytes() for part in parts)
 
 
+def check_version(data: bytes) -> None:
+    """Raise ValueError where `data` does not begin as `dump_book` does now."""
+    if not data.startswith(_MAGIC) or len(data) < _HEAD + _SCALARS + _COUNTS.itemsize:
+        raise ValueError(f"data must be what to_bytes returned, got {len(data)} other bytes")
+    if data[len(_MAGIC)] != _VERSION:
+        raise ValueError(
+            f"data must be of version {_VERSION}, got {data[len(_MAGIC)]}: save it anew"
+        )
+
+
 def restore_book(data: bytes) -> NDArray[Any]:
     """Return the book that `dump_book` wrote.
 
@@ -64,12 +74,7 @@ def restore_book(data: bytes) -> NDArray[Any]:
     ValueError
         Another version, or bytes that are no sound book.
     """
-    if not data.startswith(_MAGIC) or len(data) < _HEAD + _SCALARS + _COUNTS.itemsize:
-        raise ValueError(f"data must be what to_bytes returned, got {len(data)} other bytes")
-    if data[len(_MAGIC)] != _VERSION:
-        raise ValueError(
-            f"data must be of version {_VERSION}, got {data[len(_MAGIC)]}: save it anew"
-        )
+    check_version(data)
     counts = np.frombuffer(data, _COUNTS, 1, _HEAD + _SCALARS)[0].item()
     at = _HEAD + _SCALARS + _COUNTS.itemsize
     sound = all(0 <= n <= most for n, most in zip(counts, _MOST, strict=True))

@@ -21,7 +21,11 @@ __all__ = ["pack_events", "touches_frame"]
 
 _KINDS = {kind.name.lower(): int(kind) for kind in BookEvent}
 _SIDES = {"bid": int(Side.BUY), "ask": int(Side.SELL), "buy": int(Side.BUY), "sell": int(Side.SELL)}
-_OFF_GRID = 1e-6  # of a step: how far a float may lie from a whole number of them
+# How far a float may lie from a whole number of steps: so much of a step, or of the number (some
+# dozens of a float's last digit), but never so much that two whole numbers are meant.
+_OFF_GRID = 1e-6
+_OFF_RELATIVE = 1e-14
+_OFF_MOST = 0.25
 
 
 def _column(rows: Any, name: str) -> NDArray[Any]:
@@ -34,16 +38,21 @@ def _names(rows: Any) -> tuple[str, ...]:
     return tuple(rows.keys())
 
 
-def _coded(field: str, values: NDArray[Any], names: dict[str, int]) -> NDArray[np.int64]:
-    """Return a column of names or of their numbers as numbers."""
-    if values.dtype.kind in "iu":
-        codes = values.astype(np.int64)
+def _coded(
+    field: str, values: NDArray[Any], names: dict[str, int], void: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return a column of names or of their numbers as numbers, 0 where it is `void`."""
+    known = list(names.values())
+    if values.dtype.kind in "iuf":  # a column of pandas with missing numbers is one of floats
+        good = np.isin(values, known)
+        codes = np.where(good, values, 0).astype(np.int64)
     else:
         codes = np.array([names.get(str(value).lower(), -9) for value in values], np.int64)
-    bad = ~np.isin(codes, list(names.values()))
+        good = np.isin(codes, known)
+    bad = ~good & ~void
     if bad.any():
         raise ValueError(f"{field} must be one of {sorted(names)}, got {values[bad][0]!r}")
-    return codes
+    return np.where(void, 0, codes)
 
 
 def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np.int64]:
@@ -52,7 +61,8 @@ def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np
         return values.astype(np.int64)
     steps = values.astype(np.float64) / float(unit or 1)
     near = np.rint(steps)
-    bad = ~(np.abs(steps - near) <= _OFF_GRID * np.maximum(1.0, np.abs(near) * 1e-6))
+    slack = np.clip(np.abs(near) * _OFF_RELATIVE, _OFF_GRID, _OFF_MOST)
+    bad = ~(np.abs(steps - near) <= slack)
     bad |= ~(np.abs(near) < 2.0**53)
     if bad.any():
         raise ValueError(
@@ -102,15 +112,11 @@ def pack_events(
     ids = _whole("update_id", _column(rows, "update_id"), None)
     if ids.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    kinds = np.zeros(ids.size, np.int64)
     if "kind" in _names(rows):
-        kinds = _coded("kind", _column(rows, "kind"), _KINDS)
-    else:
-        kinds = np.zeros(ids.size, np.int64)
+        kinds = _coded("kind", _column(rows, "kind"), _KINDS, np.zeros(ids.size, np.bool_))
     void = kinds == int(BookEvent.CLEAR)
-    sides = _column(rows, "side")
-    sides = _coded(
-        "side", np.where(void, "bid", sides) if sides.dtype.kind not in "iu" else sides, _SIDES
-    )
+    sides = _coded("side", _column(rows, "side"), _SIDES, void)
     ticks, lots = _levels(rows, tick_size, lot_size, void)
     is_first = np.ones(ids.size, bool)
     is_first[1:] = (ids[1:] != ids[:-1]) | (kinds[1:] != kinds[:-1])

@@ -27,15 +27,12 @@ __all__ = [
     "ArrivalFit",
     "DriftDecay",
     "MarkoutCurve",
-    "Regression",
     "TradesAndMids",
     "arrival_depths",
     "fit_arrivals",
     "fit_arrivals_log_linear",
     "fit_drift_decay",
-    "forward_moves",
     "markout_curve",
-    "regress_drift",
     "trades_and_mids",
 ]
 
@@ -96,15 +93,6 @@ class DriftDecay(NamedTuple):
     half_life_error_ns: float
     full_error_ticks: float
     edge: str = ""
-
-
-class Regression(NamedTuple):
-    """Coefficients (k,) of the drift in ticks per s on signals, errors, and the share explained."""
-
-    coefficients_per_s: NDArray[np.float64]
-    errors_per_s: NDArray[np.float64]
-    r_squared: float
-    samples: int
 
 
 def _sides(sides: ArrayLike) -> NDArray[np.int64]:
@@ -172,11 +160,13 @@ def arrival_depths(
     times, mid_times : array_like of datetime64 or int64 nanoseconds, optional
         By default the DatetimeIndexes.
     max_age_ns : int
+        Positive. A mid that is NaN is missing: the one before it stands.
 
     Returns
     -------
     ArrivalDepths
-        Seconds are those from the first mid to the last, intervals above `max_age_ns` left out.
+        Seconds are those in which a trade would have counted: from the first mid to the last,
+        of each interval `max_age_ns` at most.
     """
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)
@@ -189,8 +179,9 @@ def arrival_depths(
     forward.price_at(mids, mid_ts_ns, ts_ns, 0, 1, age_ns, before)
     depths, out_sides = np.empty(n), np.empty(n, np.int64)
     count = int(arrivals.deepest(signs * (xs - before), signs, ts_ns, depths, out_sides))
-    steps = np.diff(mid_ts_ns)
-    seconds = float(steps[steps <= age_ns].sum()) * _S_PER_NS
+    # Each mid stands until the next one that is not missing, the last until the end of the times.
+    stands_ns = np.diff(mid_ts_ns[~np.isnan(mids)], append=mid_ts_ns[-1:])
+    seconds = float(np.minimum(stands_ns, age_ns).sum()) * _S_PER_NS
     return ArrivalDepths(depths[:count].copy(), out_sides[:count].copy(), seconds)
 
 
@@ -231,8 +222,9 @@ def fit_arrivals(
     least_ticks : float
         Where the law is to hold from.
     lattice_ticks : float
-        Distance of possible depths (0.5 for trades against mids); 0 for any depth. On a lattice
-        `least_ticks` is one of them.
+        Distance of possible depths; 0 for any depth. On a lattice `least_ticks` is one of them.
+        Trades against the mid of a spread of one tick: 1.0, with `least_ticks` 0.5. Where spreads
+        are of odd and even ticks: 0.5.
 
     Returns
     -------
@@ -411,81 +403,3 @@ def fit_drift_decay(
     half_life_error_ns = math.inf if edge else h * float(spread[0])
     full_error_ticks = math.inf if edge == "long" else float(spread[1])
     return DriftDecay(h, full, half_life_error_ns, full_error_ticks, edge)
-
-
-def forward_moves(
-    prices_ticks: ArrayLike,
-    times: ArrayLike | None = None,
-    *,
-    horizon_ns: int,
-    max_age_ns: int = _MINUTE_NS,
-) -> NDArray[np.float64]:
-    """Return price after the horizon minus price, (n,): what a signal is to foretell.
-
-    NaN where the price after the horizon is not known: the sample ends, or the last one is
-    older than `max_age_ns`. Parameters are those of `regress_drift`.
-    """
-    xs = _arrays.floats("prices_ticks", prices_ticks)
-    ts_ns = _arrays.times_ns(times, prices_ticks)
-    n = _arrays.same_length(prices_ticks=xs, times=ts_ns)
-    later = np.empty(n)
-    horizon_ns = whole("horizon_ns", horizon_ns, 1)
-    age_ns = whole("max_age_ns", max_age_ns, 0)
-    forward.price_at(xs, ts_ns, ts_ns, horizon_ns, 0, age_ns, later)
-    return later - xs
-
-
-def regress_drift(
-    signals: ArrayLike,
-    prices_ticks: ArrayLike,
-    times: ArrayLike | None = None,
-    *,
-    horizon_ns: int,
-    max_age_ns: int = _MINUTE_NS,
-) -> Regression:
-    """Regress the price's move over the horizon, per second, on signals (no constant).
-
-    Errors are Newey and West's (1987) with as many lags as samples fall into the horizon: moves
-    of near samples overlap. drift_ticks_per_s = signals @ coefficients_per_s.
-
-    Parameters
-    ----------
-    signals : array_like of float, shape (n, k) or (n,)
-        Known at each time. A row with NaN is left out.
-    prices_ticks : array_like or Series of numbers, shape (n,)
-    times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
-        By default the DatetimeIndex of `prices_ticks`.
-    horizon_ns : int
-        Positive.
-    max_age_ns : int
-        Oldest price that counts as the one after the horizon.
-    """
-    moves = forward_moves(prices_ticks, times, horizon_ns=horizon_ns, max_age_ns=max_age_ns)
-    xs = np.asarray(signals, np.float64)
-    xs = xs[:, None] if xs.ndim == 1 else xs
-    if xs.ndim != 2 or xs.shape[0] != moves.size:
-        raise ValueError(
-            f"signals must have a row for each of {moves.size} prices, got shape {xs.shape}: "
-            f"align them first"
-        )
-    there = np.isfinite(xs).all(axis=1) & ~np.isnan(moves)
-    xs, ys = xs[there], moves[there] / (horizon_ns * _S_PER_NS)
-    n = ys.size
-    if n <= xs.shape[1] or np.linalg.matrix_rank(xs) < xs.shape[1]:
-        raise ValueError(
-            f"signals must be independent, with more rows than columns, got {xs.shape}: drop one"
-        )
-    inverse = np.linalg.inv(xs.T @ xs)
-    beta = inverse @ (xs.T @ ys)
-    residuals = ys - xs @ beta
-    ts_ns = _arrays.times_ns(times, prices_ticks)[there]
-    lags = int((np.searchsorted(ts_ns, ts_ns + horizon_ns) - np.arange(n)).mean())
-    scores = xs * residuals[:, None]
-    middle = scores.T @ scores
-    for lag in range(1, min(lags, n - 1) + 1):
-        product = scores[lag:].T @ scores[:-lag]
-        middle += (1.0 - lag / (lags + 1.0)) * (product + product.T)
-    errors = np.sqrt(np.maximum(np.diag(inverse @ middle @ inverse), 0.0))
-    total = float(ys @ ys)
-    explained = 1.0 - float(residuals @ residuals) / total if total > 0.0 else math.nan
-    return Regression(beta, errors, explained, n)

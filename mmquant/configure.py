@@ -283,6 +283,10 @@ def pricing_record(values: Mapping[str, Any], folder: Path = Path()) -> NDArray[
     p["reference_max_age_ns"] = _span("max_age_s", values["reference"], _S, 0)
     for name in ("jump_sigmas", "publish_ticks"):
         p[name] = _within(name, values[name], 0.0, 1_000.0)
+    if 0.0 < p["jump_sigmas"] < 1.0:
+        raise ValueError(
+            f"pricing.toml: jump_sigmas: must be 0 or at least 1, got {values['jump_sigmas']}"
+        )
     for name in ("depth_levels", "order_flow_levels"):
         p[name] = int(_within(name, values[name], 1, MAX_SIGNAL_LEVELS))
     blend = values["blend"]

@@ -156,6 +156,8 @@ def ewm_grid(
     xs = _arrays.floats("values", values)
     ts_ns = _arrays.times_ns(times, values)
     _arrays.same_length(values=xs, times=ts_ns)
+    if half_lives.size > 0:
+        warn_of_unit(int(half_lives.min()), ts_ns)
     out = np.empty((xs.size, half_lives.size))
     grid_kernel(half_lives, int(adjust), xs, ts_ns, out)
     return _arrays.like_columns(values, out, half_lives)
@@ -243,7 +245,8 @@ def ewm_correlation(
 
     Parameters are those of `ewm_covariance`.
     """
-    xx, xy, yy = _moments(x, y, times, half_life_ns, True).T
+    # Unbiased: behind a long gap the biased ones are so small that their product is 0.
+    xx, xy, yy = _moments(x, y, times, half_life_ns, False).T
     scale = np.sqrt(xx * yy)
     out = np.full(xx.size, np.nan)
     np.divide(xy, scale, out=out, where=scale > 0.0)
@@ -289,6 +292,7 @@ class Ewma:
         xs = _arrays.floats("values", values)
         ts_ns = _arrays.times_ns(times, values)
         _arrays.same_length(values=xs, times=ts_ns)
+        warn_of_unit(int(self.state[0]["half_life_ns"]), ts_ns)
         out = np.empty(xs.size)
         kernels.ewma_path(self.state, xs, ts_ns, out)
         return _arrays.like(_arrays.kind_of(values), out)
@@ -303,7 +307,7 @@ class Ewma:
     def warm(self) -> bool:
         """Whether there is a sample and `warmup_ns` has passed since the first."""
         s = self.state[0]
-        return bool(s["samples"] > 0 and s["ts_ns"] - s["first_ns"] >= self.warmup_ns)
+        return bool(s["samples"] > 0 and s["seen_ns"] - s["first_ns"] >= self.warmup_ns)
 
     def __repr__(self) -> str:
         s = self.state[0]

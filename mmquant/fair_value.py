@@ -2,8 +2,8 @@
 
 Prices are ticks and sizes lots, both whole numbers; scalars and arrays broadcast against each
 other, and an answer is a float64 array of the common shape (a 0-d one for scalars), or a Series
-if one of them was. mmquant.signals has more signals and the blend, mmquant.stoikov Stoikov's
-estimated micro-price.
+or DataFrame like the first that is one. mmquant.signals has more signals and the blend,
+mmquant.stoikov Stoikov's estimated micro-price.
 """
 
 from typing import Any

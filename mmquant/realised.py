@@ -11,7 +11,7 @@ estimated by itself, and its time does not count.
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,8 +128,18 @@ def bipower_variance(
 ) -> Realised:
     """Return the bipower variation (Barndorff-Nielsen and Shephard 2004): without jumps.
 
-    Parameters are those of `realised_variance`; noise is not removed. Sample at a step where the
-    signature plot is flat.
+    Noise is not removed: as in realised variance, twice its variance comes on top of each return,
+    times 1 to 1.13. Sample at a step where the signature plot is flat.
+
+    Parameters
+    ----------
+    prices, times, max_gap_ns
+        As of `realised_variance`.
+
+    Returns
+    -------
+    Realised
+        NaN where no stretch has three samples.
     """
     return _sum_up(prices, times, max_gap_ns, lambda x: float(kernels.bipower_variance(x)))
 
@@ -189,7 +199,17 @@ def noise_variance(
 ) -> float:
     """Return the variance of independent noise on each price: realised variance / 2n.
 
-    Parameters are those of `realised_variance`. It is an upper bound: volatility is still in it.
+    An upper bound: volatility is still in it.
+
+    Parameters
+    ----------
+    prices, times, max_gap_ns
+        As of `realised_variance`.
+
+    Returns
+    -------
+    float
+        In squared units of the price; NaN where no stretch has two samples.
     """
     stretches = _stretches(prices, times, max_gap_ns)
     returns = sum(x.size - 1 for x, _ in stretches)
@@ -231,21 +251,56 @@ def signature(
     return Signature(lags.copy(), out)
 
 
-def to_bps(value_ticks: ArrayLike, price_ticks: ArrayLike) -> NDArray[np.float64]:
-    """Return ticks (per sqrt(s), per s, ...) as basis points of the price (per the same)."""
+def to_bps(value_ticks: ArrayLike, price_ticks: ArrayLike) -> Any:
+    """Return ticks (per sqrt(s), per s, ...) as basis points of the price (per the same).
+
+    Parameters
+    ----------
+    value_ticks, price_ticks : array_like, Series or DataFrame of numbers
+        They broadcast against each other.
+
+    Returns
+    -------
+    ndarray of float64, Series or DataFrame
+        Like the first argument of pandas, if one is.
+    """
     value, price = np.asarray(value_ticks, np.float64), np.asarray(price_ticks, np.float64)
-    return np.asarray(1e4 * value / price)
+    return _arrays.like(_arrays.kind_of(value_ticks, price_ticks), np.asarray(1e4 * value / price))
 
 
-def annualised(
-    volatility_per_sqrt_s: ArrayLike, seconds_a_year: float = SECONDS_A_YEAR
-) -> NDArray[np.float64]:
-    """Return a volatility per sqrt(year); by default of a market that never closes."""
-    year = number("seconds_a_year", seconds_a_year, 1.0)
-    return np.asarray(volatility_per_sqrt_s, np.float64) * math.sqrt(year)
+def annualised(volatility_per_sqrt_s: ArrayLike, seconds_a_year: float = SECONDS_A_YEAR) -> Any:
+    """Return a volatility per sqrt(year).
+
+    Parameters
+    ----------
+    volatility_per_sqrt_s : array_like, Series or DataFrame of numbers
+    seconds_a_year : float
+        Of trading, at least 1; by default those of a market that never closes.
+
+    Returns
+    -------
+    ndarray of float64, Series or DataFrame
+        As `volatility_per_sqrt_s`.
+    """
+    factor = math.sqrt(number("seconds_a_year", seconds_a_year, 1.0))
+    values = np.asarray(volatility_per_sqrt_s, np.float64)
+    return _arrays.like(_arrays.kind_of(volatility_per_sqrt_s), np.asarray(values * factor))
 
 
-def over_horizon(volatility_per_sqrt_s: ArrayLike, horizon_s: float) -> NDArray[np.float64]:
-    """Return the standard deviation of the move over `horizon_s` seconds."""
-    horizon = number("horizon_s", horizon_s, 0.0)
-    return np.asarray(volatility_per_sqrt_s, np.float64) * math.sqrt(horizon)
+def over_horizon(volatility_per_sqrt_s: ArrayLike, horizon_s: float) -> Any:
+    """Return the standard deviation of the move over a horizon.
+
+    Parameters
+    ----------
+    volatility_per_sqrt_s : array_like, Series or DataFrame of numbers
+    horizon_s : float
+        Seconds, not negative.
+
+    Returns
+    -------
+    ndarray of float64, Series or DataFrame
+        As `volatility_per_sqrt_s`, in the unit of the price.
+    """
+    factor = math.sqrt(number("horizon_s", horizon_s, 0.0))
+    values = np.asarray(volatility_per_sqrt_s, np.float64)
+    return _arrays.like(_arrays.kind_of(volatility_per_sqrt_s), np.asarray(values * factor))

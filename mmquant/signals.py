@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
 from mmquant._checks import number, whole
+from mmquant.ewma import warn_of_unit
 from mmquant.kernels import signals as kernels
 from mmquant.state import MAX_SIGNAL_LEVELS, ORDER_FLOW, TRADE_FLOW
 
@@ -152,6 +153,7 @@ def decayed_order_flow(
     _arrays.same_length(bid_ticks=book[0][:, 0], times=ts_ns)
     state = np.zeros(1, ORDER_FLOW)
     state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
+    warn_of_unit(int(half_life_ns), ts_ns)
     out = np.empty(ts_ns.size)
     kernels.decayed_order_flow_path(state, *book, ts_ns, out)
     return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)
@@ -184,6 +186,7 @@ def trade_flow_imbalance(
     n = _arrays.same_length(lots=sizes, sides=signs, times=ts_ns)
     state = np.zeros(1, TRADE_FLOW)
     state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
+    warn_of_unit(int(half_life_ns), ts_ns)
     out = np.empty(n)
     kernels.trade_flow_path(state, sizes, signs, ts_ns, out)
     return _arrays.like(_arrays.kind_of(lots, sides), out)

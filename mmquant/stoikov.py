@@ -105,7 +105,7 @@ def solve_adjustments(
     Raises
     ------
     ValueError
-        Where the mid never moves again from some state.
+        Where the mid never moves again from some state, or the sum has no limit.
     """
     identity = np.eye(drift.size)
     try:
@@ -117,6 +117,13 @@ def solve_adjustments(
         ) from None
     first, chain = solved[:, 0], solved[:, 1:]
     adjustments: NDArray[np.float64] = np.linalg.lstsq(identity - chain, first, rcond=None)[0]
+    left = np.abs(first - (identity - chain) @ adjustments).max()
+    if left > 1e-9 * max(np.abs(first).max(), np.abs(adjustments).max()):
+        raise ValueError(
+            f"books must lead from states that the mid rises from to states that it falls from, "
+            f"got some that never do, so the sum has no limit (residual {left:.2g} ticks): "
+            f"pass more of them, or ask for fewer buckets and spreads"
+        )
     return adjustments
 
 
@@ -132,8 +139,9 @@ def fit_microprice(
     """Fit Stoikov's micro-price to a sequence of touches.
 
     Every step from one book to the next counts, with its mirror image: that makes the result
-    antisymmetric and the limit exist. Sample as it will be applied: at each update, or at fixed
-    times. States that were not met get no adjustment.
+    antisymmetric, and the limit exist where heavy bids and heavy asks lead to each other (where
+    they do not, it is refused). Sample as it will be applied: at each update, or at fixed times.
+    States that were not met get no adjustment.
 
     Parameters
     ----------

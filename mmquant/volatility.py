@@ -4,8 +4,9 @@ estimate = Volatility(volatility_half_life_ns=60 * 10**9, drift_half_life_ns=600
 sigma, mu, warm = estimate.path(mids_ticks, times)
 
 A price in ticks gives ticks per sqrt(s), its logarithm a relative volatility per sqrt(s): no
-function here takes logarithms by itself, except those of bars. docs/estimators.md says which
-estimator to use when.
+function here takes logarithms by itself, except those of bars. Of logarithms pass the
+`least_jump_ticks` that one tick is: tick / price. docs/estimators.md says which estimator to use
+when.
 """
 
 import math
@@ -55,7 +56,11 @@ class Volatility:
     max_gap_ns : int, optional
         Longest interval that counts as observed, positive; a day by default.
     jump_sigmas : float, optional
-        Positive; infinity lets every move count in full.
+        A larger move counts as one of this size, at least 1; infinity lets every move count in
+        full.
+    least_jump_ticks : float, optional
+        No smaller move is a jump, in the unit of the prices: a tick by default, tick / price for
+        logarithms.
 
     Attributes
     ----------
@@ -70,6 +75,7 @@ class Volatility:
         warmup_ns: int | None = None,
         max_gap_ns: int = _DAY_NS,
         jump_sigmas: float = 6.0,
+        least_jump_ticks: float = 1.0,
     ) -> None:
         self.volatility_half_life_ns = whole("volatility_half_life_ns", volatility_half_life_ns, 1)
         self.drift_half_life_ns = whole("drift_half_life_ns", drift_half_life_ns, 1)
@@ -77,6 +83,7 @@ class Volatility:
         self.warmup_ns = default_ns if warmup_ns is None else whole("warmup_ns", warmup_ns, 0)
         self.max_gap_ns = whole("max_gap_ns", max_gap_ns, 1)
         self.jump_sigmas = _jump_sigmas(jump_sigmas)
+        self.least_jump_ticks = number("least_jump_ticks", least_jump_ticks, 0.0)
         self.state = np.zeros(1, VOLATILITY)
 
     def update(self, x_ticks: float, ts_ns: int) -> None:
@@ -90,6 +97,7 @@ class Volatility:
             self.drift_half_life_ns,
             self.max_gap_ns,
             self.jump_sigmas,
+            self.least_jump_ticks,
         )
 
     def path(self, xs_ticks: ArrayLike, times: ArrayLike | None = None) -> VolatilityPath:
@@ -108,6 +116,7 @@ class Volatility:
             self.warmup_ns,
             self.max_gap_ns,
             self.jump_sigmas,
+            self.least_jump_ticks,
             volatility,
             drift,
             warm,

@@ -23,8 +23,9 @@ class Volatility:
         warmup_ns,
         max_gap_ns,
         jump_sigmas=math.inf,
+        least_jump=1.0,
     ):
-        self.jump_sigmas = jump_sigmas
+        self.jump_sigmas, self.least_jump = jump_sigmas, least_jump
         self.samples = self.gaps = self.jumps = 0
         self.half_lives = (volatility_half_life_ns, drift_half_life_ns)
         self.warmup_ns = warmup_ns
@@ -44,7 +45,10 @@ class Volatility:
             move = x - last_x
             if self.samples > 10 and self.jump_sigmas < math.inf:
                 seconds = max((ts_ns - last_ns) / 1e9, 1.0)
-                limit = max(self.jump_sigmas * self.volatility * math.sqrt(seconds), 1.0)
+                limit = max(
+                    self.jump_sigmas * self.volatility * math.sqrt(seconds), self.least_jump
+                )
+                limit = limit if limit > 0 else math.inf
                 self.jumps += abs(move) > limit
                 move = math.copysign(min(abs(move), limit), move)
             self.intervals.append((move, ts_ns - last_ns))
@@ -292,7 +296,9 @@ class Pricing:
         jumps = self.volatility.jumps
         if feed and flags & LIVE:
             self.order_flow.update(*levels, now_ns)
-            if not self.published[1] & LIVE or touch != self.published[0]:
+            stands_ns = now_ns - self.volatility.last[1] if self.volatility.last else now_ns
+            stood = 2 * stands_ns >= self.params["max_gap_ns"]
+            if stood or not self.published[1] & LIVE or touch != self.published[0]:
                 self.volatility.update((touch[0] + touch[2]) / 2, now_ns)
         elif feed:
             self.order_flow.last = None

@@ -300,6 +300,7 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
         ({"pricing": {"fair_value": "mid"}}, "must be 'blend' or 'module:function'"),
         ({"pricing": {"fair_value": "no_module:f"}}, "fair_value 'no_module:f': No module named"),
         ({"pricing": {"fair_value_params": [np.nan]}}, "fair_value_params must be finite"),
+        ({"pricing": {"jump_sigmas": 0.5}}, "jump_sigmas: must be 0 or at least 1, got 0.5"),
         ({"pricing": {"blend.stoikov": 1.0}}, "stoikov_file is empty"),
         ({"simulator": {"fill_model": "magic"}}, "magic"),
         ({"simulator": {"fees.usdm_maker_ppm": 10**9}}, "maker_fee_ppm"),

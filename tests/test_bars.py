@@ -82,6 +82,37 @@ def test_variances_of_bars_equal_the_published_numbers():
 
 
 @pytest.mark.parametrize(
+    ("column", "value"), [(0, 200.0), (1, 100.0), (2, 104.0), (3, 90.0), (3, math.nan), (2, 0.0)]
+)
+def test_what_is_no_bar_has_no_variance_where_it_is_in_the_window(column, value):
+    bars = [np.tile(prices, 3) for prices in BARS]
+    sound = yang_zhang(*bars, window=3)
+    bars[column] = bars[column].astype(float)
+    bars[column][5] = value
+    rolling = yang_zhang(*bars, window=3)
+    assert np.isnan(rolling[5:8]).all()
+    assert rolling[9:].tolist() == sound[9:].tolist()
+    assert np.isnan(rogers_satchell(*bars)[5])
+
+
+def test_rogers_and_satchell_do_not_see_a_drift_where_others_do():
+    rng = np.random.default_rng(3)
+    steps = rng.normal(size=(1000, 500)) / math.sqrt(500) + 2.0 / 500  # two sigmas a bar
+    paths = np.exp(0.01 * np.cumsum(steps, axis=1))
+    paths = np.column_stack([np.ones(1000), paths])
+    bars = paths[:, 0], paths.max(axis=1), paths.min(axis=1), paths[:, -1]
+
+    def mean_and_error(estimator):
+        variances = np.asarray(estimator(*bars)) / 0.01**2
+        return variances.mean(), variances.std() / math.sqrt(1000)
+
+    mean, error = mean_and_error(rogers_satchell)
+    assert mean == pytest.approx(0.921, abs=4 * error)  # what 500 ticks a bar show of 1
+    for estimator in (parkinson, garman_klass):
+        assert mean_and_error(estimator)[0] > 1.2
+
+
+@pytest.mark.parametrize(
     ("estimator", "bias"), [(parkinson, 0.948), (garman_klass, 0.923), (rogers_satchell, 0.921)]
 )
 def test_bars_of_a_diffusion_show_its_volatility_less_what_500_ticks_miss(estimator, bias):
@@ -100,6 +131,10 @@ def test_mistakes_are_answered():
     assert math.isnan(parkinson([5.0], [4.0], [3.0], [4.0])[0])
     zero = [0.0, 0.0, 0.0, 0.0]
     assert np.isnan(yang_zhang(zero, zero, zero, zero, window=2)).all()
+    for estimator in (parkinson, garman_klass, rogers_satchell):
+        for missing in range(4):
+            bar = [[math.nan if column == missing else 5.0] for column in range(4)]
+            assert np.isnan(estimator(*bar)).all()
     with pytest.raises(ValueError, match="prices must be present, got nan at 0"):
         tick_bars([math.nan], [1], [0], trades=1)
     with pytest.raises(ValueError, match="interval_ns must be between 1"):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from decimal import Decimal
 from itertools import pairwise
 
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import reference_book
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from mmquant.book import OrderBook, empty_book
-from mmquant.book_bytes import dump_book
+from mmquant.book_bytes import dump_book, restore_book
 from mmquant.codes import BookCode, BookEvent, BookFault, Side
 from mmquant.decimals import to_e8
 from mmquant.kernels.book import NO_ASK, NO_BID, book_depth_at, book_top
@@ -27,7 +30,10 @@ pytestmark = pytest.mark.kernels
 COMPILED = not numba.config.DISABLE_JIT
 CHECKED = bool(numba.config.BOUNDSCHECK)
 RANDOM_EVENTS = (20_000 if CHECKED else 100_000) if COMPILED else 500
+RUNS = 4 if COMPILED else 1
 CAPTURE_LINES = 60_000 if COMPILED else 3_000
+if os.environ.get("MMQUANT_WHOLE_CAPTURES"):
+    CAPTURE_LINES = 10**9
 BLOCK = 500
 CENTRE = 1_000_000
 
@@ -95,11 +101,13 @@ def assert_reads_alike(book, twin, rng, centre):
             assert book_would_cross(book, sign, tick) == would
 
 
-def test_random_events_of_every_kind_read_as_two_dicts_and_path_is_step_folded():
-    rng = np.random.default_rng(11)
+@settings(max_examples=RUNS, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(seed=st.integers(0, 2**32 - 1))
+def test_random_events_of_every_kind_read_as_two_dicts_and_path_is_step_folded(seed):
+    rng = np.random.default_rng(seed)
     book, folded, twin = empty_book(), empty_book(), reference_book.Book()
     centre = CENTRE
-    for block in range(RANDOM_EVENTS // BLOCK):
+    for block in range(RANDOM_EVENTS // RUNS // BLOCK):
         words, starts, expected = [], [], []
         for i in range(BLOCK):
             centre += int(rng.choice([0, 0, 0, 1, -1]))
@@ -216,6 +224,36 @@ def test_replay_of_columns_in_ticks_is_an_array():
     assert OrderBook("1", "1").replay({name: column[:0] for name, column in rows.items()}).size == 0
 
 
+@pytest.mark.parametrize("kinds", [[0, 2, 0], [0.0, 2.0, 0.0], ["delta", "clear", "delta"]])
+@pytest.mark.parametrize("side", [0, 7, -1.0, np.nan])
+def test_the_side_of_a_clear_row_is_not_read_whatever_it_is(kinds, side):
+    rows = {"update_id": [1, 2, 3], "side": [1, side, -1], "kind": kinds}
+    rows |= {"price_ticks": [9, 0, 11], "qty_lots": [4, 0, 5]}
+    touches = OrderBook("1", "1").replay(pd.DataFrame(rows))
+    assert touches["bid"].tolist()[0] == 9.0
+    assert np.isnan(touches["bid"]).tolist() == [False, True, True]
+    assert touches["ask"].tolist()[2] == 11.0
+
+
+def test_sides_that_are_floats_are_read_and_others_named():
+    rows = {"update_id": [1, 1], "side": [1.0, -1.0], "price_ticks": [9, 11], "qty_lots": [4, 5]}
+    assert OrderBook("1", "1").replay(pd.DataFrame(rows))["ask"].tolist() == [11.0]
+    for wrong in (0.5, np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"side must be one of .* got .*{wrong}"):
+            OrderBook("1", "1").replay(pd.DataFrame(rows | {"side": [1.0, wrong]}))
+
+
+@pytest.mark.parametrize("steps", [10**6, 10**10, 10**12, 10**13, 2**45])
+def test_floats_far_from_zero_still_have_to_lie_on_the_grid(steps):
+    def replay(price):
+        rows = {"update_id": [1], "side": [1], "price": [price], "qty_lots": [1]}
+        return OrderBook("0.01", "1").replay({k: np.array(v) for k, v in rows.items()})
+
+    assert replay(float(steps) / 100.0)["bid_ticks"].tolist() == [steps]
+    with pytest.raises(ValueError, match=r"price must be whole multiples of 0\.01"):
+        replay((float(steps) + 0.4) / 100.0)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "text"),
     [
@@ -260,11 +298,17 @@ def test_bytes_hold_the_whole_book_and_damage_is_refused():
         other.apply([(99, 0)], [(102, 1)], 10)
     assert copy.to_bytes() == book.to_bytes()
     version = 64 + 7
-    with pytest.raises(ValueError, match="version 2, got 1"):
+    with pytest.raises(ValueError, match="version 3, got 1"):
         OrderBook.from_bytes(data[:version] + b"\1" + data[version + 1 :])
-    for damaged in (b"no book", data[:-1], data[:-8] + (-1).to_bytes(8, "little", signed=True)):
+    flips = [data[:i] + bytes([data[i] ^ 16]) + data[i + 1 :] for i in range(len(data))]
+    del flips[version]
+    for damaged in (b"no book", b"", data[:-1], data + b"\0", *flips):
         with pytest.raises(ValueError, match="to_bytes returned"):
             OrderBook.from_bytes(damaged)
+    dumped = dump_book(book.state)  # without the checksum the book's own rules are left
+    for damaged in (dumped[:-1], dumped[:-8] + (-1).to_bytes(8, "little", signed=True)):
+        with pytest.raises(ValueError, match="to_bytes returned"):
+            restore_book(damaged)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +394,7 @@ def test_real_captures_agree_with_their_best_prices_at_equal_ids(captures, files
     by_id = {row[0]: row[2:] for row in alone.tolist()}
     best = {ids[i]: tuple(words[starts[i] + 4 : starts[i] + 8]) for i in np.flatnonzero(is_bbo)}
     common = best.keys() & by_id.keys()
-    assert len(common) > CAPTURE_LINES // 500
+    assert len(common) > len(events) // 500
     assert all(best[i] == by_id[i] for i in common)
     assert book[0]["tail_evicted"] == 0
     assert BookFault(book_check(book)) == BookFault.NONE

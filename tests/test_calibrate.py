@@ -13,11 +13,10 @@ from mmquant.calibrate import (
     fit_arrivals,
     fit_arrivals_log_linear,
     fit_drift_decay,
-    forward_moves,
     markout_curve,
-    regress_drift,
     trades_and_mids,
 )
+from mmquant.regression import forward_moves, regress_drift
 from mmquant.tape import read_tape
 
 pytestmark = pytest.mark.kernels
@@ -65,6 +64,19 @@ def test_depths_on_half_ticks_need_the_lattice():
     assert naive.decay_per_tick > K + 10 * naive.decay_error
 
 
+def test_depths_of_a_one_tick_spread_begin_at_half_a_tick():
+    reached = sample(1)
+    depths = 0.5 + np.floor(reached[reached >= 0.5] - 0.5)
+    fit = fit_arrivals(depths, SECONDS, least_ticks=0.5, lattice_ticks=1.0)
+    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
+    assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
+    second = fit_arrivals_log_linear(depths, SECONDS, least_ticks=0.5, bin_ticks=1.0)
+    assert second.decay_per_tick == pytest.approx(K, abs=4 * second.decay_error)
+    assert second.intensity_per_s == pytest.approx(A, abs=4 * second.intensity_error)
+    halves = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)  # as if 0, 1, 2... could be
+    assert abs(halves.decay_per_tick - K) > 10 * halves.decay_error
+
+
 def test_both_sides_together_have_the_intensity_of_one():
     depths = sample(1)
     one, two = fit_arrivals(depths, SECONDS), fit_arrivals(depths, SECONDS, sides=2)
@@ -84,6 +96,45 @@ def test_depths_are_against_the_mid_before_and_an_order_counts_once():
     assert out.depths_ticks.tolist() == [3.0, 2.0, -1.5]
     assert out.sides.tolist() == [1, -1, 1]
     assert out.seconds == 9.0
+
+
+def test_seconds_are_those_in_which_a_trade_would_count():
+    mids = [100.0, 100.0, math.nan, 100.0, math.nan]
+    mid_times = np.array([0, 10, 14, 100, 103]) * S
+    seconds = [5, 12, 15, 18, 24, 60, 99, 102]
+    out = arrival_depths(
+        [101.0] * len(seconds),
+        [1] * len(seconds),
+        mids,
+        np.array(seconds) * S,
+        mid_times,
+        max_age_ns=8 * S,
+    )
+    # 8 s behind the mid of 0 s, 8 s behind that of 10 s (the one of 14 s is missing), and 3 s.
+    assert out.seconds == 8.0 + 8.0 + 3.0
+    assert out.depths_ticks.size == 5
+    assert arrival_depths([], np.array([], np.int64), [], [], []).seconds == 0.0
+
+
+def test_the_rate_of_arrivals_is_right_where_mids_grow_too_old():
+    rng = np.random.default_rng(11)
+    mid_times = np.cumsum(rng.exponential(30 * S, 4_000)).astype(np.int64)
+    mids = np.where(rng.random(4_000) < 0.3, np.nan, 100.0)
+    mids[0] = 100.0
+    times = np.sort(rng.uniform(0, mid_times[-1], rng.poisson(0.2 * mid_times[-1] / S)))
+    depths = rng.exponential(1 / K, times.size)
+    out = arrival_depths(
+        100.0 + depths,
+        np.ones(times.size, np.int64),
+        mids,
+        times.astype(np.int64),
+        mid_times,
+        max_age_ns=20 * S,
+    )
+    assert 0.2 < out.seconds / (mid_times[-1] / S) < 0.6
+    fit = fit_arrivals(out.depths_ticks, out.seconds)
+    assert fit.intensity_per_s == pytest.approx(0.2, abs=4 * fit.intensity_error)
+    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
 
 
 def test_markouts_by_hand():
@@ -156,6 +207,13 @@ def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
     times = np.array([0, 1, 2, 50]) * S
     aged = forward_moves([1.0, 2.0, 4.0, 9.0], times, horizon_ns=9 * S, max_age_ns=7 * S)
     assert np.isnan(aged).tolist() == [False, True, True, True]
+    holed = forward_moves([1.0, math.nan, 4.0, 9.0], times, horizon_ns=S)  # the last one stands
+    assert holed[0] == 0.0
+    assert np.isnan(holed).tolist() == [False, True, False, True]
+    series = pd.Series([1.0, 2.0, 4.0, 9.0], index=pd.to_datetime(times), name="mid")
+    same = forward_moves(series, horizon_ns=S)
+    assert same.index.equals(series.index)
+    assert same.to_numpy().tobytes() == moves.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -169,6 +227,10 @@ def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
         (lambda: fit_drift_decay([1, 2], [1, 2], [1, 1]), "horizons_ns must hold 3"),
         (lambda: regress_drift([[1.0]], [1.0], [0], horizon_ns=1), "signals must be independent"),
         (lambda: regress_drift([1.0, 2.0], [1.0], [0], horizon_ns=1), "signals must have a row"),
+        (
+            lambda: regress_drift([[1.0, 2.0], [3.0, math.inf]], [1.0, 2.0], [0, 1], horizon_ns=1),
+            "signals must not be infinite, got inf at 1",
+        ),
     ],
 )
 def test_mistakes_are_answered_by_name(call, text):

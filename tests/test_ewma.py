@@ -21,7 +21,8 @@ from mmquant.ewma import (
 )
 from mmquant.kernels import ewma as kernels
 from mmquant.kernels.decay import decay
-from mmquant.state import EWMA
+from mmquant.kernels.ewma_moments import moments_path, moments_scale, moments_step
+from mmquant.state import EWMA, EWMA_MOMENTS
 
 pytestmark = pytest.mark.kernels
 
@@ -102,6 +103,23 @@ def test_path_grid_and_folded_steps_agree_to_the_last_bit(adjust, missing):
     assert cut.tobytes() == path.tobytes()
 
 
+@pytest.mark.parametrize("bias", [0, 1])
+def test_moments_of_a_path_are_its_steps_folded_to_the_last_bit(bias):
+    xs, ts = random_samples(800, 0.02)
+    ys = 0.3 * xs + np.random.default_rng(9).normal(size=xs.size)
+    ts[400:] += 10**13  # a gap that forgets
+    folded, state = np.zeros(1, EWMA_MOMENTS), np.zeros(1, EWMA_MOMENTS)
+    folded["half_life_ns"] = state["half_life_ns"] = 7 * S
+    path, steps = np.empty((800, 3)), np.empty((800, 3))
+    moments_path(state, xs, ys, ts, bias, path)
+    for i in range(800):
+        moments_step(folded, xs[i], ys[i], ts[i])
+        scale = moments_scale(folded, bias)
+        steps[i] = [folded[0][name] * scale for name in ("xx", "xy", "yy")]
+    assert path.tobytes() == steps.tobytes()
+    assert folded.tobytes() == state.tobytes()
+
+
 def test_compiled_and_interpreted_give_the_same_bits():
     xs, ts = random_samples(600, 0.01)
     interpreted = getattr(decay, "py_func", decay)
@@ -149,13 +167,30 @@ def test_variance_and_covariance_equal_their_definition(rows, bias):
         warnings.simplefilter("ignore")
         xy = ewm_covariance(xs, ys, ts, half_life_ns=30 * S, bias=bias)
         xx = ewm_variance(xs, ts, half_life_ns=30 * S, bias=bias)
-    # A sample 2^-40 as heavy as the newest leaves a quotient of rounding errors in the twin.
-    clear = np.diff(ts, prepend=ts[:1]).max(initial=0) <= 60 * S
-    if clear:
-        twin = reference_ewma.covariance(xs, ys, ts.tolist(), 30 * S, bias)
-        np.testing.assert_allclose(xy, twin, rtol=1e-6, atol=1e-6)
-        twin = reference_ewma.covariance(xs, xs, ts.tolist(), 30 * S, bias)
-        np.testing.assert_allclose(xx, twin, rtol=1e-6, atol=1e-6)
+    twin = reference_ewma.covariance(xs, ys, ts.tolist(), 30 * S, bias)
+    np.testing.assert_allclose(xy, twin, rtol=1e-9, atol=1e-9)
+    twin = reference_ewma.covariance(xs, xs, ts.tolist(), 30 * S, bias)
+    np.testing.assert_allclose(xx, twin, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("halvings", [10, 45, 60, 400, 5_000])
+def test_two_samples_far_apart_have_the_variance_of_two_samples(halvings):
+    ts = np.array([0, 1, 2, halvings * S, halvings * S + 1])
+    xs = 61_800.0 + np.array([0.1, -0.2, 0.15, 1.0, 0.9])
+    ys = 5.0 - 2.0 * xs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        xx = ewm_variance(xs, ts, half_life_ns=S)
+        xy = ewm_covariance(xs, ys, ts, half_life_ns=S)
+        r = ewm_correlation(xs, ys, ts, half_life_ns=S)
+    twin = reference_ewma.covariance(xs, xs, ts.tolist(), S, False)
+    np.testing.assert_allclose(xx, twin, rtol=1e-9)
+    # All that is old weighs as one sample, at its mean and with the spread of its own.
+    old = xs[:3]
+    together = (old.var() + (xs[3] - old.mean()) ** 2) / 2
+    assert xx[3] == pytest.approx(together, rel=0.01)
+    np.testing.assert_allclose(xy[1:], -2.0 * xx[1:], rtol=1e-9)
+    np.testing.assert_allclose(r[1:], -1.0, rtol=1e-9)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -214,6 +249,15 @@ def test_a_half_life_in_seconds_is_warned_of():
     with pytest.warns(UserWarning, match="half_life_ns=60 is below .* is it in nanoseconds"):
         out = ewm_mean([1.0, 2.0, 4.0], [0, S, 2 * S], half_life_ns=60)
     assert out.tolist() == [1.0, 2.0, 4.0]
+    seconds = np.arange(3) * S
+    for call in (
+        lambda: ewm_grid([1.0, 2.0, 4.0], seconds, half_lives_ns=[S, 60]),
+        lambda: Ewma(60).path([1.0, 2.0, 4.0], seconds),
+        lambda: mmquant.trade_flow_imbalance([1, 1, 1], [1, 1, -1], seconds, half_life_ns=60),
+        lambda: mmquant.decayed_order_flow(*[[1, 1, 1]] * 4, seconds, half_life_ns=60),
+    ):
+        with pytest.warns(UserWarning, match="half_life_ns=60 is below"):
+            call()
 
 
 @pytest.mark.parametrize(
@@ -283,6 +327,15 @@ def test_warming_up_is_explicit():
         mean.update(1.0, second * S)
         warm.append(mean.warm)
     assert warm == [False, False, True, True]
+    mean = Ewma(S, warmup_ns=2 * S)
+    mean.update(math.nan, 0)
+    mean.update(1.0, S)
+    assert not mean.warm
+    mean.update(math.nan, 3 * S)  # time runs on
+    assert mean.warm
+    path = Ewma(S, warmup_ns=2 * S)
+    path.path([1.0, 1.0, 1.0], [0, 1, 2 * S])
+    assert path.warm
     out = ewm_mean([math.nan, 1.0, 1.0, 1.0], np.arange(4) * S, half_life_ns=S, warmup_ns=2 * S)
     assert np.isnan(out).tolist() == [True, True, True, False]
 

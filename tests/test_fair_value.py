@@ -1,6 +1,7 @@
 """Mid, microprice and imbalance: hand numbers, the right way round, twins, refusals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import reference_pricing
 from hypothesis import given
@@ -46,6 +47,18 @@ def test_arrays_broadcast_and_keep_their_shape():
     out = microprice(bids, 1, bids + 2, np.array([1, 3]))
     assert out.tolist() == [[101.0, 101.5], [103.0, 103.5]]
     assert mid(bids, bids + 1).shape == (2, 2)
+
+
+def test_frames_come_back_as_frames():
+    index = pd.date_range("2024", periods=2, freq="s")
+    bids = pd.DataFrame({"a": [100, 101], "b": [102, 103]}, index=index)
+    for out in (mid(bids, bids + 2), imbalance(bids, 7), microprice(bids, 1, bids + 2, bids)):
+        assert out.index.equals(index)
+        assert out.columns.tolist() == ["a", "b"]
+    assert mid(bids, bids + 2)["b"].tolist() == [103.0, 104.0]
+    assert microprice(100, 1, 102, pd.Series([1, 3], index=index)).tolist() == [101.0, 100.5]
+    with pytest.raises(ValueError, match=r"got a Series of shape \(2,\) for \(2, 2\): pass"):
+        mid(bids["a"], bids + 2)
 
 
 @pytest.mark.parametrize(

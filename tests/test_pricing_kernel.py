@@ -213,6 +213,29 @@ def test_estimates_warm_up_and_a_gap_is_left_out():
     assert service.state[0]["volatility"]["gaps"].item() == 1
 
 
+def test_a_touch_that_stands_while_deltas_come_is_no_gap():
+    service = live_service()
+    for second in range(2, 60):
+        answer = service.delta(second * S, 1, second + 8, second + 9, [(90, second)], [])
+        # Taken in anew once half of the longest gap has passed, which warms it up.
+        assert answer == (PUBLISH if second == 4 else QUIET)
+    assert service.best(60 * S, 1, 100, (100, 5, 102, 5)) == PUBLISH
+    estimate = service.state[0]["volatility"][0]
+    assert (estimate["gaps"], estimate["observed_ns"], estimate["moves_s"] > 0) == (0, 59 * S, True)
+    assert service["flags"] & WARM
+    one_tick = math.sqrt(math.log(2.0) / 4.0)  # in a half-life of 4 s
+    assert service["volatility_ticks_per_sqrt_s"] == pytest.approx(one_tick, rel=0.15)
+
+
+def test_a_silent_feed_is_a_gap_though_the_touch_stands():
+    service = live_service()
+    assert service.delta(2 * S, 1, 10, 11, [(90, 1)], []) == QUIET
+    assert service.delta(20 * S, 1, 11, 12, [(90, 2)], []) == QUIET
+    assert service.best(21 * S, 1, 13, (100, 5, 102, 5)) == PUBLISH
+    estimate = service.state[0]["volatility"][0]
+    assert (estimate["gaps"], estimate["observed_ns"]) == (1, S)
+
+
 def test_a_value_that_is_not_finite_is_never_sent():
     service = Service(params={**PARAMS, "microprice_weight": math.nan, "mid_weight": 0.0})
     assert service.snapshot(S, 1, 10, [(99, 5)], [(101, 15)]) == PUBLISH

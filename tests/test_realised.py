@@ -97,6 +97,22 @@ def test_bipower_passes_over_a_jump():
     )
 
 
+@pytest.mark.parametrize("noise", [0.5, 2.0, 20.0])
+def test_bipower_has_the_noise_in_it_as_is_documented(noise):
+    n, paths = 4_000, 40
+    rng = np.random.default_rng(8)
+    rates = []
+    for _ in range(paths):
+        prices = np.cumsum(SIGMA * rng.normal(size=n)) + noise * rng.normal(size=n)
+        rates.append(bipower_variance(prices, np.arange(n) * S).variance / (n - 1))
+    error = np.std(rates, ddof=1) / math.sqrt(paths)
+    variance = SIGMA**2 + 2 * noise**2  # of a return; neighbours share a price and its noise
+    rho = -(noise**2) / variance
+    truth = variance * (math.sqrt(1 - rho**2) + rho * math.asin(rho))
+    assert np.mean(rates) == pytest.approx(truth, abs=4 * error)
+    assert 1.0 <= truth / variance < 1.13
+
+
 def test_the_signature_is_flat_without_noise_and_rises_with_it():
     clean = signature(*regular(20_000, 0.0), steps=[1, 10]).variance_per_s
     assert clean == pytest.approx([4.0, 4.0], rel=0.1)
@@ -143,3 +159,16 @@ def test_units():
     assert annualised(1.0) == pytest.approx(5615.69, abs=0.01)
     assert annualised(1.0, 252 * 23_400) == pytest.approx(2428.33, abs=0.01)
     assert over_horizon(2.0, 9.0) == 6.0
+
+
+def test_units_keep_the_kind_and_the_index():
+    index = pd.date_range("2024", periods=2, freq="s")
+    sigma = pd.Series([1.0, 2.0], index=index, name="sigma")
+    frame = pd.DataFrame({"a": sigma, "b": sigma})
+    for done in (annualised(sigma), over_horizon(sigma, 4.0), to_bps(sigma, [2.0, 4.0])):
+        assert done.index.equals(index)
+        assert done.name == "sigma"
+    assert to_bps(3.0, sigma).tolist() == [3e4, 1.5e4]
+    assert to_bps(frame, 2.0).columns.tolist() == ["a", "b"]
+    assert over_horizon(frame, 4.0)["b"].tolist() == [2.0, 4.0]
+    assert annualised(frame).index.equals(index)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmquant.fair_value import imbalance, microprice, mid
+from mmquant.kernels import signals as kernels
 from mmquant.signals import (
     basis_bps,
     blend,
@@ -19,6 +20,7 @@ from mmquant.signals import (
     trade_flow_imbalance,
     vamp,
 )
+from mmquant.state import ORDER_FLOW, TRADE_FLOW
 
 pytestmark = pytest.mark.kernels
 
@@ -115,6 +117,15 @@ def test_the_basis_is_to_the_last_reference_that_is_young_enough():
     assert np.isnan(out).tolist() == [True, False, True, False, True]
 
 
+def test_a_missing_reference_does_not_hide_the_one_before_it():
+    references = [100.0, math.nan, math.nan]
+    out = basis_bps(
+        [101.0, 101.0, 101.0], references, np.array([5, 10, 11]), np.array([0, 4, 8]), max_age_ns=10
+    )
+    assert out[:2] == pytest.approx([100.0, 100.0])
+    assert math.isnan(out[2])
+
+
 def test_a_blend_weighs_what_there_is():
     nan = math.nan
     out = blend(
@@ -147,6 +158,27 @@ def test_the_decayed_order_flow_is_the_decayed_sum_of_all_levels():
     ]
     out = decayed_order_flow(*book, ts_ns, half_life_ns=S)
     assert out == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_the_paths_of_both_flows_are_their_steps_folded_to_the_last_bit():
+    rng = np.random.default_rng(6)
+    n = 500
+    ts_ns = np.cumsum(rng.integers(0, 2 * S, n))
+    lots, sides = rng.integers(0, 99, n), rng.integers(-1, 2, n)
+    trades = np.zeros(1, TRADE_FLOW)
+    trades["half_life_ns"] = S
+    steps = [kernels.trade_flow_step(trades, *row) for row in zip(lots, sides, ts_ns, strict=True)]
+    path = trade_flow_imbalance(lots, sides, ts_ns, half_life_ns=S)
+    assert path.tobytes() == np.array(steps).tobytes()
+    bids = 100 - np.arange(3) - rng.integers(0, 3, (n, 1))
+    sizes = rng.integers(0, 9, (2, n, 3))
+    book = (bids, sizes[0], bids + 9, sizes[1])
+    state = np.zeros(1, ORDER_FLOW)
+    state["half_life_ns"] = S
+    rows = zip(*book, ts_ns, strict=True)
+    steps = [kernels.order_flow_step(state, *levels, 3, now_ns) for *levels, now_ns in rows]
+    path = decayed_order_flow(*book, ts_ns, half_life_ns=S)
+    assert path.tobytes() == np.array(steps).tobytes()
 
 
 def test_series_and_frames_come_back_on_their_index():

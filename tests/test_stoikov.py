@@ -87,11 +87,30 @@ def test_the_heavier_bid_pushes_up_and_the_price_predicts_the_mid():
 
 def test_wide_spreads_and_states_never_met_are_taken_care_of():
     books = touches(500)
-    model = fit_microprice(*books, buckets=10, max_spread_ticks=3)
+    model = fit_microprice(*books, buckets=5, max_spread_ticks=3)
     wide = model.apply([90], [30], [110], [10])
-    assert wide[0] == 100.0 + model.adjustment_ticks[2, 7]
+    assert wide[0] == 100.0 + model.adjustment_ticks[2, 3]
     assert (model.adjustment_ticks[2] == 0.0).all()
     assert np.isnan(model.apply([90], [0], [110], [0]))[0]
+
+
+def test_a_chain_without_a_limit_is_refused():
+    # The bid is always the heavier one and the mid always rises: no end to what is expected.
+    bid = np.arange(100, 130)
+    books = (bid, np.full(30, 9), bid + 1, np.full(30, 1))
+    with pytest.raises(ValueError, match="got some that never do, so the sum has no limit"):
+        fit_microprice(*books, buckets=4, max_spread_ticks=1)
+    # One book the other way round, and every state leads to its mirror image.
+    turned = [
+        np.append(column, value) for column, value in zip(books, (130, 1, 131, 9), strict=True)
+    ]
+    model = fit_microprice(*turned, buckets=4, max_spread_ticks=1)
+    assert np.isfinite(model.adjustment_ticks).all()
+    assert model.adjustment_ticks[0, 3] > 1.0
+
+    # Shares that fall on the buckets' edges: the mirror image of an odd bucket is an even one.
+    with pytest.raises(ValueError, match="ask for fewer buckets"):
+        fit_microprice(*touches(500), buckets=10, max_spread_ticks=2)
 
 
 def test_a_fit_to_nothing_is_refused():

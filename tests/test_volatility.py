@@ -52,10 +52,17 @@ def test_two_intervals_by_hand():
 
 
 @settings(max_examples=40)
-@given(samples, st.sampled_from([2 * S, 100 * S]), st.sampled_from([2.0, math.inf]))
-def test_volatility_equals_its_twin_and_the_path_its_steps(gaps_and_xs, max_gap_ns, jump_sigmas):
+@given(
+    samples,
+    st.sampled_from([2 * S, 100 * S]),
+    st.sampled_from([2.0, math.inf]),
+    st.sampled_from([0.0, 1.0, 30.0]),
+)
+def test_volatility_equals_its_twin_and_the_path_its_steps(
+    gaps_and_xs, max_gap_ns, jump_sigmas, least_jump_ticks
+):
     xs, ts = unzip(gaps_and_xs)
-    settings = (4 * S, 9 * S, 3 * S, max_gap_ns, jump_sigmas)
+    settings = (4 * S, 9 * S, 3 * S, max_gap_ns, jump_sigmas, least_jump_ticks)
     stepper = Volatility(*settings)
     twin = reference_pricing.Volatility(*settings)
     path = Volatility(*settings).path(xs, ts)
@@ -103,6 +110,8 @@ def test_settings_out_of_range_are_refused_by_name(field):
         Volatility(**{**good, field: 1.5})
     with pytest.raises(ValueError, match="jump_sigmas must be finite and between"):
         Volatility(**good, jump_sigmas=0)
+    with pytest.raises(ValueError, match="least_jump_ticks must be finite and between"):
+        Volatility(**good, least_jump_ticks=-1.0)
 
 
 def random_walk(n, sigma=2.0):
@@ -122,6 +131,25 @@ def test_one_bad_price_does_not_poison_the_estimate():
     assert clean[2999:] == pytest.approx(2.0, rel=0.2)
     assert hit[2999:] == pytest.approx(2.0, rel=0.35)
     assert poisoned.volatility_ticks_per_sqrt_s[3001] > 1000.0
+
+
+def test_one_bad_price_does_not_poison_the_estimate_of_logarithms():
+    prices, ts = random_walk(4000)
+    prices += 59_000.0
+    bad = prices.copy()
+    bad[3000] *= 1.01
+    settings = {"jump_sigmas": 6.0, "least_jump_ticks": 1.0 / 60_000}
+    path = Volatility(300 * S, 300 * S, **settings).path(np.log(bad), ts)
+    hit = path.volatility_ticks_per_sqrt_s * 60_000
+    assert hit[2999:] == pytest.approx(2.0, rel=0.35)
+    of_ticks = Volatility(300 * S, 300 * S).path(np.log(bad), ts)  # less than 1.0 is no jump
+    assert of_ticks.volatility_ticks_per_sqrt_s[3001] * 60_000 > 15.0
+
+
+def test_a_price_that_never_moved_gives_no_scale_to_judge_by():
+    estimate = Volatility(60 * S, 60 * S, least_jump_ticks=0.0)
+    estimate.path([5.0] * 20 + [5.5, 5.0, 5.5], np.arange(23) * S)
+    assert estimate.volatility_ticks_per_sqrt_s > 0.1
 
 
 def test_a_new_level_of_volatility_takes_over_within_a_few_half_lives():

@@ -79,6 +79,7 @@ calls = {
     "two_scale_variance": lambda f: f(price, scale=3),
     "pre_averaged_variance": lambda f: f(price),
     "signature": lambda f: f(price, steps=[1, 2]),
+    "noise_variance": lambda f: f(price),
     "time_bars": lambda f: f(price, lots, interval_ns=9 * S),
     "tick_bars": lambda f: f(price, lots, trades=3),
     "volume_bars": lambda f: f(price, lots, volume_lots=3),
@@ -93,9 +94,10 @@ calls = {
     "depth_imbalance": lambda f: f(depth, depth),
     "order_flow_imbalance": lambda f: f(*levels),
     "trade_flow_imbalance": lambda f: f(lots, sides, half_life_ns=S),
+    "decayed_order_flow": lambda f: f(*levels, half_life_ns=S),
     "basis_bps": lambda f: f(price, price, max_age_ns=S),
     "blend": lambda f: f({"a": (price, 1.0), "b": (price, 2.0)}),
-    "fit_microprice": lambda f: f(*touch).apply(*touch),
+    "fit_microprice": lambda f: f(*touch, buckets=5).apply(*touch),
     "arrival_depths": lambda f: f(price, sides, price),
     "fit_arrivals": lambda f: f(price.to_numpy(), 9.0),
     "fit_arrivals_log_linear": lambda f: f(np.repeat([0.5, 1.5], [9, 3]), 9.0),
@@ -124,6 +126,24 @@ calls = {
     "trades_and_mids": lambda f: f(tape),
     "regress_drift": lambda f: f(price, price, horizon_ns=S),
 }
+# All that is public is called above, or is known to have no kernel, or has its own warm-up: that
+# of the services (`mm warm`), or of a user's model, which is compiled where it is handed in.
+NO_KERNEL = {
+    "MarketParameters", "Side", "Tape", "TapeError", "cartea_jaimungal_exact", "compare",
+    "drawdown", "explain", "glft_exact", "glft_table_params", "model_params", "read_ledger",
+    "recorded_latencies", "sharpe", "simulator_params", "strategy_params", "time_at_limit",
+    "turnover", "warm",
+}
+OWN_WARM_UP = {
+    "Account", "Exchange", "Simulator", "SyntheticMarket", "bind_model", "decompose",
+    "equity_curve", "price_by_model", "read_capture", "read_tape", "scan_capture",
+    "simulate_model",
+}
+public = {name for name in mmquant.__all__ if callable(getattr(mmquant, name))}
+unknown = public - calls.keys() - NO_KERNEL - OWN_WARM_UP
+assert not unknown, f"{unknown} are public and in no list"
+stray = (NO_KERNEL | OWN_WARM_UP) & (calls.keys() | (NO_KERNEL & OWN_WARM_UP))
+assert not stray, f"{stray} are in two lists"
 compiled, several = [], []
 class Compiled(Listener):
     def on_start(self, event):

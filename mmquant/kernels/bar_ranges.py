@@ -12,6 +12,12 @@ ROGERS_SATCHELL = 2
 
 
 @njit
+def _is_bar(opened: float, high: float, low: float, close: float) -> bool:
+    """Tell whether the four are a bar of positive prices; with a NaN they are not."""
+    return low > 0.0 and low <= opened and low <= close and high >= opened and high >= close
+
+
+@njit
 def _rogers_satchell(opened: float, high: float, low: float, close: float) -> float:
     """Return u (u - c) + d (d - c) with u, d, c the logarithms of high, low, close to open."""
     c = math.log(close / opened)
@@ -27,7 +33,7 @@ def bar_variance(kind: int, opened: float, high: float, low: float, close: float
     Parkinson (1980): ln(H/L)^2 / 4 ln 2. Garman and Klass (1980): ln(H/L)^2 / 2 - (2 ln 2 - 1)
     ln(C/O)^2. Rogers and Satchell (1991), free of drift: u (u - c) + d (d - c).
     """
-    if not (low > 0.0 and high >= max(opened, close) and low <= min(opened, close)):
+    if not _is_bar(opened, high, low, close):
         return math.nan
     spread = math.log(high / low)
     if kind == PARKINSON:
@@ -54,7 +60,9 @@ def bar_variance_path(
 
 @njit
 def yang_zhang(opens: np.ndarray, highs: np.ndarray, lows: np.ndarray, closes: np.ndarray) -> float:
-    """Return the variance a bar of bars 1 to n, bar 0 lending its close; NaN for n < 2.
+    """Return the variance a bar of bars 1 to n, bar 0 lending its close.
+
+    NaN for n < 2, and where one of them is no bar or bar 0 has no close.
 
     Yang and Zhang (2000): V_o + k V_c + (1 - k) V_RS with k = 0.34 / (1.34 + (n + 1) / (n - 1)),
     sample variances of the openings and of open to close, and the mean of Rogers and Satchell.
@@ -66,9 +74,7 @@ def yang_zhang(opens: np.ndarray, highs: np.ndarray, lows: np.ndarray, closes: n
     days = 0.0
     ranges = 0.0
     for i in range(1, n + 1):
-        if not (highs[i] > 0.0 and lows[i] > 0.0):
-            return math.nan
-        if not (opens[i] > 0.0 and closes[i] > 0.0 and closes[i - 1] > 0.0):
+        if not (_is_bar(opens[i], highs[i], lows[i], closes[i]) and closes[i - 1] > 0.0):
             return math.nan
         gaps += math.log(opens[i] / closes[i - 1]) / n
         days += math.log(closes[i] / opens[i]) / n

@@ -54,6 +54,7 @@ def ewma_step(state: np.ndarray, x: float, ts_ns: int) -> float:
         s["samples"] += 1
     if s["samples"] == 0:
         return math.nan
+    s["seen_ns"] = ts_ns if s["samples"] == 1 else max(s["seen_ns"], ts_ns)
     return float(s["num"] / s["den"])
 
 
@@ -130,6 +131,7 @@ def ewma_path(state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndar
                 else:
                     _fold_by_time(state, block_xs[1:], rest)
                 s["ts_ns"] = block_ts[block_ts.size - 1]
+                s["seen_ns"] = max(s["seen_ns"], s["ts_ns"])
                 s["samples"] += rest.size
                 continue
         odd_blocks += 1

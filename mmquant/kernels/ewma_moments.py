@@ -36,13 +36,17 @@ def moments_step(state: np.ndarray, x: float, y: float, ts_ns: int) -> None:
     old_weight = d * s["weight"]
     s["cross_weight"] = d * d * s["cross_weight"] + 2.0 * old_weight
     s["weight"] = old_weight + 1.0
+    # A deviation from the new mean is the one from the old mean times this: x - mean would cancel
+    # to rounding errors where the old weight is small, and the scale would blow them up.
+    share = 1.0 / s["weight"]  # of the new sample
+    kept = old_weight * share
     dx = x - s["mean_x"]
     dy = y - s["mean_y"]
-    s["mean_x"] += dx / s["weight"]
-    s["mean_y"] += dy / s["weight"]
-    s["xx"] = d * s["xx"] + dx * (x - s["mean_x"])
-    s["xy"] = d * s["xy"] + dx * (y - s["mean_y"])
-    s["yy"] = d * s["yy"] + dy * (y - s["mean_y"])
+    s["mean_x"] += dx * share
+    s["mean_y"] += dy * share
+    s["xx"] = d * s["xx"] + dx * dx * kept
+    s["xy"] = d * s["xy"] + dx * dy * kept
+    s["yy"] = d * s["yy"] + dy * dy * kept
     s["ts_ns"] += elapsed_ns
     s["samples"] += 1
 

@@ -20,7 +20,8 @@ def price_at(
     """Write the last price at (or, with `before` 1, before) each asked time plus `shift_ns`.
 
     NaN where there is none yet, where the last is older than `max_age_ns`, and behind the last
-    of the times: what the price was there is not known.
+    of the times: what the price was there is not known. A price that is NaN is missing: the one
+    before it stands.
 
     Parameters
     ----------
@@ -32,11 +33,14 @@ def price_at(
     shift_ns, before, max_age_ns : int
     out : ndarray of float64, shape (n,)
     """
-    at = -1
+    at = 0  # the first price that is not seen yet
+    last = -1
     for i in range(asked_ns.size):
         when = asked_ns[i] + shift_ns
-        while at + 1 < ts_ns.size and ts_ns[at + 1] <= when - before:
+        while at < ts_ns.size and ts_ns[at] <= when - before:
+            if not math.isnan(prices[at]):
+                last = at
             at += 1
         out[i] = math.nan
-        if at >= 0 and when - ts_ns[at] <= max_age_ns and when <= ts_ns[ts_ns.size - 1]:
-            out[i] = prices[at]
+        if last >= 0 and when - ts_ns[last] <= max_age_ns and when <= ts_ns[ts_ns.size - 1]:
+            out[i] = prices[last]

@@ -55,6 +55,7 @@ FLAG_WARM_STARTED = int(PricingFlag.WARM_STARTED)
 FLAG_NO_FAIR_VALUE = int(PricingFlag.NO_FAIR_VALUE)
 FLAG_CROSSED = int(PricingFlag.CROSSED)
 FLAG_ONE_SIDED = int(PricingFlag.ONE_SIDED)
+LEAST_JUMP_TICKS = 1.0
 STATE_LIVE = int(BookState.LIVE)
 STATE_GAP = int(BookState.GAP)
 STATE_STALE = int(BookState.STALE)
@@ -207,7 +208,8 @@ def _fill_values(state: np.ndarray, out: np.ndarray) -> None:
 def _feed(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray, flags: int) -> int:
     """Let the estimators take in a touch; return PricingFlag bits: JUMP.
 
-    Of a touch that is not LIVE they learn nothing, and the order flow starts anew behind it.
+    Of a touch that is not LIVE they learn nothing, and the order flow starts anew behind it. One
+    that stands is a price that did not move, not a pause: it is taken in anew half way to one.
     """
     s = state[0]
     p = params[0]
@@ -216,10 +218,11 @@ def _feed(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray, f
         s["order_flow"][0]["follows"] = 0
         return 0
     take_flow(state, params, now_ns)
-    was_live = s["published_flags"] & FLAG_LIVE
-    if was_live and not _touch_changed(state, out):
-        return 0
     estimator = s["volatility"][:]  # a plain array: one signature with calls from Python
+    was_live = s["published_flags"] & FLAG_LIVE
+    stands_ns = now_ns - estimator[0]["ts_ns"]
+    if was_live and 2 * stands_ns < p["max_gap_ns"] and not _touch_changed(state, out):
+        return 0
     jumps = estimator[0]["jumps"]
     volatility_robust_step(
         estimator,
@@ -229,6 +232,7 @@ def _feed(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray, f
         p["drift_half_life_ns"],
         p["max_gap_ns"],
         p["jump_sigmas"] if p["jump_sigmas"] > 0.0 else math.inf,
+        LEAST_JUMP_TICKS,
     )
     return FLAG_JUMP if estimator[0]["jumps"] > jumps else 0
 
@@ -402,8 +406,9 @@ def pricing_step(
     """Take in one message of the market data or trades stream.
 
     The touch is the best bid and offer's where its update id is not behind the book's, else the
-    book's. The volatility is fed with the mid of each new live touch, the order flow with the
-    levels of each live book, the trade flow with each trade, all at the message's now_ns.
+    book's. The volatility is fed with the mid of each new live touch, and of one that stands for
+    half of max_gap_ns while messages come; the order flow with the levels of each live book, the
+    trade flow with each trade, all at the message's now_ns.
 
     Parameters
     ----------

@@ -243,15 +243,19 @@ def basis_path(
 ) -> None:
     """Write the basis of each price to the last reference at its time, if that is young enough.
 
-    `prices`, `ts_ns` and `out` have shape (n,), the references (m,); both times in order.
+    `prices`, `ts_ns` and `out` have shape (n,), the references (m,); both times in order. A
+    reference that is NaN is missing: the one before it stands.
     """
-    at = -1
+    at = 0  # the first reference that is not seen yet
+    last = -1
     for i in range(prices.size):
-        while at + 1 < references.size and reference_ts_ns[at + 1] <= ts_ns[i]:
+        while at < references.size and reference_ts_ns[at] <= ts_ns[i]:
+            if not math.isnan(references[at]):
+                last = at
             at += 1
         out[i] = math.nan
-        if at >= 0 and ts_ns[i] - reference_ts_ns[at] <= max_age_ns:
-            out[i] = basis_bps(prices[i], references[at])
+        if last >= 0 and ts_ns[i] - reference_ts_ns[last] <= max_age_ns:
+            out[i] = basis_bps(prices[i], references[last])
 
 
 @njit

@@ -8,10 +8,8 @@ from mmquant._jit import bare_njit as njit
 
 LN2 = math.log(2.0)
 S_PER_NS = 1e-9
-# A move is a jump if it exceeds its limit in standard deviations over at least this time, ...
+# A move is a jump if it exceeds its limit in standard deviations over at least this time.
 JUMP_LEAST_S = 1.0
-# ... and is more than this: where the price hardly moves, one tick is no jump.
-JUMP_LEAST_TICKS = 1.0
 JUMP_AFTER_SAMPLES = 10  # before, there is no scale to judge by
 
 
@@ -25,14 +23,18 @@ def volatility_ticks_per_sqrt_s(state: np.ndarray) -> float:
 
 
 @njit
-def _capped(state: np.ndarray, move: float, elapsed_s: float, jump_sigmas: float) -> float:
+def _capped(
+    state: np.ndarray, move: float, elapsed_s: float, jump_sigmas: float, least_jump_ticks: float
+) -> float:
     """Return the move, or the largest of its sign that is no jump."""
     s = state[0]
     if s["samples"] <= JUMP_AFTER_SAMPLES or jump_sigmas == math.inf:
         return move
     sigma = volatility_ticks_per_sqrt_s(state)
-    limit = jump_sigmas * sigma * math.sqrt(max(elapsed_s, JUMP_LEAST_S))
-    return max(-max(limit, JUMP_LEAST_TICKS), min(max(limit, JUMP_LEAST_TICKS), move))
+    limit = max(jump_sigmas * sigma * math.sqrt(max(elapsed_s, JUMP_LEAST_S)), least_jump_ticks)
+    if limit <= 0.0:  # the price never moved: there is no scale to judge by
+        return move
+    return max(-limit, min(limit, move))
 
 
 @njit
@@ -44,6 +46,7 @@ def volatility_robust_step(
     drift_half_life_ns: int,
     max_gap_ns: int,
     jump_sigmas: float,
+    least_jump_ticks: float,
 ) -> None:
     """Take in one price: decayed sums of returns, of their squares, and of the time they took.
 
@@ -56,9 +59,9 @@ def volatility_robust_step(
     about how the price moved. A price that is not finite is left out.
 
     A move of more than `jump_sigmas` of the volatility so far, over the interval but at least a
-    second, counts as a move of that size (of at least a tick): one bad price cannot poison the
-    estimate, a new regime takes it over within a few samples. Such moves are counted in `jumps`.
-    The first ten samples are taken as they are.
+    second, counts as a move of that size (of at least `least_jump_ticks`): one bad price cannot
+    poison the estimate, a new regime takes it over within a few samples. Such moves are counted
+    in `jumps`. The first ten samples are taken as they are.
 
     Parameters
     ----------
@@ -69,7 +72,9 @@ def volatility_robust_step(
     volatility_half_life_ns, drift_half_life_ns, max_gap_ns : int
         Positive.
     jump_sigmas : float
-        Positive; infinity for no limit.
+        At least 1; infinity for no limit.
+    least_jump_ticks : float
+        In the unit of `x_ticks`, not negative: where the price hardly moves, one tick is no jump.
     """
     s = state[0]
     if not math.isfinite(x_ticks):
@@ -80,7 +85,7 @@ def volatility_robust_step(
     if s["samples"] > 0 and elapsed_ns <= max_gap_ns:
         elapsed_s = elapsed_ns * S_PER_NS
         whole_move = x_ticks - s["x_ticks"]
-        move = _capped(state, whole_move, elapsed_s, jump_sigmas)
+        move = _capped(state, whole_move, elapsed_s, jump_sigmas, least_jump_ticks)
         if move != whole_move:
             s["jumps"] += 1
         decay = math.exp(-LN2 * elapsed_ns / volatility_half_life_ns)
@@ -108,7 +113,14 @@ def volatility_step(
 ) -> None:
     """Do `volatility_robust_step` with no limit on moves."""
     volatility_robust_step(
-        state, x_ticks, ts_ns, volatility_half_life_ns, drift_half_life_ns, max_gap_ns, math.inf
+        state,
+        x_ticks,
+        ts_ns,
+        volatility_half_life_ns,
+        drift_half_life_ns,
+        max_gap_ns,
+        math.inf,
+        0.0,
     )
 
 
@@ -138,6 +150,7 @@ def volatility_path(
     warmup_ns: int,
     max_gap_ns: int,
     jump_sigmas: float,
+    least_jump_ticks: float,
     out_volatility: np.ndarray,
     out_drift: np.ndarray,
     out_warm: np.ndarray,
@@ -151,7 +164,7 @@ def volatility_path(
     xs_ticks : ndarray of float64, shape (n,)
     ts_ns : ndarray of int64, shape (n,)
     volatility_half_life_ns, drift_half_life_ns, warmup_ns, max_gap_ns : int
-    jump_sigmas : float
+    jump_sigmas, least_jump_ticks : float
     out_volatility, out_drift : ndarray of float64, shape (n,)
         Ticks per sqrt(s), and ticks per s.
     out_warm : ndarray of uint8, shape (n,)
@@ -165,6 +178,7 @@ def volatility_path(
             drift_half_life_ns,
             max_gap_ns,
             jump_sigmas,
+            least_jump_ticks,
         )
         out_volatility[i] = volatility_ticks_per_sqrt_s(state)
         out_drift[i] = drift_ticks_per_s(state)

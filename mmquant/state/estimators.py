@@ -34,8 +34,9 @@ EWMA = record(
         ("num", "<f8"),  # decayed sum, and of what it is divided by
         ("den", "<f8"),
         ("samples", "<i8"),
+        ("seen_ns", "<i8"),  # the latest time since the first sample, of missing ones too
     ],
-    56,
+    64,
 )
 EWMA_MOMENTS = record(
     [

@@ -66,3 +66,8 @@ class PricingSettings(Settings, frozen=True):
     blend: BlendSettings = BlendSettings()
     reference: ReferenceSettings = ReferenceSettings()
     warm_start: WarmStartSettings = WarmStartSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse a limit on jumps that would cut what is no jump."""
+        if 0 < self.jump_sigmas < 1:
+            raise ValueError(f"jump_sigmas: must be 0 or at least 1, got {self.jump_sigmas}")

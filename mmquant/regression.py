@@ -1,0 +1,126 @@
+"""signals + prices -> the drift that signals foretell, by regression on what came after.
+
+moves = forward_moves(mids, times, horizon_ns=10**9)
+fit = regress_drift(signals, mids, times, horizon_ns=10**9)
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mmquant import _arrays
+from mmquant._checks import whole
+from mmquant.kernels import forward
+
+__all__ = ["Regression", "forward_moves", "regress_drift"]
+
+_S_PER_NS = 1e-9
+_MINUTE_NS = 60 * 10**9
+
+
+class Regression(NamedTuple):
+    """Coefficients (k,) of the drift in ticks per s on signals, errors, and the share explained."""
+
+    coefficients_per_s: NDArray[np.float64]
+    errors_per_s: NDArray[np.float64]
+    r_squared: float
+    samples: int
+
+
+def forward_moves(
+    prices_ticks: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    horizon_ns: int,
+    max_age_ns: int = _MINUTE_NS,
+) -> Any:
+    """Return price after the horizon minus price: what a signal is to foretell.
+
+    Parameters
+    ----------
+    prices_ticks, times, horizon_ns, max_age_ns
+        As of `regress_drift`.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        NaN where the price after the horizon is not known: the sample ends, or the last one is
+        older than `max_age_ns`. A price that is NaN is missing: the one before it stands.
+    """
+    xs = _arrays.floats("prices_ticks", prices_ticks)
+    ts_ns = _arrays.times_ns(times, prices_ticks)
+    n = _arrays.same_length(prices_ticks=xs, times=ts_ns)
+    later = np.empty(n)
+    horizon_ns = whole("horizon_ns", horizon_ns, 1)
+    age_ns = whole("max_age_ns", max_age_ns, 0)
+    forward.price_at(xs, ts_ns, ts_ns, horizon_ns, 0, age_ns, later)
+    return _arrays.like(_arrays.kind_of(prices_ticks), later - xs)
+
+
+def regress_drift(
+    signals: ArrayLike,
+    prices_ticks: ArrayLike,
+    times: ArrayLike | None = None,
+    *,
+    horizon_ns: int,
+    max_age_ns: int = _MINUTE_NS,
+) -> Regression:
+    """Regress the price's move over the horizon, per second, on signals (no constant).
+
+    Errors are Newey and West's (1987) with as many lags as samples fall into the horizon: moves
+    of near samples overlap. drift_ticks_per_s = signals @ coefficients_per_s.
+
+    Parameters
+    ----------
+    signals : array_like of float, shape (n, k) or (n,)
+        Known at each time. A row with NaN is left out, infinity is refused.
+    prices_ticks : array_like or Series of numbers, shape (n,)
+    times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
+        By default the DatetimeIndex of `prices_ticks`.
+    horizon_ns : int
+        Positive.
+    max_age_ns : int
+        Oldest price that counts as the one after the horizon.
+
+    Returns
+    -------
+    Regression
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the rule and the value received.
+    """
+    after = forward_moves(prices_ticks, times, horizon_ns=horizon_ns, max_age_ns=max_age_ns)
+    moves = np.asarray(after)
+    xs = np.asarray(signals)
+    xs = xs[:, None] if xs.ndim == 1 else xs
+    if xs.ndim != 2 or xs.shape[0] != moves.size or xs.shape[1] == 0:
+        raise ValueError(
+            f"signals must have a row for each of {moves.size} prices, got shape {xs.shape}: "
+            f"align them first"
+        )
+    xs = np.column_stack([_arrays.floats("signals", column) for column in xs.T])
+    there = ~(np.isnan(xs).any(axis=1) | np.isnan(moves))
+    xs, ys = xs[there], moves[there] / (horizon_ns * _S_PER_NS)
+    n = ys.size
+    if n <= xs.shape[1] or np.linalg.matrix_rank(xs) < xs.shape[1]:
+        raise ValueError(
+            f"signals must be independent, with more rows than columns, got {xs.shape}: drop one"
+        )
+    inverse = np.linalg.inv(xs.T @ xs)
+    beta = inverse @ (xs.T @ ys)
+    residuals = ys - xs @ beta
+    ts_ns = _arrays.times_ns(times, prices_ticks)[there]
+    lags = int((np.searchsorted(ts_ns, ts_ns + horizon_ns) - np.arange(n)).mean())
+    scores = xs * residuals[:, None]
+    middle = scores.T @ scores
+    for lag in range(1, min(lags, n - 1) + 1):
+        product = scores[lag:].T @ scores[:-lag]
+        middle += (1.0 - lag / (lags + 1.0)) * (product + product.T)
+    errors = np.sqrt(np.maximum(np.diag(inverse @ middle @ inverse), 0.0))
+    total = float(ys @ ys)
+    explained = 1.0 - float(residuals @ residuals) / total if total > 0.0 else math.nan
+    return Regression(beta, errors, explained, n)
