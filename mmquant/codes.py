@@ -205,7 +205,7 @@ class QuoteClamp(IntEnum):
     FILTERED = 16  # levels dropped that the venue would refuse
     COLLARED = 32  # levels dropped that lie too far from the mid or the last trade
     CAPPED = 64  # levels dropped: open notional or number of orders
-    RATED = 128  # the orders stay as they are: no tokens left to change them
+    RATED = 128  # no tokens left to change the orders: they stay, or go where they may not
     REDUCED = 256  # no more than closes the position
 
 
