@@ -166,6 +166,7 @@ class Reason(IntEnum):
     ABOVE_MAXIMUM_NOTIONAL = 47
     INVENTORY_SOFT_LIMIT = 48
     REDUCE_ONLY = 49
+    INSTRUMENT_CHANGED = 50
     MODEL_VOLATILITY = 51
     MODEL_ARRIVALS = 52
     MODEL_HORIZON = 53
@@ -205,7 +206,7 @@ class QuoteClamp(IntEnum):
     FILTERED = 16  # levels dropped that the venue would refuse
     COLLARED = 32  # levels dropped that lie too far from the mid or the last trade
     CAPPED = 64  # levels dropped: open notional or number of orders
-    RATED = 128  # the orders stay as they are: no tokens left to change them
+    RATED = 128  # no tokens left to change the orders: they stay, or go where they may not
     REDUCED = 256  # no more than closes the position
 
 

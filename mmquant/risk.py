@@ -58,6 +58,7 @@ _TEXTS = {
     Reason.ABOVE_MAXIMUM_NOTIONAL: "price times quantity is above the venue's maximum",
     Reason.INVENTORY_SOFT_LIMIT: "so near the position limit nothing is left of this side",
     Reason.REDUCE_ONLY: "only orders that shrink the position are allowed",
+    Reason.INSTRUMENT_CHANGED: "a tick or lot size changed under a position; `mm arm` goes on",
     Reason.MODEL_VOLATILITY: "the model cannot quote with this volatility",
     Reason.MODEL_ARRIVALS: "the model needs a positive arrival rate and decay",
     Reason.MODEL_HORIZON: "the model needs a time left that is not negative",

@@ -6,6 +6,7 @@ from fractions import Fraction
 from reference_trading import minimum_tick_lots, order_reason
 
 from mmquant.codes import BookState, PricingFlag, QuoteClamp, Reason, RiskState, Side
+from mmquant.state import FILLS_KEPT
 
 
 def venue_reason(i, side, price, qty, reference_half):
@@ -83,12 +84,30 @@ class ReferenceStrategy:
 
     def fill(self, side, qty, mark, now):
         now = max(now, self.now)
+        waiting = [n for n, other in enumerate(self.fills) if other[3] is None]
+        if len(waiting) == FILLS_KEPT:
+            self.judge(waiting[0], mark, now)
         self.fills.append([now, side * qty, mark, None])
-        self.tokens["order"] -= self.q["order_ns"]
+        least = -self.q["order_burst_ns"]
+        self.tokens["order"] = max(least, self.tokens["order"] - self.q["order_ns"])
         recent = self.fills[-self.q["max_fills"] :]
         full = len(recent) == self.q["max_fills"]
         if full and now - recent[0][0] <= self.q["fill_window_ns"]:
             self.pause(Reason.FILL_BURST, now)
+
+    def judge(self, n, mid, now):
+        """Note the move since a fill, and judge it with those before it."""
+        fill = self.fills[n]
+        fill[3] = (mid - fill[2]) * (1 if fill[1] > 0 else -1)
+        first = n + 1 - self.q["markout_fills"]
+        if first < self.judged_from:
+            return
+        judged = self.fills[first : n + 1]
+        gained = sum(abs(size) * move for _, size, _, move in judged)
+        lots = sum(abs(size) for _, size, *_ in judged)
+        if gained < -self.q["max_adverse_half_ticks"] * lots:
+            self.judged_from = n + 1
+            self.pause(Reason.ADVERSE_MARKOUT, now)
 
     # gates
 
@@ -100,7 +119,8 @@ class ReferenceStrategy:
         from_frame = p["frame_ns"] and p["collector_sent_ns"]
         hop = p["received_ns"] - p["collector_sent_ns"] if from_frame else 0
         way = x["heard_ns"] - p["sent_ns"]
-        skewed = way < -q["max_skew_ns"] or (p["received_ns"] and hop < -q["max_skew_ns"])
+        ahead = [self.book_ns - x["now_ns"], -way, -hop if p["received_ns"] else 0]
+        skewed = max(ahead) > q["max_skew_ns"]
         late = (p["sent_ns"] and way > q["max_lag_ns"]) or hop > q["max_lag_ns"]
         rules = [
             (i["instrument_id"] and i["tick_size_e8"] > 0 < i["lot_size_e8"], "NO_INSTRUMENT"),
@@ -128,17 +148,8 @@ class ReferenceStrategy:
         for n, fill in enumerate(self.fills):
             if fill[3] is not None or fill[0] + q["markout_ns"] > self.now:
                 continue
-            if any(other[3] is None for other in self.fills[:n]):
-                continue
-            fill[3] = (mid - fill[2]) * (1 if fill[1] > 0 else -1)
-            first = n + 1 - q["markout_fills"]
-            if first < self.judged_from:
-                continue
-            judged = self.fills[first : n + 1]
-            gained = sum(abs(size) * move for _, size, _, move in judged)
-            if gained < -q["max_adverse_half_ticks"] * sum(abs(size) for _, size, *_ in judged):
-                self.judged_from = n + 1
-                self.pause(Reason.ADVERSE_MARKOUT, self.now)
+            if not any(other[3] is None for other in self.fills[:n]):
+                self.judge(n, mid, self.now)
         sigma = p["volatility_ticks_per_sqrt_s"]
         if self.baseline is None or self.baseline[1] == 0:
             self.baseline = (sigma, self.now, self.now)
@@ -296,12 +307,13 @@ class ReferenceStrategy:
         self.tokens["cancel"] = max(floor, self.tokens["cancel"] - cost["cancel"])
         return Reason.NONE
 
-    def keep(self, side, position, risk, i, p, mid, trade):
+    def keep(self, side, wanted, best, i, p, mid, trade):
         touch = p["ask_ticks"] if side == Side.BUY else p["bid_ticks"]
-        room, kept = self.room(side, position, risk), []
-        for price, lots in self.orders[side]:
-            fits = lots <= room and side * (touch - price) > 0
-            if fits and not self.level_reason(i, side, price, lots, mid, trade):
+        room, kept = sum(lots for _, lots in wanted), []
+        for price, held in self.orders[side]:
+            lots = min(held, room)
+            stays = side * (best - price) >= 0 and side * (touch - price) > 0
+            if stays and not self.level_reason(i, side, price, lots, mid, trade):
                 kept.append((price, lots))
                 room -= lots
         return kept
@@ -321,7 +333,7 @@ class ReferenceStrategy:
             for side in orders:
                 if not reasons[side]:
                     clamps[side] = QuoteClamp.RATED
-                    orders[side] = self.keep(side, position, risk, i, p, mid, trade)
+                    orders[side] = self.keep(side, orders[side], best[side], i, p, mid, trade)
                     reasons[side] = Reason.NONE if orders[side] else lacking
             self.pay(orders, must=True)
             best = dict(self.best)

@@ -8,7 +8,7 @@ from memory_bus import MemoryBus, SteppedClock
 from mm_runtime.settings import RuntimeSettings, SimulatorSettings
 from mm_simulator.service import Simulator
 
-from mmquant.codes import BookState, Market, Side, Stream, Template
+from mmquant.codes import BookState, Market, Role, ServiceState, Side, Stream, Template
 from mmquant.records import LEVEL
 from mmquant.wire import Inbox, MessageBuffer
 
@@ -70,6 +70,15 @@ class SimulatorBench:
             if self.heard is not None:
                 self.heard(self.positions[-1])
 
+    def beat(self):
+        """Say that the strategy lives."""
+        said = {"role": Role.MM_STRATEGY, "state": ServiceState.READY}
+        self.send(Stream.HEARTBEATS, Template.HEARTBEAT, [[]], **said)
+
+    def quote(self, bids, asks):
+        """Want these orders."""
+        self.send(Stream.QUOTES, Template.QUOTES, [bids, asks], epoch=1)
+
     def book(self, bid):
         """Show a book whose best bid is `bid`, its best ask two ticks above."""
         self.update_id += 1
@@ -84,9 +93,10 @@ class SimulatorBench:
         """Quote one order at the touch; return its price."""
         price = bid if side == Side.BUY else bid + 2
         self.book(bid)
+        self.beat()
         self.turn(1_000_000)
         wanted = [[(price, qty_lots)], []] if side == Side.BUY else [[], [(price, qty_lots)]]
-        self.send(Stream.QUOTES, Template.QUOTES, wanted, epoch=1)
+        self.quote(*wanted)
         self.turn(1_000_000)
         return price
 

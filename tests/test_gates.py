@@ -4,12 +4,14 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from reference_strategy import ReferenceStrategy
 from strategy_bench import Bench
 
 from mmquant.codes import BookState, PricingFlag, Reason, RiskState
 from mmquant.kernels.watch import strategy_arm
+from mmquant.state import STRATEGY_PARAMS
 
 pytestmark = pytest.mark.kernels
 
@@ -173,12 +175,14 @@ def test_fees_count_as_loss_rounded_against_us():
     st.integers(-(10**12), 10**12),
     st.integers(-(10**9), 10**9),
     st.integers(-(10**12), 10**12),
+    st.sampled_from([12_345, 2**52 + 12_345]),
     st.sampled_from([0.0, 1.0, 0.75]),
 )
 def test_funding_and_fees_in_coins_count_as_what_they_are_worth(
-    total, fees, funding, coins, coins_then, worth
+    total, fees, funding, coins, coins_then, mark, worth
 ):
-    bench, mark = Bench(), 12_345
+    bench = Bench()
+    coins = coins if mark < 2**40 else coins // 10**3
     told = {"funding_micro_tick_lots": funding, "base_fees_micro_lots": coins}
     told |= {"base_fees_micro_tick_lots": coins_then, "mark_half_ticks": mark}
     bench.position(total, fees, bench.now_ns, quote_worth=worth, **told)
@@ -232,6 +236,63 @@ def test_fills_after_which_the_price_moves_against_us_pause():
     bench.fill(-1, 1, 1996, bench.now_ns)
     bench.pass_time(S)
     assert verdict(bench) == (0, 0, 0, True)  # four half ticks each are allowed
+
+
+@pytest.mark.parametrize("waiting", [40, 100])
+def test_however_many_fills_wait_to_be_judged_a_falling_price_pauses(waiting):
+    limits = {"markout_fills": 32, "markout_ns": S, "max_adverse_half_ticks": 4, "pause_ns": S}
+    bench = Bench(**limits)
+    seen = []
+    for k in range(3 * waiting):
+        bench.pass_time(S // waiting)
+        bid = 999 - k // 8  # a tick for every eight that we buy
+        bench.fill(1, 3, 2 * bid + 2, bench.now_ns)
+        prices = {"bid_ticks": bid, "ask_ticks": bid + 2, "fair_value_ticks": bid + 1.0}
+        seen.append(verdict(bench, **prices)[2])
+    assert set(seen[waiting + 32 :]) == {Reason.ADVERSE_MARKOUT}
+
+
+def test_a_fill_too_many_to_wait_is_judged_by_the_mid_of_the_newest_fill():
+    bench = Bench(markout_fills=1, markout_ns=S, max_adverse_half_ticks=4, pause_ns=S)
+    for mark in (2000, *[1000] * 63):
+        bench.pass_time(1)
+        bench.fill(-1, 1, mark, bench.now_ns)
+    assert verdict(bench)[1] == RiskState.ACTIVE
+    bench.pass_time(1)
+    bench.fill(-1, 1, 2005, bench.now_ns)
+    assert verdict(bench)[1:3] == (RiskState.REDUCING, Reason.ADVERSE_MARKOUT)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 64), st.sampled_from([40, 100]), st.integers(0, 6), st.data())
+def test_many_fills_are_judged_as_the_twin_that_keeps_all_of_them_does(judged, fills, most, data):
+    bench = Bench(markout_fills=judged, markout_ns=S, max_adverse_half_ticks=most, pause_ns=S)
+    twin = ReferenceStrategy(
+        {name: bench.params[0][name].item() for name in STRATEGY_PARAMS.names}, bench.ask
+    )
+    random = data.draw(st.randoms(use_true_random=False))
+    seen = set()
+    for k in range(fills + 3):
+        bench.pass_time(S if k >= fills else random.randrange(S // 20))
+        if k < fills:
+            fill = random.choice([1, -1]), random.randint(1, 9), random.randint(1990, 2010)
+            bench.fill(*fill, bench.now_ns)
+            twin.fill(*fill, bench.now_ns)
+        got = bench.step()
+        told = {name: bench.inputs[0][name].item() for name in bench.inputs.dtype.names}
+        pricing = {name: bench.pricing[0][name].item() for name in bench.pricing.dtype.names}
+        assert got == twin.step(told, pricing, bench.exact_instrument())
+        seen.add(got[7])
+    event(f"reasons: {sorted(seen)}")
+
+
+def test_a_clock_of_ours_that_goes_back_does_not_make_the_book_young():
+    bench = Bench(max_skew_ns=S, max_book_age_ns=S)
+    assert verdict(bench)[0] == Reason.NONE
+    for back, reason in ((S, Reason.NONE), (S + 1, Reason.CLOCK_SKEW)):
+        now = bench.now_ns - back
+        assert verdict(bench, {"now_ns": now, "heard_ns": now})[0] == reason
+    assert verdict(bench, book_update_id=9)[0] == Reason.NONE  # one that is heard since
 
 
 def test_a_jump_of_the_volatility_pauses_until_it_is_usual():

@@ -323,41 +323,6 @@ def test_a_kept_bid_never_meets_an_ask_that_moved():
     )
 
 
-def test_without_tokens_the_orders_stay_as_they_are():
-    rates = {"order_ns": S, "order_burst_ns": 4 * S}
-    bench = Bench(levels=2, **rates)
-    first = bench.orders()
-    assert bench.orders(fair_value_ticks=1001.0) == first
-    assert bench.out[0]["bid_clamps"] == bench.out[0]["ask_clamps"] == QuoteClamp.RATED
-    bench.pass_time(2 * S)  # one order a side: the others stay where they are
-    assert bench.orders() == ([(1000, 10), (999, 10)], [(1002, 10), (1003, 10)])
-
-
-def test_without_tokens_what_would_trade_goes_and_is_not_replaced():
-    bench = Bench(order_ns=S, order_burst_ns=2 * S)
-    bench.orders()
-    got = bench.step(bid_ticks=1001, ask_ticks=1003, fair_value_ticks=1002.0)
-    assert got[1:4] == (0, 0, Reason.ORDER_RATE)
-    assert got[8:] == ([(999, 10)], [])
-
-
-def test_pulling_is_always_allowed_and_what_it_lacks_is_owed():
-    bench = Bench(cancel_ns=S, cancel_burst_ns=2 * S)
-    for _ in range(3):
-        bench.orders()
-        assert bench.orders({"upstream_ok": 0}) == ([], [])
-    assert bench.state[0]["cancel_tokens_ns"] == -2 * S
-    assert bench.orders() != ([], [])  # entering needs no cancellation
-
-
-def test_a_size_that_only_shrinks_costs_nothing():
-    bench = Bench(order_ns=S, order_burst_ns=2 * S, cancel_ns=S, cancel_burst_ns=2 * S)
-    bench.model_params[4] = 0.0  # no skew
-    bench.orders()
-    assert bench.orders({"position_lots": 45})[0] == [(999, 5)]
-    assert bench.state[0]["order_tokens_ns"] == 0
-
-
 def test_a_new_position_is_published_even_with_the_same_quotes():
     bench = Bench()
     bench.model_params[4] = 0.0

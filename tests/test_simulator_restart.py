@@ -5,16 +5,18 @@ And after a write that the disk or a lock refused: the ledger still adds up.
 
 import contextlib
 import sqlite3
+import time
 
 import numpy as np
 import pytest
 from mm_runtime.clock import SystemClock
+from mm_runtime.service import Peer
 from mm_runtime.settings import RuntimeSettings, SimulatorSettings
 from mm_simulator.ledger import Ledger
 from mm_simulator.service import Simulator
 from simulator_bench import MIDNIGHT_NS, SimulatorBench
 
-from mmquant.codes import Market, OrderStatus, Reason, Side, Template
+from mmquant.codes import Market, OrderStatus, Reason, Role, ServiceState, Side, Template
 from mmquant.ledger import read_ledger
 from mmquant.records import LEVEL
 from mmquant.state import ACCOUNT, EVENT
@@ -83,6 +85,7 @@ def test_what_a_killed_run_left_open_is_ended_before_new_quotes_are_accepted(pat
     monkeypatch.setattr(service, "_ledger", Ledger(path, "NORMAL", 2), raising=False)
     monkeypatch.setattr(service, "_fills", heard, raising=False)
     monkeypatch.setattr(service, "request", lambda *_: None)
+    service.peers[Role.MM_STRATEGY] = Peer(time.time_ns(), ServiceState.READY, Reason.NONE)
     service.inbox.receive(quotes())
     service._on_quotes()
     assert service.counters["early_quotes"] == 1

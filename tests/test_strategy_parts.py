@@ -1,5 +1,6 @@
 """mm_strategy's parts without a media driver: the halt, the settings, models, open orders."""
 
+import os
 import tomllib
 
 import numpy as np
@@ -82,6 +83,30 @@ def test_a_halt_that_cannot_be_written_holds_and_is_written_later(tmp_path):
     assert latch.reason is Reason.NONE
 
 
+def test_a_file_that_cannot_be_looked_for_halts_until_it_is_taken_away(tmp_path, monkeypatch):
+    latch = Latch(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr("os.stat", lambda path: (_ for _ in ()).throw(PermissionError(path)))
+        assert latch.look(0)
+    assert latch.reason is Reason.KILLED
+    assert not latch.look(MS)  # the disk is well again, and there is no file: it is made
+    assert not latch.look(2 * MS)
+    assert latch.reason is Reason.KILLED
+    assert (tmp_path / HALT_FILE).exists()
+    (tmp_path / HALT_FILE).unlink()
+    assert latch.look(3 * MS)
+    assert latch.reason is Reason.NONE
+
+
+def test_a_halt_is_on_the_disk_before_it_is_said_to_stand(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(
+        "os.fsync", lambda file: synced.append(os.readlink(f"/proc/self/fd/{file}"))
+    )
+    Latch(tmp_path).close(Reason.DRAWDOWN, "lost", 5)
+    assert synced == [str(tmp_path / HALT_FILE).replace(".json", ".part"), str(tmp_path)]
+
+
 def test_the_commands_find_the_state_of_a_run_that_lives(folder):
     settings = RuntimeSettings(state_directory=str(folder / "var"))
     assert state_directory(settings) == folder / "var"
@@ -122,12 +147,23 @@ def test_a_wrong_file_is_replaced_by_the_last_good_one(folder):
     with pytest.raises(ConfigError, match="levels: must be <= 5, got 9"):
         file.read_or_recall()  # none has been kept yet
     (folder / "config" / "strategy.toml").write_text("levels = 3\n")
-    file.keep()
+    assert file.read().levels == 3
     (folder / "config" / "strategy.toml").write_text("levels = 9\n")
+    file.keep()  # as it was read, not as it is by now
     assert file.read_or_recall().levels == 3
     assert "levels: must be <= 5, got 9" in file.refused
     with pytest.raises(ConfigError):
         file.read()
+
+
+def test_what_proved_wrong_after_it_was_read_is_not_kept(folder):
+    file = LastGood(folder / "config", folder / "var")
+    file.read()
+    file.forget()
+    file.keep()
+    with pytest.raises(ConfigError, match="no such model"):
+        file.recall("no such model")
+    assert file.refused == ""
 
 
 def test_settings_become_ticks_lots_and_nanoseconds():

@@ -10,7 +10,7 @@ from mm_runtime.channels import publication_channel, subscription_channels
 from mm_runtime.config import ConfigError, load
 from mm_runtime.driver import DirectoryInUse, Driver, is_directory_in_use
 from mm_runtime.settings import AeronmdSettings, AeronSettings, RuntimeSettings, TermSettings
-from mm_runtime.transport import DriverLost, Transport, shared_memory_bytes
+from mm_runtime.transport import DriverLost, Publisher, Transport, shared_memory_bytes
 
 from mmquant.codes import Stream, Template
 from mmquant.records import LEVEL
@@ -123,6 +123,29 @@ def test_conflation_keeps_the_newest(transport):
     drain(subscriber)
     assert seen[-1] == 2_000
     assert len(seen) == 2_000 - publisher.conflated
+
+
+def test_conflation_keeps_the_newest_of_each_instrument():
+    class Stream:
+        takes, heard = False, []
+
+        def offer(self, payload):
+            if self.takes:
+                inbox = Inbox()
+                inbox.receive(payload)
+                self.heard.append((int(inbox.words[1]), int(inbox.words[3])))
+            return self.takes
+
+    stream = Stream()
+    publisher = Publisher(stream, queue_limit=1, conflate=True)
+    message = MessageBuffer(Template.QUOTES, (1, 1))
+    for instrument_id in (1, 2, 1, 1, 2, 3):  # the pull of one is not lost to another's quotes
+        message.block[0]["instrument_id"] = instrument_id
+        assert trade(publisher, message)
+    assert (publisher.queued, publisher.conflated, publisher.dropped) == (3, 3, 0)
+    stream.takes = True
+    assert publisher.flush() == 3
+    assert stream.heard == [(4, 1), (5, 2), (6, 3)]
 
 
 def test_what_nobody_hears_is_counted_and_not_queued(transport):

@@ -35,13 +35,17 @@ _OPEN_NOTIONAL = int(Reason.OPEN_NOTIONAL)
 
 
 @njit
-def _time_gate(params: NDArray[Any], inputs: NDArray[Any], pricing: NDArray[Any]) -> int:
+def _time_gate(
+    state: NDArray[Any], params: NDArray[Any], inputs: NDArray[Any], pricing: NDArray[Any]
+) -> int:
     """Compare the stamps on the message's way; a stamp of 0 means that there was no such hop."""
     q = params[0]
     p = pricing[0]
     heard_ns = inputs[0]["heard_ns"]
     sent_ns = p["sent_ns"]
     collector_ns = p["collector_sent_ns"] if p["frame_ns"] != 0 else 0
+    if state[0]["book_ns"] - inputs[0]["now_ns"] > q["max_skew_ns"]:
+        return _CLOCK_SKEW  # our own clock went back: how old the book is cannot be told
     if sent_ns - heard_ns > q["max_skew_ns"]:
         return _CLOCK_SKEW
     if collector_ns - p["received_ns"] > q["max_skew_ns"] and p["received_ns"] != 0:
@@ -99,7 +103,7 @@ def market_gate(
         return _UPSTREAM_SILENT
     if p["instrument_id"] != i["instrument_id"]:
         return _NO_INSTRUMENT
-    reason = _time_gate(params, inputs, pricing)
+    reason = _time_gate(state, params, inputs, pricing)
     if reason == _NONE:
         reason = _book_gate(state, params, inputs, pricing)
     if reason != _NONE:

@@ -136,7 +136,7 @@ def fill_ladder(
     gap = max(q["spacing_ticks"], scaled(mid_half_ticks, q["spacing_ppm"], 2 * _MILLION))
     percent = percent_bounds(instrument, side, mid_half_ticks)
     collar = collar_bounds(params, mid_half_ticks, trade_ticks)
-    step = q["order_lots"] * q["size_step_permille"] // _WHOLE
+    step = scaled(q["order_lots"], q["size_step_permille"], _WHOLE)
     price = best_ticks
     size = q["order_lots"]
     reason = _NONE
@@ -181,7 +181,7 @@ def keep_held(
     params: NDArray[Any],
     instrument: NDArray[Any],
     side: int,
-    room_lots: int,
+    best_ticks: int,
     touch_ticks: int,
     mid_half_ticks: int,
     trade_ticks: int,
@@ -189,32 +189,39 @@ def keep_held(
 ) -> int:
     """Write a side's orders as they were, but those that may stay no longer; return how many stay.
 
+    None stays that would trade or stands better than the price wanted now, and what stays shrinks
+    to what is wanted now: soft and hard limit count whatever the tokens allow.
+
     Parameters
     ----------
     state, params, instrument : ndarray
         As for fill_ladder.
     side : int
         codes.Side.
-    room_lots : int
-        What the limits leave to the side: the total never exceeds it.
+    best_ticks : int
+        The side's best price as it is wanted now.
     touch_ticks : int
         The other side's best price: the order would trade there.
     mid_half_ticks, trade_ticks : int
         For the filters and the collar.
     levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
-        The side's half is written.
+        The side's half holds what is wanted now, and what stays is written in its place.
     """
     s = state[0]
     first = 0 if side > 0 else MAX_LEVELS
+    room_lots = 0
+    for i in range(first, first + MAX_LEVELS):
+        room_lots += levels[i]["qty_lots"]
     percent = percent_bounds(instrument, side, mid_half_ticks)
     collar = collar_bounds(params, mid_half_ticks, trade_ticks)
     kept = first
     for i in range(first, first + MAX_LEVELS):
         price = s["price_ticks"][i]
-        lots = s["qty_lots"][i]
-        if lots == 0:
+        held = s["qty_lots"][i]
+        if held == 0:
             break
-        if lots > room_lots or side * (price - touch_ticks) >= 0:
+        lots = min(held, room_lots)
+        if side * (price - best_ticks) > 0 or side * (price - touch_ticks) >= 0:
             continue
         if _level_reason(state, instrument, percent, collar, price, lots) == _NONE:
             levels[kept]["price_ticks"] = price

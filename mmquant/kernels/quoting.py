@@ -16,7 +16,7 @@ from mmquant._jit_model import call_model
 from mmquant.codes import QuoteClamp, Reason, RiskState, Side
 from mmquant.kernels.gates import market_gate, risk_gate
 from mmquant.kernels.ladder import clear_levels, fill_ladder, keep_held
-from mmquant.kernels.limits import side_room, spend_tokens
+from mmquant.kernels.limits import spend_tokens
 from mmquant.kernels.risk import maximum_tick_lots, minimum_tick_lots
 from mmquant.kernels.watch import watch_market
 from mmquant.state import MAX_LEVELS
@@ -229,9 +229,8 @@ def _keep_orders(
     inputs: NDArray[Any],
     pricing: NDArray[Any],
     instrument: NDArray[Any],
-    position_lots: int,
-    risk_state: int,
     lacking: int,
+    best: tuple[int, int],
     sides: tuple[int, int],
     out: NDArray[Any],
     levels: NDArray[Any],
@@ -239,7 +238,7 @@ def _keep_orders(
     """Leave the orders as they were, for want of tokens; return the reasons of both sides.
 
     A side that is not to be quoted (a reason in `sides`) goes nevertheless, as does an order that
-    may stand no longer.
+    may stand no longer or stands better than the best price wanted now.
     """
     p = pricing[0]
     o = out[0]
@@ -248,15 +247,13 @@ def _keep_orders(
     bid_reason, ask_reason = sides
     if bid_reason == _NONE:
         o["bid_clamps"] = _RATED
-        room = side_room(params, _BUY, position_lots, risk_state)
         touch = p["ask_ticks"]
-        if not keep_held(state, params, instrument, _BUY, room, touch, mid, trade, levels):
+        if not keep_held(state, params, instrument, _BUY, best[0], touch, mid, trade, levels):
             bid_reason = lacking
     if ask_reason == _NONE:
         o["ask_clamps"] = _RATED
-        room = side_room(params, _SELL, position_lots, risk_state)
         touch = p["bid_ticks"]
-        if not keep_held(state, params, instrument, _SELL, room, touch, mid, trade, levels):
+        if not keep_held(state, params, instrument, _SELL, best[1], touch, mid, trade, levels):
             ask_reason = lacking
     spend_tokens(state, params, levels, 1)
     return bid_reason, ask_reason
@@ -304,9 +301,8 @@ def _quote(
             inputs,
             pricing,
             instrument,
-            position_lots,
-            risk_state,
             lacking,
+            (bid, ask),
             (bid_reason, ask_reason),
             out,
             levels,

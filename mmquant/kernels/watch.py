@@ -76,8 +76,10 @@ def _profit_half_tick_lots(position: NDArray[Any]) -> int:
     # Fees in the base asset are lots that are gone: they cost what those are worth by now.
     spent = p["fees_micro_tick_lots"] - p["base_fees_micro_tick_lots"]
     mark = p["mark_half_ticks"]
-    rest = 2 * (p["funding_micro_tick_lots"] - spent) - p["base_fees_micro_lots"] % _MICRO * mark
-    profit: int = p["total_half_tick_lots"] - p["base_fees_micro_lots"] // _MICRO * mark
+    coins = p["base_fees_micro_lots"]
+    part = coins % _MICRO  # of a lot: its product with a price near 2**53 would overflow
+    rest = 2 * (p["funding_micro_tick_lots"] - spent) - part * (mark % _MICRO)
+    profit: int = p["total_half_tick_lots"] - coins // _MICRO * mark - part * (mark // _MICRO)
     profit += rest // _MICRO
     worth = p["quote_worth"]  # 0.0: an older sender knew linear contracts alone
     if worth != 0.0 and worth != 1.0:
@@ -122,6 +124,33 @@ def strategy_on_position(state: NDArray[Any], params: NDArray[Any], position: ND
 
 
 @njit
+def _judge_oldest(
+    state: NDArray[Any], params: NDArray[Any], mid_half_ticks: int, now_ns: int
+) -> None:
+    """Note the move since the oldest fill that waits; pause where the latest ones lost too much."""
+    s = state[0]
+    q = params[0]
+    slot = s["matured"] % FILLS_KEPT
+    signed_lots = s["fill_signed_lots"][slot]
+    moved = mid_half_ticks - s["fill_half_ticks"][slot]
+    s["move_lots"][slot] = abs(signed_lots)
+    s["move_half_ticks"][slot] = moved if signed_lots > 0 else -moved
+    s["matured"] += 1
+    first = s["matured"] - q["markout_fills"]
+    if first < s["markout_from"]:
+        return
+    gained = 0
+    lots = 0
+    for k in range(first, s["matured"]):
+        size = s["move_lots"][k % FILLS_KEPT]
+        gained += size * s["move_half_ticks"][k % FILLS_KEPT]
+        lots += size
+    if gained < -q["max_adverse_half_ticks"] * lots:
+        s["markout_from"] = s["matured"]
+        _pause(state, params, _ADVERSE_MARKOUT, now_ns)
+
+
+@njit
 def strategy_on_fill(state: NDArray[Any], params: NDArray[Any], fill: NDArray[Any]) -> None:
     """Take a fill of ours: for bursts, for what the price does after it, and its replacement.
 
@@ -136,13 +165,15 @@ def strategy_on_fill(state: NDArray[Any], params: NDArray[Any], fill: NDArray[An
     q = params[0]
     f = fill[0]
     now_ns = max(s["now_ns"], f["now_ns"])
+    if s["fills"] - s["matured"] == FILLS_KEPT:  # no room to wait: the oldest is judged early
+        _judge_oldest(state, params, f["mark_half_ticks"], now_ns)
     slot = s["fills"] % FILLS_KEPT
     s["fill_ns"][slot] = now_ns
     s["fill_signed_lots"][slot] = f["side"] * f["qty_lots"]
     s["fill_half_ticks"][slot] = f["mark_half_ticks"]
     s["fills"] += 1
-    s["matured"] = max(s["matured"], s["fills"] - FILLS_KEPT)
-    s["order_tokens_ns"] -= q["order_ns"]  # the same quote sent again enters what was filled
+    # The same quote sent again enters what was filled. A debt beyond the burst would only last.
+    s["order_tokens_ns"] = max(-q["order_burst_ns"], s["order_tokens_ns"] - q["order_ns"])
     if s["fills"] >= q["max_fills"]:
         first_ns = s["fill_ns"][(s["fills"] - q["max_fills"]) % FILLS_KEPT]
         if now_ns - first_ns <= q["fill_window_ns"]:
@@ -151,28 +182,13 @@ def strategy_on_fill(state: NDArray[Any], params: NDArray[Any], fill: NDArray[An
 
 @njit
 def _mature_fills(state: NDArray[Any], params: NDArray[Any], mid_half_ticks: int) -> None:
-    """Turn the mark of each fill that is old enough into the move since, in our favour."""
+    """Judge each fill that is old enough by the mid as it is now."""
     s = state[0]
-    q = params[0]
     while s["matured"] < s["fills"]:
         slot = s["matured"] % FILLS_KEPT
-        if s["fill_ns"][slot] + q["markout_ns"] > s["now_ns"]:
+        if s["fill_ns"][slot] + params[0]["markout_ns"] > s["now_ns"]:
             return
-        moved = mid_half_ticks - s["fill_half_ticks"][slot]
-        s["fill_half_ticks"][slot] = moved if s["fill_signed_lots"][slot] > 0 else -moved
-        s["matured"] += 1
-        first = s["matured"] - q["markout_fills"]
-        if first < s["markout_from"]:
-            continue
-        gained = 0
-        lots = 0
-        for k in range(first, s["matured"]):
-            size = abs(s["fill_signed_lots"][k % FILLS_KEPT])
-            gained += size * s["fill_half_ticks"][k % FILLS_KEPT]
-            lots += size
-        if gained < -q["max_adverse_half_ticks"] * lots:
-            s["markout_from"] = s["matured"]
-            _pause(state, params, _ADVERSE_MARKOUT, s["now_ns"])
+        _judge_oldest(state, params, mid_half_ticks, s["now_ns"])
 
 
 @njit

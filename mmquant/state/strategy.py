@@ -115,7 +115,9 @@ STRATEGY_STATE = record(
         ("markout_from", "<i8"),  # fills before this one are judged no more
         ("fill_ns", "<i8", (FILLS_KEPT,)),
         ("fill_signed_lots", "<i8", (FILLS_KEPT,)),
-        ("fill_half_ticks", "<i8", (FILLS_KEPT,)),  # the mark at the fill, later the markout
+        ("fill_half_ticks", "<i8", (FILLS_KEPT,)),  # the mark at the fill
+        ("move_lots", "<i8", (FILLS_KEPT,)),  # of the fills that are old enough: their size,
+        ("move_half_ticks", "<i8", (FILLS_KEPT,)),  # and the move since, in our favour
         # volatility, as it usually is
         ("baseline", "<f8"),
         ("baseline_from_ns", "<i8"),
@@ -123,5 +125,5 @@ STRATEGY_STATE = record(
         ("price_ticks", "<i8", (2 * MAX_LEVELS,)),  # the orders wanted last
         ("qty_lots", "<i8", (2 * MAX_LEVELS,)),
     ],
-    8 * (38 + MINUTE_SLOTS + 3 * FILLS_KEPT + 4 * MAX_LEVELS),
+    8 * (38 + MINUTE_SLOTS + 5 * FILLS_KEPT + 4 * MAX_LEVELS),
 )

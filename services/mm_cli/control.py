@@ -7,14 +7,14 @@ from pathlib import Path
 import orjson
 from mm_runtime.config import load
 from mm_runtime.settings import RuntimeSettings
+from mm_strategy.latch import HALT_FILE, write_halt
 
 from mm_cli.processes import CannotContinue
 from mm_cli.runs import state_directory
 from mmquant.codes import Reason
 
-__all__ = ["ANSWER", "HALT_FILE", "REQUEST", "arm", "kill", "restart"]
+__all__ = ["ANSWER", "REQUEST", "arm", "kill", "restart"]
 
-HALT_FILE = "halted.json"
 REQUEST = "{service}.restart"
 ANSWER = "{service}.restarted.json"
 _PATIENCE_S = 15.0
@@ -31,15 +31,7 @@ def kill(config_dir: Path, text: str) -> str:
     path = directory / HALT_FILE
     if path.exists():
         return f"halted already, {_since(path)}"
-    content = {
-        "reason": Reason.KILLED.name,
-        "code": int(Reason.KILLED),
-        "text": text,
-        "since_ns": time.time_ns(),
-    }
-    part = path.with_suffix(".part")
-    part.write_bytes(orjson.dumps(content))
-    part.replace(path)
+    write_halt(path, Reason.KILLED, text, time.time_ns())
     return f"halted: {path} stands until `mm arm`"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-__all__ = ["ConfigError", "load"]
+__all__ = ["ConfigError", "load", "parse", "read_text"]
 
 _MOST_SHOWN = 80
 _EXPECTED = re.compile(r"Expected `(?P<kind>\w+)`(?:, got .*| (?P<rule>.+))?$")
@@ -57,7 +57,14 @@ def load[T](
         If the file is missing or is not TOML, or a key is unknown or breaks its rule.
     """
     path = Path(config_dir) / f"{name}.toml"
-    data = _read(path)
+    return parse(name, struct_type, path, read_text(path), environ)
+
+
+def parse[T](
+    name: str, struct_type: type[T], path: Path, text: str, environ: Mapping[str, str] = os.environ
+) -> T:
+    """Return the settings of a file that has been read already; see load."""
+    data = _toml(path, text)
     schema = inspect.type_info(struct_type)
     sources: dict[str, str] = {}
     for variable, keys in _overrides(name, environ):
@@ -73,9 +80,10 @@ def load[T](
         raise ConfigError(_line(path, sources, key_path, rule)) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_text(path: Path) -> str:
+    """Return the text of a file of settings; ConfigError where it cannot be had."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         where = path.parent.resolve()
         raise ConfigError(f"{path}: not found, {path.name} is looked for in {where}") from None
@@ -83,6 +91,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: must be UTF-8 text, byte {error.start} is not") from None
+
+
+def _toml(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -107,6 +107,7 @@ _METRICS_OF = {
     "mm_strategy": (
         _counter("quotes", "quotes messages sent, those without quotes included"),
         _counter("quotes_withheld", "quotes messages without quotes", "reason"),
+        _counter("sides_withheld", "times that bids or asks were left out anew", "reason"),
         _gauge("quoting", "1 if quotes stand, 0 if none are wanted", "symbol"),
         _gauge("risk_state", "0 ACTIVE, 1 REDUCING (only what shrinks), 2 HALTED", "symbol"),
         _gauge("quoted_levels", "orders wanted", "symbol", "side"),
@@ -170,6 +171,7 @@ COUNTERS: dict[str, str | None] = {
     "resyncs": "resyncs_total",
     "rounded_levels": "rounded_levels_total",
     "shm_bytes": None,
+    "side_not_quoting": "sides_withheld_total",
     "snapshot_requests": "snapshot_requests_total",
     "snapshots": "snapshots_total",
     "stores_failed": "stores_failed_total",

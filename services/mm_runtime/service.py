@@ -187,7 +187,7 @@ class Service(ABC):
         peer = self.peers.get(role)
         alive = (
             peer is not None
-            and now_ns - peer.heard_ns <= self._timeout_ns
+            and abs(now_ns - peer.heard_ns) <= self._timeout_ns  # a clock may go back
             and peer.state is not ServiceState.STOPPED
         )
         if self._alive.get(role) is not alive:

@@ -24,6 +24,7 @@ __all__ = ["DriverLost", "Publisher", "Subscriber", "Transport", "make_idle"]
 log = logging.getLogger(__name__)
 
 _DRIVER_ERRORS = (pyaeron.AeronError, pyaeron.DriverTimeout)
+_INSTRUMENT = slice(24, 28)  # of a message, behind its header, its number and its time
 _BIG_STREAMS = {Stream.MARKET_DATA: "market_data_bytes", Stream.TRADES: "trades_bytes"}
 
 
@@ -41,8 +42,8 @@ class Publisher:
     queue_limit
         Messages kept while the stream refuses. With 0 a refused message is dropped.
     conflate
-        Keep only the newest refused message (latest wins): right where a message replaces
-        the one before it.
+        Keep only the newest refused message of each instrument (latest wins): right where a
+        message replaces the one before it.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Publisher:
     ) -> None:
         self._publication = publication
         self._queue: deque[bytes] = deque()
-        self._queue_limit = 1 if conflate else queue_limit
+        self._queue_limit = queue_limit
         self._conflate = conflate
         self.seq = 0
         self.sent = 0
@@ -117,10 +118,13 @@ class Publisher:
         return False
 
     def _enqueue(self, payload: bytes) -> bool:
-        if self._conflate and self._queue:
-            self._queue.clear()
-            self.conflated += 1
-        if len(self._queue) >= self._queue_limit:
+        if self._conflate:
+            for k, waiting in enumerate(self._queue):
+                if waiting[_INSTRUMENT] == payload[_INSTRUMENT]:
+                    del self._queue[k]  # and the newest goes last: numbers never go back
+                    self.conflated += 1
+                    break
+        elif len(self._queue) >= self._queue_limit:
             self.dropped += 1
             return False
         self._queue.append(payload)

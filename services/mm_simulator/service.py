@@ -180,6 +180,9 @@ class Simulator(Service):
         if desk is None:
             self.counters["early_quotes"] += 1
             return
+        if not self.is_alive(Role.MM_STRATEGY, self.clock.now_ns()):
+            self.counters["silent_quotes"] += 1  # repeated by one whose heartbeat is lost
+            block[0]["reason"] = Reason.STRATEGY_SILENT  # any reason cancels everything
         desk.levels["qty_lots"] = 0
         for side in (0, 1):
             rows = self.inbox.group(Template.QUOTES, side)[:MAX_LEVELS]

@@ -85,6 +85,8 @@ class Desk:
         self.block_ints = bytes_of(self.out.block).cast("I")
         self.open_orders: dict[int, int] = {}  # price times lots left, by order id
         self.position_seq = 0
+        self.position_ns = 0  # when it was told, 0: not known
+        self.side_reasons = [0, 0]  # of bids and asks as published last
         self.published_ns = 0
         self.decided_ns = 0
         self.stamps_ns = self.out.block.view(np.int64)[
@@ -116,6 +118,28 @@ class Desk:
         if tick_lots > 0:
             self.open_orders[order_id] = tick_lots
         row["open_orders"] = len(self.open_orders)
+
+    def has_other_units(self, instrument: NDArray[Any]) -> bool:
+        """Tell whether a tick or a lot is not what it was."""
+        known = self.instrument[0]
+        return bool(known["instrument_id"]) and any(
+            known[size] != instrument[0][size] for size in ("tick_size_e8", "lot_size_e8")
+        )
+
+    def begin_anew(self) -> None:
+        """Forget what was counted in ticks and lots; the halt, if there is one, holds."""
+        self.state[:] = 0
+        self.forget_position()
+        self.forget_orders()
+        self.inputs[0]["position_lots"] = self.inputs[0]["trade_ticks"] = 0
+
+    def is_position_old(self, now_ns: int, most_ns: int) -> bool:
+        """Tell whether the position is known, but from too long ago (or from the future)."""
+        return self.position_ns != 0 and abs(now_ns - self.position_ns) > most_ns
+
+    def forget_position(self) -> None:
+        """Know of no position until it is told again."""
+        self.inputs[0]["position_known"] = self.position_ns = 0
 
     def forget_orders(self) -> None:
         """Know of no order: the venue that had them is gone."""

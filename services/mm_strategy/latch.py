@@ -12,7 +12,7 @@ import orjson
 
 from mmquant.codes import Reason
 
-__all__ = ["HALT_FILE", "Latch"]
+__all__ = ["HALT_FILE", "Latch", "write_halt"]
 
 HALT_FILE = "halted.json"
 _LOOK_NS = 1_000_000
@@ -54,6 +54,8 @@ class Latch:
             return was is not Reason.NONE
         except OSError:
             was, self.reason = self.reason, Reason.KILLED
+            # It is made where it is not there: only taking it away takes the halt back.
+            self._unwritten = (Reason.KILLED, "the file could not be looked for", now_ns)
             return was is Reason.NONE
         if self.reason is not Reason.NONE:
             return False
@@ -78,10 +80,18 @@ class Latch:
 
 
 def write_halt(path: Path, reason: Reason, text: str, now_ns: int) -> None:
-    """Make the file that halts, so that it is there at once and whole."""
+    """Make the file that halts: there at once, whole, and on the disk for good."""
     if path.exists():
         return
     content = {"reason": reason.name, "code": int(reason), "text": text, "since_ns": now_ns}
     part = path.with_suffix(".part")
-    part.write_bytes(orjson.dumps(content))
+    with part.open("wb") as file:
+        file.write(orjson.dumps(content))
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name, too
+    finally:
+        os.close(folder)

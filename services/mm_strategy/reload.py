@@ -1,11 +1,10 @@
 """strategy.toml as it is edited: requests to take it anew, and the last one that was right."""
 
-import shutil
 import time
 from pathlib import Path
 
 import orjson
-from mm_runtime.config import ConfigError, load
+from mm_runtime.config import ConfigError, load, parse, read_text
 from mm_runtime.settings import StrategySettings
 
 __all__ = ["ANSWER_FILE", "REQUEST_FILE", "LastGood", "ReloadRequests"]
@@ -66,11 +65,16 @@ class LastGood:
     def __init__(self, config_dir: Path, directory: Path) -> None:
         self.config_dir = config_dir
         self.refused = ""
+        self._text = ""
         self._copies = directory / "last_good"
 
     def read(self) -> StrategySettings:
         """Return the settings of the file as it is now; ConfigError where it is wrong."""
-        return load("strategy", StrategySettings, self.config_dir)
+        path = self.config_dir / "strategy.toml"
+        text = read_text(path)
+        settings = parse("strategy", StrategySettings, path, text)
+        self._text = text
+        return settings
 
     def read_or_recall(self) -> StrategySettings:
         """Return the settings of the file, or where it is wrong of the copy, if there is one."""
@@ -78,16 +82,32 @@ class LastGood:
         try:
             return self.read()
         except ConfigError as error:
-            if not (self._copies / "strategy.toml").exists():
-                raise
-            self.refused = str(error)
-            return load("strategy", StrategySettings, self._copies)
+            return self.recall(str(error))
+
+    def recall(self, wrong: str) -> StrategySettings:
+        """Return the settings of the copy, for a file that is wrong as `wrong` says.
+
+        Raises
+        ------
+        ConfigError
+            There is no copy, or it has been taken already and is what is wrong.
+        """
+        if self.refused or not (self._copies / "strategy.toml").exists():
+            raise ConfigError(wrong)
+        settings = load("strategy", StrategySettings, self._copies)
+        self.refused = wrong
+        return settings
+
+    def forget(self) -> None:
+        """Know that what was read last has proved wrong: it is not kept."""
+        self._text = ""
 
     def keep(self) -> None:
-        """Copy the file, whose settings have proved right; without one there is nothing to keep."""
-        if not (self.config_dir / "strategy.toml").exists():
+        """Keep the file as it was read last, for its settings have proved right."""
+        self.refused = ""
+        if not self._text:
             return
         self._copies.mkdir(parents=True, exist_ok=True)
         part = self._copies / "strategy.part"
-        shutil.copyfile(self.config_dir / "strategy.toml", part)
+        part.write_text(self._text, encoding="utf-8")
         part.replace(self._copies / "strategy.toml")

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from mm_runtime.clock import Clock
@@ -13,6 +14,7 @@ from mm_runtime.metrics_latency import QuoteLatency
 from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, StrategySettings
+from numpy.typing import NDArray
 
 from mm_strategy.desk import Desk, Model, bytes_of, desk_params, load_model
 from mm_strategy.latch import Latch
@@ -28,6 +30,7 @@ __all__ = ["Strategy", "build", "warm_up"]
 
 _MS = 1_000_000
 _GATE_INTERVAL_NS = 20 * _MS  # gates of time are looked at this often without a message
+_POSITION_AGE_NS = 3_000 * _MS  # mm_simulator tells it each second
 _UPSTREAM = (Role.MM_COLLECTOR, Role.MM_PRICING, Role.MM_SIMULATOR)
 _KILLED, _NEW, _OLD = b"killed", b"1", b"0"  # of what was seen outside
 _INSTRUMENT_INT = PRICING.fields["instrument_id"][1] // 4  # type: ignore[index]
@@ -63,7 +66,11 @@ class Strategy(Service):
         self.kill_asked = False  # by SIGUSR1
         self.reload_asked = False  # by SIGHUP
         self._file, self.config_dir = file, file.config_dir
-        self._model = load_model(config.model, config.model_parameters, file.config_dir)
+        try:
+            self._model = load_model(config.model, config.model_parameters, file.config_dir)
+        except ConfigError as error:
+            self.config = config = file.recall(str(error))
+            self._model = load_model(config.model, config.model_parameters, file.config_dir)
         self._lag_matters = settings.aeron.when_blocked != "wait"
         directory = Path(settings.state_directory)
         self._latch = Latch(directory)
@@ -99,10 +106,13 @@ class Strategy(Service):
         for desk in self._desks.values():
             desk.inputs[0]["upstream_ok"] = not silent
             if Role.MM_SIMULATOR in silent:
-                desk.inputs[0]["position_known"] = 0
+                desk.forget_position()
                 desk.forget_orders()
+            lost = self._lag_matters and desk.is_position_old(now_ns, _POSITION_AGE_NS)
+            if lost:
+                desk.forget_position()
             due = now_ns - desk.published_ns >= interval_ns
-            if changed or due or now_ns - desk.decided_ns >= _GATE_INTERVAL_NS:
+            if changed or lost or due or now_ns - desk.decided_ns >= _GATE_INTERVAL_NS:
                 self._decide(desk, now_ns, from_frame=False, publish=due)
                 self._latency.fold()
         if self.outside(lambda: self._see_request(now_ns)) == _NEW:
@@ -114,7 +124,10 @@ class Strategy(Service):
     def stop(self) -> None:
         """Pull every quote."""
         for desk in self._desks.values():
-            self._pull(desk, Reason.STOPPING)
+            desk.levels["qty_lots"] = 0
+            desk.out.block[0]["reason"] = Reason.STOPPING
+            desk.out.block[0]["now_ns"] = desk.pricing[0]["now_ns"]
+            self._publish(desk, self.clock.now_ns(), from_frame=False)
 
     def reload(self) -> None:
         """Take strategy.toml as it is now; where it is wrong, say why and go on as before."""
@@ -122,25 +135,17 @@ class Strategy(Service):
         try:
             if seen[:1] != _NEW:
                 raise ConfigError(seen[1:].decode())
-            config = msgspec.json.decode(seen[1:], type=StrategySettings)
-            model = load_model(config.model, config.model_parameters, self._file.config_dir)
-            params = {
-                desk.instrument_id: desk_params(config, desk.instrument, self._lag_matters)
-                for desk in self._desks.values()
-                if desk.instrument[0]["instrument_id"]
-            }
+            self._take(msgspec.json.decode(seen[1:], type=StrategySettings))
         except ConfigError as error:
+            self._file.forget()
             self.counters["settings_refused"] += 1
             self.say(logging.ERROR, f"settings refused, the old ones stay: {error}")
             self._requests.answer(False, str(error))
             return
-        self.config, self._model = config, model
-        for instrument_id, record in params.items():
-            self._desks[instrument_id].params = record
         self._file.keep()
         self.counters["settings_taken"] += 1
-        self.say(logging.INFO, f"settings taken anew, model {model.name}")
-        self._requests.answer(True, f"model {model.name}")
+        self.say(logging.INFO, f"settings taken anew, model {self._model.name}")
+        self._requests.answer(True, f"model {self._model.name}")
 
     def samples(self) -> Iterator[Sample]:
         """Give the quotes that are wanted, what they were made of, and how long they took."""
@@ -152,14 +157,17 @@ class Strategy(Service):
     # messages in
 
     def _on_instrument(self) -> None:
-        desk = self._desk(int(self.inbox.block(Template.INSTRUMENT)[0]["instrument_id"]))
-        known = desk.instrument[0]["instrument_id"] != 0
         instrument = self.inbox.block(Template.INSTRUMENT)
-        if not known:
-            desk.params = desk_params(self.config, instrument, self._lag_matters)
+        desk = self._desk(int(instrument[0]["instrument_id"]))
+        has_changed = desk.has_other_units(instrument)
+        if has_changed or not desk.instrument[0]["instrument_id"]:
+            desk.params = self._params_of(instrument)
             if not self._file.refused:
                 self._file.keep()
         desk.instrument[0] = instrument[0]
+        if has_changed:  # positions, profits and orders were counted in other units
+            desk.begin_anew()
+            self._halt(Reason.INSTRUMENT_CHANGED, "a tick or a lot changed", self._turn_ns)
 
     def _on_position(self) -> None:
         message = self.inbox.block(Template.POSITION)[0]
@@ -168,7 +176,7 @@ class Strategy(Service):
         row, position_lots = desk.inputs[0], int(message["position_lots"])
         moved = not row["position_known"] or row["position_lots"] != position_lots
         row["position_known"], row["position_lots"] = 1, position_lots
-        desk.position_seq = int(message["seq"])
+        desk.position_seq, desk.position_ns = int(message["seq"]), self._turn_ns
         if not desk.params[0]["order_lots"]:  # its instrument is not known yet
             return
         strategy_on_position(desk.state, desk.params, desk.position)
@@ -240,10 +248,47 @@ class Strategy(Service):
         except ConfigError as error:
             return _OLD + str(error).encode()
 
+    def _see_last_good(self, wrong: str) -> bytes:
+        """Return the settings that were right last, or what is wrong where there are none."""
+        try:
+            return _NEW + msgspec.json.encode(self._file.recall(wrong))
+        except ConfigError as error:
+            return _OLD + str(error).encode()
+
+    def _params_of(self, instrument: NDArray[Any]) -> NDArray[Any]:
+        """Return the settings for an instrument; the last good ones where these do not fit it."""
+        try:
+            return desk_params(self.config, instrument, self._lag_matters)
+        except ConfigError as error:
+            wrong = str(error)
+        seen = self.outside(lambda: self._see_last_good(wrong))
+        if seen[:1] != _NEW:
+            raise ConfigError(seen[1:].decode())
+        self._take(msgspec.json.decode(seen[1:], type=StrategySettings))
+        self.say(logging.ERROR, f"settings refused, the last good ones: {wrong}")
+        return desk_params(self.config, instrument, self._lag_matters)
+
+    def _take(self, config: StrategySettings) -> None:
+        """Use other settings from the next message on; ConfigError where they do not fit."""
+        model = load_model(config.model, config.model_parameters, self._file.config_dir)
+        params = {
+            desk.instrument_id: desk_params(config, desk.instrument, self._lag_matters)
+            for desk in self._desks.values()
+            if desk.instrument[0]["instrument_id"]
+        }
+        self.config, self._model = config, model
+        for instrument_id, record in params.items():
+            self._desks[instrument_id].params = record
+
     def _halt(self, reason: Reason, text: str, now_ns: int) -> None:
-        """Quote nothing until `mm arm`, whatever happens to this process."""
+        """Quote nothing until `mm arm`, whatever happens to this process.
+
+        Pulled first and written down then, for a disk may be slow.
+        """
+        self._latch.reason = reason
         for desk in self._desks.values():
             desk.inputs[0]["halt_reason"] = reason
+            self._decide(desk, now_ns, from_frame=False, publish=False)
         try:
             self._latch.close(reason, text, now_ns)
         except OSError as error:
@@ -269,13 +314,10 @@ class Strategy(Service):
         except Exception:  # of the model: whatever it is, nothing may stay quoted
             self.log.exception("no decision")
             self._halt(Reason.INTERNAL_ERROR, "the model failed, see mm_strategy's log", now_ns)
-            desk.out.block[0]["risk_state"] = RiskState.HALTED
-            desk.out.block[0]["risk_reason"] = Reason.INTERNAL_ERROR
-            self._pull(desk, Reason.INTERNAL_ERROR)
             return
         if changed or publish:
             self._publish(desk, now_ns, from_frame)
-        if changed and desk.state[0]["halt_reason"] and self._latch.reason is Reason.NONE:
+        if desk.state[0]["halt_reason"] and self._latch.reason is Reason.NONE:
             reason = Reason(int(desk.state[0]["halt_reason"]))
             self._halt(reason, _words(reason), now_ns)
 
@@ -295,6 +337,11 @@ class Strategy(Service):
         reason, why = _reason(block["reason"]), _reason(block["risk_reason"])
         if reason is not Reason.NONE:
             self.counters[f"not_quoting.{reason.name.lower()}"] += 1
+        for side, name in enumerate(("bid_reason", "ask_reason")):
+            number = int(block[name])
+            if number and number != desk.side_reasons[side]:
+                self.counters[f"side_not_quoting.{_reason(number).name.lower()}"] += 1
+            desk.side_reasons[side] = number
         if block["risk_state"] == RiskState.HALTED:
             self.set_state(ServiceState.HALTED, why, f"halted: {_words(why)}")
         elif block["risk_state"] == RiskState.REDUCING:
@@ -316,13 +363,6 @@ class Strategy(Service):
         pricing_ok = Role.MM_PRICING not in self._silent
         reason = Reason.NO_MARKET_DATA if pricing_ok else Reason.UPSTREAM_SILENT
         self.set_state(ServiceState.DEGRADED, reason, "no prices yet")
-
-    def _pull(self, desk: Desk, reason: Reason) -> None:
-        desk.levels["qty_lots"] = 0
-        desk.state["started"] = 0  # what comes next is published in any case
-        desk.out.block[0]["reason"] = reason
-        desk.out.block[0]["now_ns"] = desk.pricing[0]["now_ns"]
-        self._publish(desk, self.clock.now_ns(), from_frame=False)
 
     def _desk(self, instrument_id: int) -> Desk:
         desk = self._desks.get(instrument_id)
