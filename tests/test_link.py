@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import Budget
 from mm_collector.link import Link, LinkEvent, LinkLimits
 from mm_collector.subscriptions import Subscriptions
 from websockets.sync.server import serve
@@ -78,7 +78,7 @@ def poll_until(link, done, timeout_s=10.0):
 
 
 def make(url, limits=LIMITS, names=(), attempts=100):
-    bucket = TokenBucket(attempts, 3_600_000_000_000)
+    bucket = Budget(attempts, 3_600_000_000_000)
     link = Taken(url, names, limits, bucket, random.Random(1))
     MADE.append(link)
     return link

@@ -14,7 +14,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from mm_collector.background import in_background
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import Budget
 from mm_collector.connection import Connection, open_connection
 from mm_collector.subscriptions import Subscriptions
 
@@ -122,7 +122,7 @@ class Link:
         url: str,
         names: Iterable[str],
         limits: LinkLimits,
-        attempts: TokenBucket,
+        attempts: Budget,
         rng: random.Random,
     ) -> None:
         self.url = url

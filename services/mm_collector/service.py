@@ -10,7 +10,7 @@ from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import CollectorSettings, RuntimeSettings
 
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import Budget
 from mm_collector.feed import Feed, InstrumentFilters, warm_up
 from mm_collector.frames import (
     Acknowledgement,
@@ -69,7 +69,7 @@ class Collector(Service):
         self._rules: VenueRules = RULES[Market[config.market.upper()]]
         weight = config.sync.request_weight_per_minute or self._rules.weight_per_minute
         rest_url = config.endpoints.rest_url or self._rules.rest_url
-        self._rest = Rest(rest_url, TokenBucket(weight, _MINUTE_NS))
+        self._rest = Rest(rest_url, Budget(weight, _MINUTE_NS))
         self._levels = config.depth.snapshot_limit or self._rules.max_snapshot_levels
         self._wanted = Instruments(config, self._rules, self._rest, self._rng)
         self._snapshots = Snapshots(self._rest, self._rules, self._levels)

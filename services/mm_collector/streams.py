@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from mm_runtime.settings import CollectorSettings
 
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import Budget
 from mm_collector.feed import Feed
 from mm_collector.frames import BadFrame, DepthEvent, FrameReader
 from mm_collector.link import Link, LinkLimits
@@ -59,7 +59,7 @@ class Streams:
             max_backlog_bytes=connection.max_backlog_megabytes << 20,
             waits=waits,
         )
-        self._attempts = TokenBucket(_CONNECTS, _CONNECTS_PERIOD_NS)
+        self._attempts = Budget(_CONNECTS, _CONNECTS_PERIOD_NS)
         self._rng = rng
         self._rules = rules
         self._base = (config.endpoints.ws_url or rules.ws_url).rstrip("/")
