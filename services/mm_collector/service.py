@@ -210,9 +210,11 @@ class Collector(Service):
             work += 1
         if link.standby_firsts() is not None and not link.has_frames and not link.events:
             self._streams.hand_over(self._feeds.values(), self._reader)
-            if link.give_up_standby(now_ns):
-                self.counters["handovers_failed"] += 1
-                self.log.warning("a new connection to %s could not take over", link.url)
+            link.give_up_standby(now_ns)
+        while link.abandoned:
+            self.counters["handovers_failed"] += 1
+            text = link.abandoned.popleft()
+            self.log.warning("a new connection to %s could not take over: %s", link.url, text)
         if link.failure != self._reported_failures.get(link.url, ""):
             self._report_failure(link)
         while link.silent:
@@ -308,6 +310,8 @@ class Collector(Service):
                 feed.on_time(now_ns, self._now_ns)
                 if main.is_open:
                     self._watch_trades(symbol, feed, now_ns)
+                    if feed.sync.state is not BookState.LIVE:
+                        self._streams.expect_depth(symbol, now_ns)
             self._tell_transitions(symbol, feed, now_ns)
             if periodic:
                 self._publish_instrument(feed)
