@@ -4,7 +4,8 @@
 
 The venue drops one depth event at a time and answers REST late by the delay. Printed: the time
 from the gap's detection to LIVE, in milliseconds, the round trip of the snapshot request, and the
-share of what is allowed: two round trips and 100 ms.
+share of what is allowed: two round trips and 100 ms. The last line is the verdict, as is the
+exit code: 1 where a gap took longer.
 """
 
 import argparse
@@ -121,6 +122,9 @@ def main() -> None:
     ):
         middle = statistics.median(values)
         print(f"{name:15} median {middle:7.2f} {unit:2}  most {max(values):7.2f} {unit}")
+    late = sum(share > 1 for share in shares)
+    print(f"{'FAIL' if late else 'PASS'}: {len(shares) - late} of {len(shares)} gaps in time")
+    sys.exit(bool(late))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Its streams are USD-M's; of spot it has the rules of its symbols.
 """
 
 import http.server
+import math
 import threading
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -30,13 +31,17 @@ class SmallVenue:
         self.mute = set()  # kinds of streams that say nothing
         self.refusals = []  # status and headers of the next answers to REST requests
         self.used_weight = 0  # as the headers tell
+        self.minute_turns_s = 0.0  # when it begins to count anew, by its Date; 0: just has
+        self.handshakes = []  # status and headers of the next answers to WebSockets
         self.asked = []  # time and path of every REST request
         self.steps = 0
         self.subscribed = {}  # connection -> names
         self.requests = []
         self._lock = threading.Lock()
         self._is_closing = threading.Event()
-        self._stream = serve(self._handle, "127.0.0.1", 0, compression=None)
+        self._stream = serve(
+            self._handle, "127.0.0.1", 0, compression=None, process_request=self._shake_hands
+        )
         self._rest = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._rest_handler())
         self.ws_url = f"ws://127.0.0.1:{self._stream.socket.getsockname()[1]}"
         self.rest_url = f"http://127.0.0.1:{self._rest.server_port}"
@@ -63,6 +68,20 @@ class SmallVenue:
     @property
     def update_id(self):
         return 1_000 + 10 * self.steps
+
+    def cease(self, name):
+        """Send the stream no more to those who are subscribed to it now."""
+        with self._lock:
+            for names in self.subscribed.values():
+                names.discard(name)
+
+    def _shake_hands(self, connection, _request):
+        if not self.handshakes:
+            return None
+        status, headers = self.handshakes.pop(0)
+        answer = connection.respond(status, "no")
+        answer.headers.update(headers)
+        return answer
 
     def _handle(self, connection):
         try:
@@ -142,6 +161,10 @@ class SmallVenue:
                     self.send_header(name, str(value))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def date_time_string(self, timestamp=None):
+                left_s = math.ceil(venue.minute_turns_s - time.time())
+                return super().date_time_string(60 - left_s if 0 < left_s <= 60 else 0)
 
             def log_message(self, *_):
                 """Say nothing."""

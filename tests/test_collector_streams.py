@@ -4,6 +4,8 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from http import HTTPStatus
+from types import SimpleNamespace
 
 import pytest
 from mm_collector.service import Collector
@@ -18,9 +20,12 @@ from mm_runtime.settings import (
     EndpointSettings,
     RecordSettings,
     RuntimeSettings,
+    SyncSettings,
 )
 from mm_runtime.transport import Transport
 from small_venue import SmallVenue
+from venue_process import post
+from venue_process import venue as offline_venue
 
 from mmquant.codes import BookState, Reason, Stream, Template
 from mmquant.tape import read_capture, read_tape
@@ -266,16 +271,22 @@ def test_a_refusal_stops_every_request_for_as_long_as_it_says(runtime, start, st
 def test_the_weight_that_the_venue_counts_is_kept_to(runtime, start):
     venue = start(TWENTY[:1])
     with collecting(runtime, venue, TWENTY[:1]) as collector:
-        venue.used_weight = 8_000  # of the 9000 that exchangeInfo allows: more than 2400
-        for used in (8_000, 9_000):
+        collector.work(collector.are_live)
+        venue.minute_turns_s = turns_s = time.time() + 4
+        for used in (8_000, 9_000):  # of the 9000 that exchangeInfo allows: more than 2400
             collector.work(collector.are_live)
             venue.used_weight = used
             venue.lost.add(TWENTY[0])
             collector.work(lambda: not collector.are_live())
         collector.work(collector.are_live)
         venue.lost.add(TWENTY[0])
+        asked = len(venue.asked)
         collector.work(lambda: collector.reason is Reason.REQUESTS_PAUSED)
         assert collector.text.endswith("the minute's request weight is used up")
+        assert time.time() < turns_s
+        collector.work(lambda: len(venue.asked) > asked or time.time() > turns_s - 0.1)
+        assert len(venue.asked) == asked, "nothing is asked before the venue's minute turns"
+        venue.used_weight = 0
         collector.work(collector.are_live)
 
 
@@ -311,3 +322,63 @@ def test_a_venue_that_cannot_be_reached_is_tried_again(runtime, start):
     collector._rest.base_url = venue.rest_url  # it is back
     collector.work(collector.are_live)
     collector.on_close()
+
+
+def test_a_quiet_symbol_does_not_cost_its_second_connection(runtime, start):
+    venue = start(TWENTY[:1])
+    venue.mute = {"trade", "aggTrade"}
+    connection = ConnectionSettings(first_frame_timeout_ms=300, idle_timeout_ms=1_200)
+    with collecting(runtime, venue, TWENTY[:1], connection=connection) as collector:
+        collector.work(lambda: collector.counters["connections"] == 2)
+        until = time.monotonic() + 3
+        collector.work(lambda: time.monotonic() > until)
+        counters = collector.counters
+        assert (counters["connections"], counters["connection_failures"]) == (2, 0)
+
+
+def test_a_half_open_connection_is_found_and_replaced(runtime):
+    with offline_venue("--market", "usdm") as (_, address):
+        venue = SimpleNamespace(rest_url=f"http://{address}", ws_url=f"ws://{address}")
+        connection = ConnectionSettings(idle_timeout_ms=1_200)
+        with collecting(runtime, venue, ["BTCUSDT"], connection=connection) as collector:
+            collector.work(collector.are_live)
+            assert post(address, kind="silence", duration_ms=600_000)[0] == 200
+            collector.work(lambda: collector.counters["connection_failures"])
+            assert "silent for" in collector.text
+            collector.work(collector.are_live)
+            assert collector.counters["connections"] == 2
+
+
+def test_a_handshake_that_is_refused_is_said_and_its_pause_kept(runtime, start):
+    venue = start(TWENTY[:1])
+    venue.handshakes.append((HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1"}))
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+        collector.work(lambda: collector.reason is Reason.CONNECTION_LOST)
+        refused_s = time.monotonic()
+        assert collector.text.endswith("handshake refused: HTTP 429, no attempt for 1 s")
+        collector.work(collector.are_live)
+        assert time.monotonic() - refused_s > 0.9
+
+
+def test_a_replacement_that_is_refused_is_counted(runtime, start):
+    venue = start(TWENTY[:1])
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+        collector.work(collector.are_live)
+        venue.handshakes.append((HTTPStatus.SERVICE_UNAVAILABLE, {}))
+        venue.say_shutdown()
+        collector.work(lambda: collector.counters["handovers"])
+        assert collector.counters["handovers_failed"] == 1
+        assert collector.are_live()
+
+
+def test_a_depth_stream_that_ceases_is_asked_for_again(runtime, start):
+    venue = start(TWENTY[:2])
+    connection = ConnectionSettings(first_frame_timeout_ms=300)
+    sync = SyncSettings(stale_after_ms=200)
+    with collecting(runtime, venue, TWENTY[:2], connection=connection, sync=sync) as collector:
+        collector.work(collector.are_live)
+        venue.cease(f"{TWENTY[0].lower()}@depth@100ms")
+        collector.work(lambda: not collector.are_live())
+        collector.work(collector.are_live)
+        assert collector.counters["connections"] == 1
+        assert {i for _, i, state in collector.history if state is BookState.STALE} == {1}

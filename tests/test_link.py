@@ -1,7 +1,8 @@
 """The WebSocket shell against a real server: frames, pings, ends and reconnects."""
 
+import contextlib
 import dataclasses
-import itertools
+import http
 import json
 import random
 import socket
@@ -9,9 +10,9 @@ import threading
 import time
 
 import pytest
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import Budget
 from mm_collector.link import Link, LinkEvent, LinkLimits
-from mm_collector.subscriptions import Subscriptions
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 MS = 1_000_000
@@ -32,8 +33,8 @@ def server():
     """Return a function that serves a handler and gives its address."""
     running = []
 
-    def start(handler):
-        instance = serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None)
+    def start(handler, **options):
+        instance = serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None, **options)
         thread = threading.Thread(target=instance.serve_forever)
         thread.start()
         running.append((instance, thread))
@@ -78,7 +79,7 @@ def poll_until(link, done, timeout_s=10.0):
 
 
 def make(url, limits=LIMITS, names=(), attempts=100):
-    bucket = TokenBucket(attempts, 3_600_000_000_000)
+    bucket = Budget(attempts, 3_600_000_000_000)
     link = Taken(url, names, limits, bucket, random.Random(1))
     MADE.append(link)
     return link
@@ -208,18 +209,201 @@ def test_nobody_listening_is_said_and_tried_again_with_backoff():
     link.close()
 
 
-def test_a_silent_connection_is_given_up(server):
+def hold(connection):
+    """Keep a connection, and do nothing with it but answer its pings."""
+    with contextlib.suppress(ConnectionClosed):
+        for _ in connection:
+            pass
+
+
+def test_a_connection_without_a_sign_of_life_is_given_up(server):
     def handler(connection):
         connection.send("hello")
-        try:
-            connection.recv()
-        except Exception:
-            return
+        connection.protocol.send_frame = lambda _frame: None  # no pong
+        hold(connection)
 
-    limits = dataclasses.replace(LIMITS, idle_timeout_ns=100 * MS)
-    link = make(server(handler), limits)
+    link = make(server(handler), dataclasses.replace(LIMITS, idle_timeout_ns=1_200 * MS))
     poll_until(link, lambda: link.failure.startswith("silent for"))
     assert not link.is_open
+    link.close()
+
+
+def test_a_connection_where_there_is_nothing_to_say_is_kept(server):
+    pongs = []
+
+    def handler(connection):
+        send = connection.protocol.send_frame
+        connection.protocol.send_frame = lambda frame: pongs.append(frame) or send(frame)
+        hold(connection)
+
+    link = make(server(handler), dataclasses.replace(LIMITS, idle_timeout_ns=1_200 * MS))
+    until = time.monotonic() + 3
+    poll_until(link, lambda: time.monotonic() > until)
+    assert (link.connects, link.history) == (1, [LinkEvent.OPENED])
+    assert 3 <= len(pongs) <= 5, "one each half of the time"
+    link.close()
+
+
+def refusing(status, headers, refused):
+    """Return what answers a handshake with this status, and notes when."""
+
+    def answer(connection, _request):
+        refused.append(time.monotonic())
+        response = connection.respond(status, "no")
+        response.headers.update(headers)
+        return response
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.IM_A_TEAPOT])
+def test_a_handshake_that_is_refused_keeps_every_link_away_for_as_long_as_it_says(server, status):
+    refused = []
+    url = server(hold, process_request=refusing(status, {"Retry-After": "1"}, refused))
+    link = make(url)
+    poll_until(link, lambda: link.failure)
+    assert f"HTTP {status}, no attempt for 1 s" in link.failure
+    other = Taken(server(hold), (), LIMITS, link._attempts, random.Random(1))
+    MADE.append(other)
+    poll_until(other, lambda: other.is_open)  # of the same address
+    assert time.monotonic() - refused[0] > 0.95
+    poll_until(link, lambda: len(refused) > 1)
+    assert refused[1] - refused[0] > 0.95
+
+
+def test_a_handshake_that_is_refused_without_a_time_waits_for_a_minute(server):
+    link = make(server(hold, process_request=refusing(http.HTTPStatus.TOO_MANY_REQUESTS, {}, [])))
+    poll_until(link, lambda: link.failure)
+    assert "HTTP 429, no attempt for 60 s" in link.failure
+    assert link._attempts.is_blocked(time.time_ns() + 58_000 * MS)
+
+
+def test_a_refusal_that_only_the_end_of_the_connection_ends_is_understood():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse():
+            client, _ = listening.accept()
+            with client:
+                client.recv(65_536)
+                client.sendall(b"HTTP/1.1 418 Banned\r\nRetry-After: 5\r\n\r\nno")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        link = make(f"ws://127.0.0.1:{listening.getsockname()[1]}/stream")
+        poll_until(link, lambda: link.failure)
+        thread.join()
+    assert "HTTP 418, no attempt for 5 s" in link.failure
+
+
+def test_a_handshake_that_drips_ends_at_the_time_to_connect():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip():
+            client, _ = listening.accept()
+            with client, contextlib.suppress(OSError):
+                while True:
+                    client.sendall(b"H")
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"ws://127.0.0.1:{listening.getsockname()[1]}/stream"
+        link = make(url, dataclasses.replace(LIMITS, connect_timeout_s=0.3))
+        poll_until(link, lambda: link.failure, timeout_s=2)
+        thread.join()
+    assert link.failure.endswith("timed out")
+
+
+@pytest.mark.parametrize("says", ["acknowledgement", "shutdown", "data"])
+def test_only_data_make_an_attempt_a_success(server, says):
+    frames = {
+        "acknowledgement": '{"result":null,"id":1}',
+        "shutdown": '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}',
+        "data": '{"stream":"a","data":{}}',
+    }
+
+    def handler(connection):
+        with contextlib.suppress(ConnectionClosed):
+            asked_of(connection.recv())
+            connection.send(frames[says])
+
+    limits = dataclasses.replace(LIMITS, backoff_ns=20 * MS, max_backoff_ns=100_000 * MS)
+    link = make(server(handler), limits, names=["a"])
+    until = time.monotonic() + 2
+    poll_until(link, lambda: time.monotonic() > until)
+    if says == "data":
+        assert link.connects > 15  # each 10 to 20 ms, and the way there
+    else:
+        assert 4 <= link.connects <= 9  # waits of 20, 40, ... 1280 ms at most
+
+
+def test_a_replacement_that_cannot_be_made_is_told(server):
+    attempts = []
+
+    def answer(connection, _request):
+        attempts.append(1)
+        return connection.respond(http.HTTPStatus.FORBIDDEN, "no") if len(attempts) > 1 else None
+
+    link = make(server(numbered([]), process_request=answer), names=["a"])
+    poll_until(link, lambda: link.frames)
+    link.renew()
+    poll_until(link, lambda: link.abandoned)
+    assert "HTTP 403, no attempt for 300 s" in link.abandoned[0]
+    assert (link.is_open, link.failure) == (True, "")
+    link.close()
+
+
+def test_a_replacement_that_ends_is_told(server):
+    connections = []
+
+    def handler(connection):
+        if not connections:
+            numbered(connections)(connection)
+
+    link = make(server(handler), names=["a"])
+    poll_until(link, lambda: link.frames)
+    link.renew()
+    poll_until(link, lambda: link.abandoned)
+    assert "closed by the venue" in link.abandoned[0]
+    link.close()
+
+
+def test_a_stream_that_ceases_is_asked_for_again_and_then_elsewhere(server):
+    asked = []
+
+    def handler(connection):
+        asked.append([])
+        with contextlib.suppress(ConnectionClosed):
+            for message in connection:
+                asked[-1].append(asked_of(message))
+                if len(asked[-1]) == 1:
+                    connection.send('{"stream":"a","data":{}}')
+                    connection.send('{"stream":"b","data":{}}')
+
+    link = make(server(handler), dataclasses.replace(LIMITS, first_frame_timeout_ns=50 * MS))
+    link.add(["a", "b"])
+
+    def done():
+        link.expect("a", time.time_ns())
+        return link.standby_firsts()
+
+    poll_until(link, done)
+    assert asked[0][:2] == [["a", "b"], ["a"]]
+    assert set(link.silent) == {"a"}
+    link.hand_over()
+    poll_until(link, lambda: LinkEvent.HANDED_OVER in link.history)
+    assert link.connects == 2
+    link.close()
+
+
+def test_a_quiet_connection_is_replaced_by_one_as_quiet(server):
+    limits = dataclasses.replace(LIMITS, idle_timeout_ns=1_200 * MS)
+    link = make(server(hold), limits, names=["a"])
+    poll_until(link, lambda: link.is_open)
+    link.renew()
+    poll_until(link, lambda: link.standby_firsts() is not None)
+    assert not link.is_replaceable
+    poll_until(link, lambda: link.is_replaceable)  # a pong says that it has waited long enough
     link.close()
 
 
@@ -239,42 +423,7 @@ def test_connection_attempts_keep_to_the_limit_of_the_address():
 
 
 def asked_of(message):
-    request = json.loads(message)
-    assert request["method"] == "SUBSCRIBE"
-    assert len(message.encode()) < 4_000
-    return request["params"]
-
-
-def test_subscriptions_are_chunked_and_paced():
-    names = [f"symbol{i:04}usdt@depth@100ms" for i in range(120)]
-    subscriptions = Subscriptions(names, 10_000 * MS)
-    asked, times = [], []
-    for now_ms in range(1, 3_000, 10):
-        message = subscriptions.next_message(now_ms * MS)
-        if message is not None:
-            asked.append(asked_of(message))
-            times.append(now_ms)
-    assert [len(chunk) for chunk in asked] == [50, 50, 20]
-    assert list(itertools.chain(*asked)) == names
-    assert all(later - earlier >= 500 for earlier, later in itertools.pairwise(times))
-
-
-def test_long_names_make_smaller_chunks():
-    subscriptions = Subscriptions(["x" * 200 + str(i) for i in range(40)], 10_000 * MS)
-    assert len(asked_of(subscriptions.next_message(1))) < 20
-
-
-def test_an_acknowledged_stream_that_delivers_nothing_is_asked_again_and_told():
-    subscriptions = Subscriptions(["a@trade", "b@trade"], 100 * MS)
-    asked_of(subscriptions.next_message(0))
-    subscriptions.on_frame(b'{"result":null,"id":1}', 1)
-    subscriptions.on_frame(b'{"stream":"a@trade","data":{}}', 2)
-    assert subscriptions.silent(99 * MS) == []
-    assert subscriptions.silent(100 * MS) == ["b@trade"]
-    assert subscriptions.silent(101 * MS) == []
-    assert asked_of(subscriptions.next_message(1_000 * MS)) == ["b@trade"]
-    assert subscriptions.silent(1_199 * MS) == []  # twice as long the second time
-    assert subscriptions.silent(1_200 * MS) == ["b@trade"]
+    return json.loads(message)["params"]
 
 
 def numbered(connections):
@@ -328,7 +477,7 @@ def test_a_connection_is_replaced_at_its_age_and_a_late_replacement_is_given_up(
     limits = dataclasses.replace(LIMITS, max_age_ns=200 * MS, first_frame_timeout_ns=50 * MS)
     link = make(server(numbered([])), limits, names=["a"])
     poll_until(link, lambda: link.standby_firsts())
-    poll_until(link, lambda: link.give_up_standby(time.time_ns()))
-    assert (link.is_open, link.abandoned) == (True, 1)
+    poll_until(link, lambda: link.give_up_standby(time.time_ns()) or link.abandoned)
+    assert (link.is_open, *link.abandoned) == (True, "it was not ready within 150 ms")
     poll_until(link, lambda: link.standby_firsts())  # and another one is tried
     link.close()

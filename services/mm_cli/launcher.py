@@ -8,8 +8,6 @@ import shutil
 import signal
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +33,7 @@ from mm_cli.monitor import Monitor
 from mm_cli.processes import CannotContinue, Child, Processes
 from mm_cli.restarts import Restarts
 from mm_cli.runs import announce_run, forget_run
+from mm_cli.venue_faults import ask_venue
 from mm_cli.warm import warm_all
 
 __all__ = ["SERVICES", "SYNTHETIC", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
@@ -56,6 +55,7 @@ _STOP_TIMEOUT_S = 1.5
 _DRAIN_S = 1.0  # from the last frame taken to the last thing it leads to
 _LOST_S = 20.0  # without a frame: those that are missing are lost
 _STATUS_INTERVAL_S = 0.2
+_STATUS_TIMEOUT_S = 0.5  # meanwhile nobody takes the services' messages
 
 
 @dataclass(frozen=True)
@@ -284,14 +284,10 @@ class Launcher:
         return str(self.venue_status["market"]), str(self.venue_status["symbol"])
 
     def _ask_venue(self) -> bool:
-        url = f"http://{self.venue_address}/debug/status"
-        try:
-            with urllib.request.urlopen(url, timeout=0.5) as answer:
-                self.venue_status = json.load(answer)
-        except (OSError, urllib.error.URLError, ValueError) as error:
-            log.debug("the venue does not answer: %s", error)
-            return False
-        return True
+        status = ask_venue(self.venue_address, "GET", "/debug/status", timeout_s=_STATUS_TIMEOUT_S)
+        if status is not None:
+            self.venue_status = status
+        return status is not None
 
 
 def _check_is_new(folder: Path) -> None:

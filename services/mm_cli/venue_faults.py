@@ -88,9 +88,14 @@ class VenueFaults:
         self.last_kind = fault.kind
 
 
-def ask_venue(address: str, method: str, path: str, body: bytes = b"") -> dict[str, Any] | None:
-    """Return what the venue answers to a request, None where it does not or refuses."""
-    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_S)
+def ask_venue(
+    address: str, method: str, path: str, body: bytes = b"", timeout_s: float = _TIMEOUT_S
+) -> dict[str, Any] | None:
+    """Return what the venue answers to a request, None where it does not or refuses.
+
+    No proxy is used, whatever the system says: the venue runs here.
+    """
+    connection = http.client.HTTPConnection(address, timeout=timeout_s)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()

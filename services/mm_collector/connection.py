@@ -9,15 +9,26 @@ import time
 from collections import deque
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import ProtocolError
+from websockets.exceptions import InvalidStatus, ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-__all__ = ["Connection", "open_connection"]
+from mm_collector.budget import retry_after_ns
+
+__all__ = ["Connection", "Refused", "open_connection"]
 
 _CHUNK = 1 << 16  # a few hundred small frames: what is read is handled before it grows old
 _MAX_FRAME_BYTES = 1 << 24
+
+
+class Refused(ConnectionError):
+    """The venue answered the handshake with another status: what it said, and how long to wait."""
+
+    def __init__(self, status: int, retry_after: str | None) -> None:
+        super().__init__(f"handshake refused: HTTP {status}")
+        self.status = status
+        self.retry_after_ns = retry_after_ns(status, retry_after)
 
 
 class Connection:
@@ -58,6 +69,10 @@ class Connection:
     def send(self, text: str) -> None:
         """Queue a text frame; it leaves with the next poll."""
         self._protocol.send_text(text.encode())
+
+    def ping(self) -> None:
+        """Queue a ping; its answer counts as heard."""
+        self._protocol.send_ping(b"")
 
     def take(self) -> tuple[bytes, int]:
         """Take the oldest frame."""
@@ -121,10 +136,13 @@ def open_connection(url: str, timeout_s: float) -> Connection:
 
     Raises
     ------
+    Refused
+        The venue's answer has another status than the one that was asked for.
     OSError
-        No connection, or the venue refused it.
+        No connection within the time.
     """
     uri = parse_uri(url)
+    deadline_s = time.monotonic() + timeout_s
     sock = socket.create_connection((uri.host, uri.port), timeout=timeout_s)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -134,12 +152,7 @@ def open_connection(url: str, timeout_s: float) -> Connection:
         protocol.send_request(protocol.connect())
         sock.sendall(b"".join(protocol.data_to_send()))
         while protocol.state is State.CONNECTING:
-            data = sock.recv(_CHUNK)
-            if not data:
-                raise ConnectionResetError("closed by the venue during the handshake")
-            protocol.receive_data(data)
-            if protocol.handshake_exc is not None:
-                raise ConnectionError(f"handshake refused: {protocol.handshake_exc}")
+            _receive(sock, protocol, deadline_s)
     except ProtocolError as error:
         sock.close()
         raise ConnectionError(f"handshake broken: {error}") from error
@@ -148,3 +161,24 @@ def open_connection(url: str, timeout_s: float) -> Connection:
         raise
     sock.setblocking(False)
     return Connection(sock, protocol, time.time_ns())
+
+
+def _receive(sock: socket.socket, protocol: ClientProtocol, deadline_s: float) -> None:
+    """Read once of the answer to the handshake."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:  # the time is up, even where it drips
+        raise TimeoutError("timed out")
+    sock.settimeout(left_s)
+    data = sock.recv(_CHUNK)
+    if data:
+        protocol.receive_data(data)
+    else:
+        protocol.receive_eof()  # it may be what ends a refusal
+    refusal = protocol.handshake_exc
+    if isinstance(refusal, InvalidStatus):
+        answer = refusal.response
+        raise Refused(answer.status_code, answer.headers.get("Retry-After"))
+    if not data:
+        raise ConnectionResetError("closed by the venue during the handshake")
+    if refusal is not None:
+        raise ConnectionError(f"handshake refused: {refusal}")

@@ -18,7 +18,7 @@ from mm_collector.venue import (
     UnknownSymbol,
     VenueRules,
     nearest_host,
-    parse_instrument,
+    parse_instruments,
     parse_weight_limit,
 )
 from mmquant.codes import Market
@@ -31,9 +31,9 @@ _UNKNOWN_SYMBOL = b"-1121"
 
 @dataclass(slots=True)
 class _Wanted:
-    """A symbol whose rules are not known yet."""
+    """Symbols whose rules are not known yet, and come with one answer."""
 
-    symbol: str
+    symbols: tuple[str, ...]
     asked: Future[Reply] | None = None
     asks_for_all: bool = False
     retry_at_ns: int = 0
@@ -57,7 +57,10 @@ class Instruments:
         self._rules = rules
         self._rest = rest
         self._rng = rng
-        self._wanted = [_Wanted(symbol) for symbol in config.symbols]
+        if rules.lists_one:
+            self._wanted = [_Wanted((symbol,)) for symbol in config.symbols]
+        else:
+            self._wanted = [_Wanted(config.symbols)]
 
     @property
     def are_complete(self) -> bool:
@@ -72,25 +75,26 @@ class Instruments:
         CannotStart
             The configuration has to be changed; the message says how.
         """
-        known = []
+        known: list[InstrumentFilters] = []
         for wanted in list(self._wanted):
             if wanted.asked is None and now_ns >= wanted.retry_at_ns:
-                path = self._rules.exchange_info_path("" if wanted.asks_for_all else wanted.symbol)
+                symbol = "" if wanted.asks_for_all else wanted.symbols[0]
+                path = self._rules.exchange_info_path(symbol)
                 weight = self._rules.exchange_info_weight
                 wanted.asked = self._rest.get(path, weight, now_ns)
             elif wanted.asked is not None and wanted.asked.done():
                 reply, wanted.asked = wanted.asked.result(), None
                 self._rest.learn(reply, now_ns)
                 filters = self._on_reply(wanted, reply, now_ns)
-                if filters is not None:
+                if filters:
                     self._wanted.remove(wanted)
-                    known.append(filters)
+                    known += filters
         return known
 
-    def _on_reply(self, wanted: _Wanted, reply: Reply, now_ns: int) -> InstrumentFilters | None:
+    def _on_reply(self, wanted: _Wanted, reply: Reply, now_ns: int) -> list[InstrumentFilters]:
         if reply.status == 400 and _UNKNOWN_SYMBOL in reply.body and not wanted.asks_for_all:
             wanted.asks_for_all = True  # the whole list has the names that were meant
-            return None
+            return []
         self._refuse(reply)
         if reply.status != 200:
             host = nearest_host(self._rest.base_url) if not reply.status else ""
@@ -98,16 +102,16 @@ class Instruments:
             if reply.status == 403:
                 hint = f"; {self._elsewhere()}"
             self._retry(wanted, f"{reply.text}{hint}", reply.retry_after_ns, now_ns)
-            return None
+            return []
         try:
-            filters = parse_instrument(reply.body, wanted.symbol, self._rules.market)
+            filters = parse_instruments(reply.body, wanted.symbols, self._rules.market)
             limit = parse_weight_limit(reply.body)
         except UnknownSymbol as error:
             raise CannotStart(f"symbols: {error}") from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             text = f"{self._rest.base_url} does not answer as the venue does ({error!r:.80})"
             self._retry(wanted, text, 0, now_ns)
-            return None
+            return []
         if limit is not None and not self._config.sync.request_weight_per_minute:
             self._rest.budget.limit(limit)
         return filters

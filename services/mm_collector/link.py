@@ -14,14 +14,16 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from mm_collector.background import in_background
-from mm_collector.budget import TokenBucket
-from mm_collector.connection import Connection, open_connection
+from mm_collector.budget import PAUSES_S, Budget
+from mm_collector.connection import Connection, Refused, open_connection
 from mm_collector.subscriptions import Subscriptions
 
 __all__ = ["Link", "LinkEvent", "LinkLimits"]
 
 _READS_PER_POLL = 256
 _UNSERVED_NS = 1_000_000_000  # frames may wait; pings not longer than this
+_LEAST_PING_NS = 500_000_000  # the venue takes 5 messages a second
+_RENEWAL_AGE = 10  # first frame timeouts a connection lives before a lost stream ends it
 
 
 class LinkEvent(Enum):
@@ -39,7 +41,7 @@ class LinkLimits:
     Attributes
     ----------
     idle_timeout_ns
-        Silence after which it counts as dead.
+        Silence after which it counts as dead; after half of it a ping asks for a sign of life.
     connect_timeout_s
         Of a connection attempt.
     backoff_ns, max_backoff_ns
@@ -70,6 +72,7 @@ class _Leg:
 
     connection: Connection
     subscriptions: Subscriptions
+    pinged_ns: int = 0
 
 
 class _Backoff:
@@ -84,8 +87,9 @@ class _Backoff:
     def reset(self) -> None:
         self._wait_ns = self._limits.backoff_ns
 
-    def fail(self, now_ns: int) -> None:
-        self.retry_at_ns = now_ns + int(self._wait_ns * self._rng.uniform(0.5, 1.0))
+    def fail(self, now_ns: int, at_least_ns: int = 0) -> None:
+        wait_ns = max(int(self._wait_ns * self._rng.uniform(0.5, 1.0)), at_least_ns)
+        self.retry_at_ns = now_ns + wait_ns
         self._wait_ns = min(2 * self._wait_ns, self._limits.max_backoff_ns)
 
 
@@ -111,8 +115,10 @@ class Link:
         What became of the connection; to be taken once no frames from before are left.
     silent
         Streams found not to deliver, to be told.
-    connects, abandoned
-        Connections made, and replacements among them that could not take over.
+    abandoned
+        Why replacements could not be made, or take over, to be told.
+    connects
+        Connections made.
     failure
         Why the last connection ended or could not be made; empty while all is well.
     """
@@ -122,14 +128,14 @@ class Link:
         url: str,
         names: Iterable[str],
         limits: LinkLimits,
-        attempts: TokenBucket,
+        attempts: Budget,
         rng: random.Random,
     ) -> None:
         self.url = url
         self.events: deque[LinkEvent] = deque()
         self.failure = ""
         self.connects = 0
-        self.abandoned = 0
+        self.abandoned: deque[str] = deque(maxlen=1_000)
         self.silent: deque[str] = deque(maxlen=1_000)
         self._names = dict.fromkeys(names)
         self._limits = limits
@@ -175,6 +181,11 @@ class Link:
         """Replace the connection as soon as another one delivers."""
         self._is_ageing = True
 
+    def expect(self, name: str, now_ns: int) -> None:
+        """Ask anew for a stream that delivers no more; in vain, and the connection is replaced."""
+        if self._leg is not None:
+            self._leg.subscriptions.expect(name, now_ns)
+
     def poll(self, now_ns: int) -> None:
         """Connect, read, subscribe and answer pings as far as possible now."""
         if not self.events:  # what came before must be taken first
@@ -191,7 +202,7 @@ class Link:
             except OSError as error:
                 self._fault = str(error) or type(error).__name__
                 return
-            self.silent.extend(leg.subscriptions.silent(now_ns))
+            self._look_for_silent(leg, now_ns)
         if self._standby is not None:
             self._serve_standby(self._standby, now_ns)
 
@@ -221,6 +232,14 @@ class Link:
             and leg.subscriptions.heard.get(name, 0) < opened_ns
         )
 
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether the replacement delivers, or there is nothing to deliver."""
+        standby = self._standby
+        return standby is not None and (
+            bool(standby.subscriptions.firsts) or all(map(self.is_quiet, self._names))
+        )
+
     def hand_over(self) -> None:
         """Let the replacement take over, its frames from the first one on."""
         leg, standby = self._leg, self._standby
@@ -230,19 +249,18 @@ class Link:
         self._left.extend(leg.connection.frames)
         self._promote(standby)
 
-    def give_up_standby(self, now_ns: int) -> bool:
-        """Drop a replacement that has not become ready in time; return whether it was so."""
+    def give_up_standby(self, now_ns: int) -> None:
+        """Drop a replacement that has not become ready in time."""
         standby = self._standby
         timeout_ns = 3 * self._limits.first_frame_timeout_ns
-        if standby is None or now_ns - standby.connection.opened_ns <= timeout_ns:
-            return False
-        self._abandon(standby, now_ns)
-        return True
+        if standby is not None and now_ns - standby.connection.opened_ns > timeout_ns:
+            text = f"it was not ready within {timeout_ns // 1_000_000} ms"
+            self._abandon(standby, text, now_ns)
 
-    def _abandon(self, standby: _Leg, now_ns: int) -> None:
+    def _abandon(self, standby: _Leg, text: str, now_ns: int) -> None:
         standby.connection.close()
         self._standby = None
-        self.abandoned += 1
+        self.abandoned.append(text)
         self._standby_backoff.fail(now_ns)
 
     def _promote(self, standby: _Leg) -> None:
@@ -269,12 +287,23 @@ class Link:
             error = attempt.exception()
             if error is None:
                 self._on_connected(attempt.result(), now_ns)
-                return
-            if self._leg is not None:
-                self._standby_backoff.fail(now_ns)
             else:
-                self._backoff.fail(now_ns)
-                self.failure = f"cannot connect to {_address(self.url)}: {error}"
+                self._on_refused(error, now_ns)
+
+    def _on_refused(self, error: BaseException, now_ns: int) -> None:
+        text = f"cannot connect to {_address(self.url)}: {error}"
+        pause_ns = 0
+        if isinstance(error, Refused) and error.retry_after_ns:
+            pause_ns = error.retry_after_ns
+            text += f", no attempt for {pause_ns / 1e9:g} s"
+            if error.status in PAUSES_S:  # for the whole address
+                self._attempts.block(now_ns + pause_ns)
+        if self._leg is not None:
+            self._standby_backoff.fail(now_ns, pause_ns)
+            self.abandoned.append(text)
+        else:
+            self._backoff.fail(now_ns, pause_ns)
+            self.failure = text
 
     def _on_connected(self, connection: Connection, now_ns: int) -> None:
         subscriptions = Subscriptions(self._names, self._limits.first_frame_timeout_ns)
@@ -293,8 +322,8 @@ class Link:
             self._exchange(standby, now_ns)
             if standby.connection.backlog_bytes > self._limits.max_backlog_bytes:
                 raise ConnectionAbortedError("it could not take over")
-        except OSError:
-            self._abandon(standby, now_ns)
+        except OSError as error:
+            self._abandon(standby, str(error) or type(error).__name__, now_ns)
 
     def _exchange(self, leg: _Leg, now_ns: int) -> None:
         connection, subscriptions = leg.connection, leg.subscriptions
@@ -306,14 +335,32 @@ class Link:
         try:
             while reads and not self._is_full(connection) and connection.poll():
                 reads -= 1
-                if connection.frames:  # a handshake alone is no success
-                    self._backoff.reset()
         finally:
             for i in range(waiting, len(connection.frames)):
                 subscriptions.on_frame(*connection.frames[i])
-        silent_ns = now_ns - connection.received_ns
-        if silent_ns > self._limits.idle_timeout_ns and not connection.frames:
+            if subscriptions.heard:  # a handshake and an acknowledgement are no success
+                self._backoff.reset()
+        if not connection.frames:
+            self._look_for_life(leg, now_ns)
+
+    def _look_for_life(self, leg: _Leg, now_ns: int) -> None:
+        """Tell a connection where there is nothing to say from one that is dead."""
+        heard_ns = leg.connection.received_ns
+        silent_ns, limit_ns = now_ns - heard_ns, self._limits.idle_timeout_ns
+        if silent_ns > limit_ns:
             raise TimeoutError(f"silent for {silent_ns // 1_000_000} ms")
+        if silent_ns > max(limit_ns // 2, _LEAST_PING_NS) and leg.pinged_ns < heard_ns:
+            leg.pinged_ns = now_ns
+            leg.connection.ping()
+
+    def _look_for_silent(self, leg: _Leg, now_ns: int) -> None:
+        subscriptions = leg.subscriptions
+        late = subscriptions.silent(now_ns)
+        self.silent.extend(late)
+        age_ns = now_ns - leg.connection.opened_ns
+        # A stream that was there, is gone and does not come back: elsewhere it may be alive.
+        if age_ns > _RENEWAL_AGE * self._limits.first_frame_timeout_ns:
+            self._is_ageing |= any(name in subscriptions.firsts for name in late)
 
     def _is_full(self, connection: Connection) -> bool:
         if connection.backlog_bytes <= self._limits.max_backlog_bytes:

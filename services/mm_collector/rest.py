@@ -1,38 +1,46 @@
 """The REST shell: GET requests in the background, within the venue's request-weight budget."""
 
+import contextlib
 import http.client
-import urllib.error
-import urllib.request
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from mm_collector.background import in_background
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import PAUSES_S, Budget, number, retry_after_ns
 
 __all__ = ["Reply", "Rest"]
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 10.0  # of one read
+_DEADLINE_S = 30.0  # of the whole answer, however steadily it drips
 _S = 1_000_000_000
+_MINUTE_S = 60
 _USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
-# Pauses for the whole address where the venue names none: a ban begins with two minutes.
-_PAUSES_S = {403: 300, 418: 120, 429: 60, 451: 300}
+_HEADERS = {"User-Agent": "mmquant", "Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: status 0 means no answer at all, then `text` says why."""
+    """What came back: status 0 means no whole answer at all, then `text` says why.
+
+    `minute_left_s` is how long the venue goes on counting the used weight.
+    """
 
     status: int
     body: bytes
     text: str
     retry_after_ns: int
     used_weight: int | None = None
+    minute_left_s: int = _MINUTE_S
 
 
 class Rest:
-    """GET requests to one host.
+    """GET requests to one host; the system's proxies are not used, as for the streams.
 
     Parameters
     ----------
@@ -40,11 +48,19 @@ class Rest:
         http:// or https:// address without a path.
     budget
         The host's request-weight budget.
+    run
+        How a request is made: in the background, unless whoever asks may wait.
     """
 
-    def __init__(self, base_url: str, budget: TokenBucket) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        budget: Budget,
+        run: Callable[[Callable[[], Reply], str], Future[Reply]] = in_background,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         self.budget = budget
+        self._run = run
         self._paused_by = 0
 
     def get(self, path: str, weight: int, now_ns: int) -> Future[Reply] | None:
@@ -52,7 +68,7 @@ class Rest:
         if not self.budget.take(weight, now_ns):
             return None
         url = self.base_url + path
-        return in_background(lambda: _get(url), "rest")
+        return self._run(lambda: _get(url), "rest")
 
     def obstacle(self, weight: int, now_ns: int) -> str:
         """Return why no request of this weight is made now, "" where one may be."""
@@ -67,30 +83,73 @@ class Rest:
     def learn(self, reply: Reply, now_ns: int) -> None:
         """Let the budget know what a reply says about it."""
         if reply.used_weight is not None:
-            self.budget.observe_used(reply.used_weight)
-        if reply.status in _PAUSES_S:
+            until_ns = now_ns + reply.minute_left_s * _S
+            self.budget.observe_used(reply.used_weight, now_ns, until_ns)
+        if reply.status in PAUSES_S:
             self._paused_by = reply.status
             self.budget.block(now_ns + reply.retry_after_ns)
 
 
 def _get(url: str) -> Reply:
-    request = urllib.request.Request(url, headers={"User-Agent": "mmquant"})
+    parts = urlsplit(url)
+    target = parts._replace(scheme="", netloc="").geturl()
+    is_secure = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
+    head: http.client.HTTPResponse | None = None
+    body, trouble = b"", ""
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-            used = _number(response.headers.get(_USED_WEIGHT))
-            return Reply(response.status, response.read(), "", 0, used)
-    except urllib.error.HTTPError as error:
-        body = error.read()
-        text = f"{url}: HTTP {error.code} {body[:200].decode(errors='replace')}"
-        pause_s = _number(error.headers.get("Retry-After"))
-        pause_s = _PAUSES_S.get(error.code, 0) if pause_s is None else pause_s
-        used = _number(error.headers.get(_USED_WEIGHT))
-        return Reply(error.code, body, text, pause_s * _S, used)
+        with contextlib.closing(kind(parts.netloc, timeout=_TIMEOUT_S)) as connection:
+            connection.connect()
+            with _in_time(connection.sock):
+                connection.request("GET", target, headers=_HEADERS)
+                head = connection.getresponse()
+                body = head.read()
     except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        text = getattr(reason, "strerror", None) or str(reason)
-        return Reply(0, b"", f"{urlsplit(url).netloc}: {text}", 0)
+        trouble = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if head is None or (trouble and head.status == http.HTTPStatus.OK):
+        return Reply(0, b"", f"{parts.netloc}: {trouble}", 0)
+    text = ""
+    if head.status != http.HTTPStatus.OK:
+        words = head.headers.get("Location") or body[:200].decode(errors="replace") or trouble
+        text = f"{url}: HTTP {head.status} {words}"
+    return Reply(
+        head.status,
+        body,
+        text,
+        retry_after_ns(head.status, head.headers.get("Retry-After")),
+        number(head.headers.get(_USED_WEIGHT)),
+        _minute_left_s(head.headers.get("Date")),
+    )
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None
+@contextlib.contextmanager
+def _in_time(sock: socket.socket) -> Iterator[None]:
+    """Cut the socket off at the deadline, so that whoever reads from it goes on."""
+    is_late = threading.Event()
+
+    def cut() -> None:
+        is_late.set()
+        with contextlib.suppress(OSError):  # it may have ended by itself
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # below TLS, whose reader is at work
+
+    timer = threading.Timer(_DEADLINE_S, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not is_late.is_set():
+            raise
+    finally:
+        timer.cancel()
+        timer.join()
+    if is_late.is_set():
+        raise TimeoutError(f"no whole answer within {_DEADLINE_S:g} s")
+
+
+def _minute_left_s(date: str | None) -> int:
+    """Return how much of the venue's minute is left at most; all of it where it tells no time."""
+    try:
+        return _MINUTE_S - parsedate_to_datetime(date or "").second
+    except ValueError:
+        return _MINUTE_S

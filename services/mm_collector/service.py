@@ -10,7 +10,7 @@ from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import CollectorSettings, RuntimeSettings
 
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import Budget
 from mm_collector.feed import Feed, InstrumentFilters, warm_up
 from mm_collector.frames import (
     Acknowledgement,
@@ -69,7 +69,7 @@ class Collector(Service):
         self._rules: VenueRules = RULES[Market[config.market.upper()]]
         weight = config.sync.request_weight_per_minute or self._rules.weight_per_minute
         rest_url = config.endpoints.rest_url or self._rules.rest_url
-        self._rest = Rest(rest_url, TokenBucket(weight, _MINUTE_NS))
+        self._rest = Rest(rest_url, Budget(weight, _MINUTE_NS))
         self._levels = config.depth.snapshot_limit or self._rules.max_snapshot_levels
         self._wanted = Instruments(config, self._rules, self._rest, self._rng)
         self._snapshots = Snapshots(self._rest, self._rules, self._levels)
@@ -212,9 +212,11 @@ class Collector(Service):
             work += 1
         if link.standby_firsts() is not None and not link.has_frames and not link.events:
             self._streams.hand_over(self._feeds.values(), self._reader)
-            if link.give_up_standby(now_ns):
-                self.counters["handovers_failed"] += 1
-                self.log.warning("a new connection to %s could not take over", link.url)
+            link.give_up_standby(now_ns)
+        while link.abandoned:
+            self.counters["handovers_failed"] += 1
+            text = link.abandoned.popleft()
+            self.log.warning("a new connection to %s could not take over: %s", link.url, text)
         if link.failure != self._reported_failures.get(link.url, ""):
             self._report_failure(link)
         while link.silent:
@@ -310,6 +312,8 @@ class Collector(Service):
                 feed.on_time(now_ns, self._now_ns)
                 if main.is_open:
                     self._watch_trades(symbol, feed, now_ns)
+                    if feed.sync.state is not BookState.LIVE:
+                        self._streams.expect_depth(symbol, now_ns)
             self._tell_transitions(symbol, feed, now_ns)
             if periodic:
                 self._publish_instrument(feed)

@@ -47,6 +47,7 @@ class Snapshots:
         self._rules = rules
         self._levels = levels
         self._requests: dict[str, _Request] = {}
+        self._forgotten: list[Future[Reply]] = []  # of no use, but for what they say of the budget
 
     def ask(self, feeds: Iterable[Feed], now_ns: int) -> None:
         """Request what the books want and the budget allows; books that are not LIVE first."""
@@ -77,17 +78,23 @@ class Snapshots:
             reply = request.asked.result()
             self._rest.learn(reply, now_ns)
             found.append(Answer(request.feed, reply, request.asked_ns))
+        for asked in [asked for asked in self._forgotten if asked.done()]:
+            self._forgotten.remove(asked)
+            self._rest.learn(asked.result(), now_ns)
         return found
 
     def forget(self, feed: Feed) -> None:
-        """Ignore the answer to a request of before."""
-        self._requests.pop(_symbol(feed), None)
+        """Ignore the answer to a request of before, as far as the feed is concerned."""
+        request = self._requests.pop(_symbol(feed), None)
+        if request is not None:
+            self._forgotten.append(request.asked)
 
     def _request(self, feed: Feed, levels: int, now_ns: int, is_beside_live: bool = False) -> bool:
         symbol = _symbol(feed)
         path = self._rules.snapshot_path(symbol, levels)
         asked = self._rest.get(path, self._rules.weight_of(levels), now_ns)
         if asked is not None:
+            self.forget(feed)
             self._requests[symbol] = _Request(feed, asked, now_ns, is_beside_live)
         return asked is not None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from mm_runtime.settings import CollectorSettings
 
-from mm_collector.budget import TokenBucket
+from mm_collector.budget import Budget
 from mm_collector.feed import Feed
 from mm_collector.frames import BadFrame, DepthEvent, FrameReader
 from mm_collector.link import Link, LinkLimits
@@ -59,7 +59,7 @@ class Streams:
             max_backlog_bytes=connection.max_backlog_megabytes << 20,
             waits=waits,
         )
-        self._attempts = TokenBucket(_CONNECTS, _CONNECTS_PERIOD_NS)
+        self._attempts = Budget(_CONNECTS, _CONNECTS_PERIOD_NS)
         self._rng = rng
         self._rules = rules
         self._base = (config.endpoints.ws_url or rules.ws_url).rstrip("/")
@@ -81,6 +81,10 @@ class Streams:
         else:
             self.aggregates.add([name])
 
+    def expect_depth(self, symbol: str, now_ns: int) -> None:
+        """Ask anew for the depth of a symbol whose book is not LIVE, where it has ceased."""
+        self.main.expect(depth_stream(symbol, self._depth), now_ns)
+
     def hand_over(self, feeds: Iterable[Feed], reader: FrameReader) -> None:
         """Let replacements take over where the old connection has reached their beginning.
 
@@ -90,7 +94,7 @@ class Streams:
         firsts = self.main.standby_firsts()
         if firsts is not None and all(self._is_ready(feed, firsts, reader) for feed in feeds):
             self.main.hand_over()
-        if self.aggregates is not None and self.aggregates.standby_firsts():
+        if self.aggregates is not None and self.aggregates.is_replaceable:
             self.aggregates.hand_over()
 
     def close(self) -> None:

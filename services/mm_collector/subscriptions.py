@@ -79,14 +79,20 @@ class Subscriptions:
         return message.decode()
 
     def on_frame(self, payload: bytes, received_ns: int) -> None:
-        """Note which stream has delivered."""
+        """Note which stream has delivered; what was never asked for is none."""
         name = stream_of(payload)
-        if not name:
+        if name not in self._timeouts:
             return
-        if name not in self.heard:
-            self.firsts[name] = payload
-            self._awaited.pop(name, None)
+        self.firsts.setdefault(name, payload)
+        self._awaited.pop(name, None)
         self.heard[name] = received_ns
+
+    def expect(self, name: str, now_ns: int) -> None:
+        """Ask once more for a stream that has delivered and should do so still."""
+        heard_ns = self.heard.get(name)
+        if heard_ns is not None and now_ns - heard_ns > self._timeouts[name]:
+            del self.heard[name]
+            self._pending.append(name)
 
     def silent(self, now_ns: int) -> list[str]:
         """Return the streams whose first frame is overdue; they are asked for once more."""

@@ -18,7 +18,7 @@ __all__ = [
     "VenueRules",
     "depth_stream",
     "nearest_host",
-    "parse_instrument",
+    "parse_instruments",
     "parse_weight_limit",
     "stream_names",
 ]
@@ -49,6 +49,7 @@ class VenueRules:
     max_snapshot_levels: int
     depth_weights: tuple[tuple[int, int], ...]  # up to so many levels, weight
     exchange_info_weight: int
+    lists_one: bool  # exchangeInfo of one symbol; else it answers with all of them always
     weight_per_minute: int
     audit_levels: int
     aggregate_path: str  # of the combined streams that carry aggTrade where trade is silent
@@ -62,8 +63,8 @@ class VenueRules:
         return next(weight for most, weight in self.depth_weights if levels <= most)
 
     def exchange_info_path(self, symbol: str = "") -> str:
-        """Return the path of the instrument rules (USD-M answers with all symbols always)."""
-        query = f"?symbol={quote(symbol)}" if symbol else ""
+        """Return the path of the rules of one instrument, or of all."""
+        query = f"?symbol={quote(symbol)}" if symbol and self.lists_one else ""
         return f"{self.rest_prefix}/exchangeInfo{query}"
 
 
@@ -92,6 +93,7 @@ RULES = {
         max_snapshot_levels=5000,
         depth_weights=((100, 5), (500, 25), (1000, 50), (5000, 250)),
         exchange_info_weight=20,
+        lists_one=True,
         weight_per_minute=6000,
         audit_levels=100,
         aggregate_path="",
@@ -107,6 +109,7 @@ RULES = {
         max_snapshot_levels=1000,
         depth_weights=((50, 2), (100, 5), (500, 10), (1000, 20)),
         exchange_info_weight=1,
+        lists_one=False,
         weight_per_minute=2400,
         audit_levels=50,
         aggregate_path="/market/stream",
@@ -114,23 +117,29 @@ RULES = {
 }
 
 
-def parse_instrument(body: bytes, symbol: str, market: Market) -> InstrumentFilters:
-    """Return the rules of `symbol` in an exchangeInfo answer.
+def parse_instruments(
+    body: bytes, symbols: Sequence[str], market: Market
+) -> list[InstrumentFilters]:
+    """Return the rules of `symbols` in an exchangeInfo answer.
 
     Raises
     ------
     UnknownSymbol
-        Where it is not listed.
+        Where one is not listed.
     ValueError, KeyError
         Where the answer has not the documented shape.
     """
-    rows = orjson.loads(body)["symbols"]
-    found = next((row for row in rows if row["symbol"] == symbol), None)
-    if found is None:
-        near = get_close_matches(symbol, [row["symbol"] for row in rows], n=3)
-        hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise UnknownSymbol(f"{symbol} is not listed on {market.name.lower()}{hint}")
-    filters = {row["filterType"]: row for row in found["filters"]}
+    rows = {row["symbol"]: row for row in orjson.loads(body)["symbols"]}
+    for symbol in symbols:
+        if symbol not in rows:
+            near = get_close_matches(symbol, rows, n=3)
+            hint = f"; nearest: {', '.join(near)}" if near else ""
+            raise UnknownSymbol(f"{symbol} is not listed on {market.name.lower()}{hint}")
+    return [_instrument(symbol, rows[symbol]["filters"], market) for symbol in symbols]
+
+
+def _instrument(symbol: str, rows: list[dict[str, str]], market: Market) -> InstrumentFilters:
+    filters = {row["filterType"]: row for row in rows}
     price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
     tick_e8, lot_e8 = to_e8(price["tickSize"]), to_e8(lot["stepSize"])
     if tick_e8 <= 0 or lot_e8 <= 0:

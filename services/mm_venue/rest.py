@@ -1,6 +1,7 @@
 """The venue's public REST as pure code: a request's target in, status and JSON out."""
 
 from collections.abc import Callable
+from email.utils import formatdate
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
@@ -16,6 +17,7 @@ from mmquant.codes import Market
 __all__ = ["Query", "Rest", "error", "find_listing", "query_of"]
 
 NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
 SPOT_LIMIT_MAX = 5000
 SPOT_LIMIT_DEFAULT = 100
 SPOT_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
@@ -83,6 +85,7 @@ class Rest:
             age_ms = fault.age_ms if fault is not None else 0
             answer = route(query_of(target), now_ns, age_ms)
         used = {"X-MBX-USED-WEIGHT-1M": str(self._weight.used)}
+        used["Date"] = formatdate(now_ns // NS_PER_S, usegmt=True)  # whose minute that is
         if self._source.market == Market.SPOT:
             used["X-MBX-USED-WEIGHT"] = used["X-MBX-USED-WEIGHT-1M"]
         return Answer(answer.status, answer.body, {**answer.headers, **used})
