@@ -18,6 +18,7 @@ from mmquant.codes import (
 )
 
 UNKNOWN = 2**53
+ONE_CLOCK_NS = 10**10
 ENDED = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
@@ -47,6 +48,10 @@ class ReferenceSimulator(ReferenceQueue):
         self.now = 0
         self.mark = 0
         self.arrival = 0
+        self.places = 0  # taken by own orders so far
+        self.late = 0  # of the book's last message, negative where the venue's clock is ahead
+        self.is_timed = None  # whether the book tells the venue's time
+        self.book_at = 0  # the venue's time of the book
         self.events = []
 
     def uniform(self):
@@ -112,9 +117,11 @@ class ReferenceSimulator(ReferenceQueue):
 
     def enter_queue(self, o, now):
         o["shown"] = self.shown(o["side"], o["price"])
-        o["entry_ahead"] = UNKNOWN if o["shown"] is None else o["shown"]
-        o["ahead"] = float(o["entry_ahead"])
         o["entry_ahead"] = -1 if o["shown"] is None else o["shown"]
+        o["place"], o["shown_at"] = self.places, self.book_at
+        self.places += 1
+        known = max([float(o["entry_ahead"]), *self.older_ahead(o)])
+        o["ahead"] = float(UNKNOWN) if o["shown"] is None else known
         o["queued"], o["arrival"] = now, self.arrival
         o["traded"] = o["unexplained"] = o["decrease"] = 0
         o["cut"] = 0.0
@@ -171,6 +178,7 @@ class ReferenceSimulator(ReferenceQueue):
             o["price"], o["qty"] = price, qty
             self.update(o, now, OrderStatus.OPEN)
             if not keeps:
+                o["there"] = o["amend_there"]
                 self.settle(o, now)
 
     def arrivals(self, until):
@@ -209,12 +217,22 @@ class ReferenceSimulator(ReferenceQueue):
 
     # ---- the trader ----
 
+    def seen_after(self, now, latency):
+        """Return when the market is seen that what is sent now meets at the venue."""
+        return now + max(self.late, 0) + latency
+
+    def there_after(self, now, latency):
+        """Return when what is sent now is at the venue, by the venue's clock."""
+        return now + max(-self.late, 0) + latency
+
     def send_cancel(self, o, now, why):
-        o["cancel"] = max(now + self.params["cancel_latency_ns"], o["active"])
+        o["cancel"] = max(self.seen_after(now, self.params["cancel_latency_ns"]), o["active"])
         o["why"] = why
 
     def send_amend(self, o, price, qty, now):
-        o["amend"] = max(now + self.params["entry_latency_ns"], o["active"])
+        latency = self.params["entry_latency_ns"]
+        o["amend"] = max(self.seen_after(now, latency), o["active"])
+        o["amend_there"] = max(self.there_after(now, latency), o["there"])
         o["amend_to"] = (price, qty)
 
     def quotes(self, bids, asks, now, reason):
@@ -240,8 +258,10 @@ class ReferenceSimulator(ReferenceQueue):
     def enter(self, kind, side, price, qty, now, client=0, checked=False):
         self.entered += 1
         o = {"id": self.entered, "side": side, "price": price, "qty": qty, "filled": 0}
-        o |= {"active": now + self.params["entry_latency_ns"], "cancel": None, "why": None}
-        o |= {"kind": kind, "amend": None, "entry_ahead": 0, "queued": 0}
+        latency = self.params["entry_latency_ns"]
+        o |= {"active": self.seen_after(now, latency), "there": self.there_after(now, latency)}
+        o |= {"cancel": None, "why": None, "kind": kind, "amend": None}
+        o |= {"entry_ahead": 0, "queued": 0}
         reason = Reason.NONE if checked else self.edge_reason(side, price, qty)
         if len(self.orders) >= self.params["max_orders"]:
             reason = Reason.TOO_MANY_ORDERS
@@ -340,7 +360,19 @@ class ReferenceSimulator(ReferenceQueue):
         """Return the open orders of a side that satisfy `reached`, in the order they fill."""
         here = [o for o in self.orders if o["side"] == side and o["status"] == OrderStatus.OPEN]
         here = [o for o in here if reached(o["price"])]
-        return sorted(here, key=lambda o: (-side * o["price"], o["id"]))
+        return sorted(here, key=lambda o: (-side * o["price"], o["place"]))
+
+    def hear_feed(self, now, venue):
+        """Learn from a message of the book how late it is seen."""
+        now = max(now, self.now)
+        if venue > 0 and now - venue < ONE_CLOCK_NS:
+            self.late, self.is_timed = now - venue, True
+        elif self.is_timed is None:
+            self.is_timed = False
+
+    def venue_time(self, now, venue):
+        is_told = venue > 0 and now - venue < ONE_CLOCK_NS and self.is_timed is not False
+        return venue if is_told else now - self.late
 
     def touch(self, bid, bid_lots, ask, ask_lots, now):
         now = self.start(now, market=True)
@@ -358,6 +390,7 @@ class ReferenceSimulator(ReferenceQueue):
         return self.take_in(now, venue_ns or now)
 
     def take_in(self, now, venue):
+        self.book_at = venue
         bids, asks = self.levels[Side.BUY], self.levels[Side.SELL]
         bid, ask = max(bids, default=0), min(asks, default=0)
         if bid and ask and bid >= ask:
@@ -399,12 +432,15 @@ class ReferenceSimulator(ReferenceQueue):
         side = Side(-aggressor)
         left = qty
         is_l3 = self.model == FillModel.FIFO_L3
+        at = self.venue_time(now, venue)
         for o in self.queue(side, lambda own: side * own >= side * price):
             if is_l3 and maker is None:
                 break
             ahead = o["ahead"]
             through = o["price"] != price
             if through and left <= 0:
+                continue
+            if through and not is_l3 and at <= o["there"]:
                 continue
             if through and self.model == FillModel.CROSS:
                 reach = left if self.uniform() < self.params["fill_probability_factor"] else 0
@@ -418,7 +454,7 @@ class ReferenceSimulator(ReferenceQueue):
             elif self.model == FillModel.CROSS:
                 reach = 0
             else:
-                reach = self.printed(o, qty, left, venue or now)
+                reach = self.printed(o, qty, left, at)
             part = min(reach, left, o["qty"] - o["filled"])
             if part > 0:
                 left -= part

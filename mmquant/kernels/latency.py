@@ -15,7 +15,14 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus, Template
 from mmquant.state import MAX_ORDERS
 
-__all__ = ["cancel_delay_ns", "entry_delay_ns", "simulator_respond", "uniform"]
+__all__ = [
+    "cancel_delay_ns",
+    "entry_delay_ns",
+    "note_feed",
+    "simulator_respond",
+    "uniform",
+    "venue_time_ns",
+]
 
 _NEW = int(OrderStatus.NEW)
 _FILLED = int(OrderStatus.FILLED)
@@ -24,6 +31,8 @@ _ORDER_UPDATE = int(Template.ORDER_UPDATE)
 _UNIT = 2.0**-53
 _TWO_PI = 2.0 * math.pi
 _MOST_NS = 3600 * 10**9  # a jittered latency is cut there
+_ONE_CLOCK_NS = 10 * 10**9  # times farther apart are not of one clock
+_TIMED, _UNTIMED = 1, 2  # `clock`: the book tells the venue's time; it never has
 
 
 @njit
@@ -118,6 +127,42 @@ def cancel_delay_ns(
         return _interpolated(recorded, True, now_ns)
     p = params[0]
     return _jittered(sim, p["cancel_latency_ns"], p["cancel_jitter"])
+
+
+@njit
+def venue_time_ns(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
+    """Return the venue's time of what is seen at `now_ns`, on the clock of the book's messages.
+
+    Parameters
+    ----------
+    sim : ndarray of state.SIMULATOR_STATE, shape (1,)
+    now_ns : int
+    venue_ns : int
+        As told. Where it is not (0), or by another clock than ours or the book's, the event is
+        as late as the book's last message.
+    """
+    s = sim[0]
+    if venue_ns > 0 and now_ns - venue_ns < _ONE_CLOCK_NS and s["clock"] != _UNTIMED:
+        return venue_ns
+    at: int = now_ns - s["feed_latency_ns"] + s["clock_ahead_ns"]
+    return at
+
+
+@njit
+def note_feed(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
+    """Measure how late a message of the book is seen; return the venue's time of it.
+
+    One that is seen before it was made says how far the venue's clock is ahead of ours.
+    """
+    s = sim[0]
+    if venue_ns > 0 and now_ns - venue_ns < _ONE_CLOCK_NS:
+        s["clock"] = _TIMED
+    elif s["clock"] != _TIMED:
+        s["clock"] = _UNTIMED
+    at = venue_time_ns(sim, now_ns, venue_ns)
+    s["feed_latency_ns"] = max(now_ns - at, 0)
+    s["clock_ahead_ns"] = max(at - now_ns, 0)
+    return at
 
 
 @njit

@@ -182,8 +182,9 @@ def amend_order(
     """Send another price and quantity for one order; never there before the order itself."""
     s = sim[0]
     order = s["orders"][index]
-    due_ns = now_ns + s["feed_latency_ns"] + entry_delay_ns(sim, params, recorded, now_ns)
-    order["amend_ns"] = max(due_ns, order["active_ns"])
+    delay = entry_delay_ns(sim, params, recorded, now_ns)
+    order["amend_ns"] = max(now_ns + s["feed_latency_ns"] + delay, order["active_ns"])
+    order["amend_there_ns"] = max(now_ns + s["clock_ahead_ns"] + delay, order["there_ns"])
     order["amend_price_ticks"] = price_ticks
     order["amend_qty_lots"] = qty_lots
     s["next_due_ns"] = min(s["next_due_ns"], order["amend_ns"])
@@ -334,6 +335,7 @@ def send_order(
         return report_order(sim, slot, _REJECTED, reason, now_ns, events, n)
     delay = entry_delay_ns(sim, params, recorded, now_ns)
     order["active_ns"] = now_ns + s["feed_latency_ns"] + delay
+    order["there_ns"] = now_ns + s["clock_ahead_ns"] + delay
     if client_id != 0:
         at = s["clients"] % MAX_CLIENTS
         s["client_ids"][at] = client_id

@@ -176,6 +176,7 @@ def _arrive_amendment(
     n = report_order(sim, index, _OPEN, _NONE, now, events, n)
     if keeps_place:
         return n
+    order["there_ns"] = order["amend_there_ns"]
     return _settle(sim, account, params, book, index, now, events, n)
 
 

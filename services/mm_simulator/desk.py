@@ -268,15 +268,10 @@ class Desk:
                 int(trade["aggressor"]),
                 int(trade["trade_id"]),
                 int(trade["now_ns"]),
-                self._venue_ns(trade),
+                int(trade["venue_ns"]),
                 events,
             )
             self._keep(one, n)
-
-    def _venue_ns(self, trade: np.void) -> int:
-        """Return the venue's time of a trade on the clock of the market's other events."""
-        late = int(trade["now_ns"]) - int(trade["venue_ns"])
-        return int(trade["venue_ns"]) if trade["venue_ns"] > 0 and late < 10_000 * _MS else 0
 
     def cancel_all(self, reason: Reason) -> None:
         """End every order at once."""
