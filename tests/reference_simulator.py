@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from reference_hearing import ReferenceHearing
 from reference_queue import ReferenceQueue
 from reference_strategy import venue_reason
 from reference_trading import ReferenceAccount, order_reason
@@ -22,7 +23,7 @@ ONE_CLOCK_NS = 10**10
 ENDED = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
-class ReferenceSimulator(ReferenceQueue):
+class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
     """Every method returns a list of event tuples.
 
     An order update is (ORDER_UPDATE, now, id, side, price, qty, filled, status, reason), a fill
@@ -31,7 +32,8 @@ class ReferenceSimulator(ReferenceQueue):
     """
 
     def __init__(self, params, instrument, random):
-        super().__init__()
+        ReferenceQueue.__init__(self)
+        ReferenceHearing.__init__(self)
         self.params = params
         self.model = params["fill_model"]
         self.instrument = instrument
@@ -210,7 +212,7 @@ class ReferenceSimulator(ReferenceQueue):
 
     def finish(self, now):
         self.arrivals(now)
-        return self.events
+        return self.answered()
 
     def advance(self, now):
         return self.finish(self.start(now, market=False))
@@ -238,9 +240,11 @@ class ReferenceSimulator(ReferenceQueue):
     def quotes(self, bids, asks, now, reason):
         now = self.start(now, market=False)
         wanted = [(Side.BUY, *level) for level in bids] + [(Side.SELL, *level) for level in asks]
+        wanted = wanted if reason else self.without_unheard(wanted, now)
         for o in [o for o in self.orders if o["cancel"] is None]:
             price, qty = o["amend_to"] if o["amend"] is not None else (o["price"], o["qty"])
-            left = qty - o["filled"]
+            heard = self.heard_lots(o, now)
+            left = qty - heard
             match = [w for w in wanted if w[:2] == (o["side"], price)]
             if reason:
                 self.send_cancel(o, now, Reason.PULLED)
@@ -249,7 +253,7 @@ class ReferenceSimulator(ReferenceQueue):
             else:
                 wanted.remove(match[0])
                 if match[0][2] < left:
-                    self.send_amend(o, price, o["filled"] + match[0][2], now)
+                    self.send_amend(o, price, heard + match[0][2], now)
         self.arrivals(now)
         for side, price, qty in [] if reason else wanted:
             self.enter(OrderKind.POST_ONLY, side, price, qty, now)
@@ -329,7 +333,7 @@ class ReferenceSimulator(ReferenceQueue):
                 reason = Reason.AMENDMENT_IN_FLIGHT
             elif o["kind"] not in (OrderKind.POST_ONLY, OrderKind.LIMIT):
                 reason = Reason.INVALID_ORDER
-            elif qty <= o["filled"]:
+            elif qty <= self.heard_lots(o, now):
                 reason = Reason.BELOW_FILLED
             else:
                 reason = self.edge_reason(o["side"], price, qty)
@@ -352,7 +356,7 @@ class ReferenceSimulator(ReferenceQueue):
         now = self.start(now, market=False)
         for o in self.orders:
             self.update(o, now, OrderStatus.CANCELLED, reason)
-        return self.events
+        return self.answered()
 
     # ---- the market ----
 

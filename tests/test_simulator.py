@@ -208,9 +208,13 @@ def test_a_session_of_quotes_and_touches_is_that_of_the_twin(
     st.sampled_from([0, 10]),
     st.sampled_from(list(FillModel)),
     st.sampled_from([1.0, 2.0]),
+    st.sampled_from([0, 25]),
 )
-def test_a_session_with_all_levels_is_that_of_the_twin(steps, entry, cancel, model, power):
+def test_a_session_with_all_levels_is_that_of_the_twin(
+    steps, entry, cancel, model, power, response
+):
     values = PARAMS | {"max_orders": 12, "fill_model": model, "queue_power": power}
+    values |= {"response_latency_ns": response}
     values |= {"entry_latency_ns": entry, "cancel_latency_ns": cancel}
     start = ("depth", [(0, 9), (-1, 20), (1, 5)], [(0, 9), (-1, 4), (1, 20)], 0)
     compare(start, steps, values, 1)

@@ -7,6 +7,7 @@ __all__ = [
     "EVENT",
     "MAX_ARRIVALS",
     "MAX_CLIENTS",
+    "MAX_LATE_FILLS",
     "MAX_TAKEN",
     "ORDER",
     "ORDER_REQUEST",
@@ -18,6 +19,7 @@ __all__ = [
 MAX_TAKEN = 16  # levels a side of which we took something, at once
 MAX_ARRIVALS = 64  # sizes known of what stands behind an own order: the newest
 MAX_CLIENTS = 256  # the newest client ids, to know a repeated one
+MAX_LATE_FILLS = 128  # fills that the trader does not know of yet
 ORDER = record(
     [
         ("order_id", "<i8"),
@@ -129,10 +131,15 @@ SIMULATOR_STATE = record(
         ("clock_ahead_ns", "<i8"),  # by how much the venue's clock is ahead of ours, at least
         ("book_ns", "<i8"),  # the venue's time of the book as it was last taken in
         ("queue_seq", "<i8"),  # of the next place that an own order takes
+        ("late_fills", "<i8"),  # fills that the trader may not know of yet, the oldest first
+        ("late_known_ns", "<i8", (MAX_LATE_FILLS,)),
+        ("late_order_id", "<i8", (MAX_LATE_FILLS,)),
+        ("late_lots", "<i8", (MAX_LATE_FILLS,)),
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
         ("orders", ORDER, (MAX_ORDERS + 1,)),  # one more to report a rejected order from
     ],
-    8 * 30
+    8 * 31
+    + 24 * MAX_LATE_FILLS
     + 24 * MAX_ORDERS
     + 32 * MAX_TAKEN
     + 16 * MAX_CLIENTS
