@@ -22,6 +22,9 @@ class ReferenceQueue:
         o["shown"], o["traded"] = shown, 0
         if self.model in (FillModel.CROSS, FillModel.FIFO_L3):
             return
+        if venue <= o["there"]:
+            o["ahead"], o["entry_ahead"] = float(shown), shown
+            return
         gone = 0 if before is None else before - shown - traded
         ahead = o["ahead"]
         if gone > 0:
@@ -35,15 +38,7 @@ class ReferenceQueue:
             if before is not None and gone < 0:
                 self.arrived.append((-gone, -gone in o["behind"]))
                 o["behind"] = (o["behind"] + [-gone])[-MAX_ARRIVALS:]
-            ages = {other["id"]: (other["queued"], k) for k, other in enumerate(self.orders)}
-            older = [
-                other["ahead"]
-                for other in self.orders
-                if other["status"] == OrderStatus.OPEN
-                and (other["side"], other["price"]) == (o["side"], o["price"])
-                and ages[other["id"]] < ages[o["id"]]
-            ]
-            o["ahead"] = max([o["ahead"], *older])
+            o["ahead"] = max([o["ahead"], *self.older_ahead(o)])
             if shown == 0:
                 o["behind"], o["guessed"] = [], False
         o["ahead"] = max(0.0, min(o["ahead"], float(shown)))
@@ -53,6 +48,16 @@ class ReferenceQueue:
             o["unexplained"] += gone
             o["cut"] += ahead - o["ahead"]
             o["decrease"] = venue
+
+    def older_ahead(self, o):
+        """Return what stands ahead of each own order that came to this price before."""
+        return [
+            other["ahead"]
+            for other in self.orders
+            if other["status"] == OrderStatus.OPEN
+            and (other["side"], other["price"]) == (o["side"], o["price"])
+            and other["place"] < o["place"]
+        ]
 
     def share_behind(self, ahead, back):
         if self.model in (FillModel.RISK_AVERSE, FillModel.CANCEL_AHEAD):
@@ -100,6 +105,8 @@ class ReferenceQueue:
 
     def printed(self, o, qty, left, venue):
         """Return what of a print at its price is left for an order."""
+        if venue <= o["there"] or venue <= o["shown_at"]:
+            return 0
         late, excused = 0, 0.0
         if venue > o["decrease"] or o["decrease"] - venue > LATE_NS:
             o["unexplained"], o["cut"] = 0, 0.0

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from reference_hearing import ReferenceHearing
 from reference_queue import ReferenceQueue
 from reference_strategy import venue_reason
 from reference_trading import ReferenceAccount, order_reason
@@ -18,10 +19,11 @@ from mmquant.codes import (
 )
 
 UNKNOWN = 2**53
+ONE_CLOCK_NS = 10**10
 ENDED = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
-class ReferenceSimulator(ReferenceQueue):
+class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
     """Every method returns a list of event tuples.
 
     An order update is (ORDER_UPDATE, now, id, side, price, qty, filled, status, reason), a fill
@@ -30,7 +32,8 @@ class ReferenceSimulator(ReferenceQueue):
     """
 
     def __init__(self, params, instrument, random):
-        super().__init__()
+        ReferenceQueue.__init__(self)
+        ReferenceHearing.__init__(self)
         self.params = params
         self.model = params["fill_model"]
         self.instrument = instrument
@@ -47,6 +50,10 @@ class ReferenceSimulator(ReferenceQueue):
         self.now = 0
         self.mark = 0
         self.arrival = 0
+        self.places = 0  # taken by own orders so far
+        self.late = 0  # of the book's last message, negative where the venue's clock is ahead
+        self.is_timed = None  # whether the book tells the venue's time
+        self.book_at = 0  # the venue's time of the book
         self.events = []
 
     def uniform(self):
@@ -112,9 +119,11 @@ class ReferenceSimulator(ReferenceQueue):
 
     def enter_queue(self, o, now):
         o["shown"] = self.shown(o["side"], o["price"])
-        o["entry_ahead"] = UNKNOWN if o["shown"] is None else o["shown"]
-        o["ahead"] = float(o["entry_ahead"])
         o["entry_ahead"] = -1 if o["shown"] is None else o["shown"]
+        o["place"], o["shown_at"] = self.places, self.book_at
+        self.places += 1
+        known = max([float(o["entry_ahead"]), *self.older_ahead(o)])
+        o["ahead"] = float(UNKNOWN) if o["shown"] is None else known
         o["queued"], o["arrival"] = now, self.arrival
         o["traded"] = o["unexplained"] = o["decrease"] = 0
         o["cut"] = 0.0
@@ -171,6 +180,7 @@ class ReferenceSimulator(ReferenceQueue):
             o["price"], o["qty"] = price, qty
             self.update(o, now, OrderStatus.OPEN)
             if not keeps:
+                o["there"] = o["amend_there"]
                 self.settle(o, now)
 
     def arrivals(self, until):
@@ -202,27 +212,39 @@ class ReferenceSimulator(ReferenceQueue):
 
     def finish(self, now):
         self.arrivals(now)
-        return self.events
+        return self.answered()
 
     def advance(self, now):
         return self.finish(self.start(now, market=False))
 
     # ---- the trader ----
 
+    def seen_after(self, now, latency):
+        """Return when the market is seen that what is sent now meets at the venue."""
+        return now + max(self.late, 0) + latency
+
+    def there_after(self, now, latency):
+        """Return when what is sent now is at the venue, by the venue's clock."""
+        return now + max(-self.late, 0) + latency
+
     def send_cancel(self, o, now, why):
-        o["cancel"] = max(now + self.params["cancel_latency_ns"], o["active"])
+        o["cancel"] = max(self.seen_after(now, self.params["cancel_latency_ns"]), o["active"])
         o["why"] = why
 
     def send_amend(self, o, price, qty, now):
-        o["amend"] = max(now + self.params["entry_latency_ns"], o["active"])
+        latency = self.params["entry_latency_ns"]
+        o["amend"] = max(self.seen_after(now, latency), o["active"])
+        o["amend_there"] = max(self.there_after(now, latency), o["there"])
         o["amend_to"] = (price, qty)
 
     def quotes(self, bids, asks, now, reason):
         now = self.start(now, market=False)
         wanted = [(Side.BUY, *level) for level in bids] + [(Side.SELL, *level) for level in asks]
+        wanted = wanted if reason else self.without_unheard(wanted, now)
         for o in [o for o in self.orders if o["cancel"] is None]:
             price, qty = o["amend_to"] if o["amend"] is not None else (o["price"], o["qty"])
-            left = qty - o["filled"]
+            heard = self.heard_lots(o, now)
+            left = qty - heard
             match = [w for w in wanted if w[:2] == (o["side"], price)]
             if reason:
                 self.send_cancel(o, now, Reason.PULLED)
@@ -231,7 +253,7 @@ class ReferenceSimulator(ReferenceQueue):
             else:
                 wanted.remove(match[0])
                 if match[0][2] < left:
-                    self.send_amend(o, price, o["filled"] + match[0][2], now)
+                    self.send_amend(o, price, heard + match[0][2], now)
         self.arrivals(now)
         for side, price, qty in [] if reason else wanted:
             self.enter(OrderKind.POST_ONLY, side, price, qty, now)
@@ -240,8 +262,10 @@ class ReferenceSimulator(ReferenceQueue):
     def enter(self, kind, side, price, qty, now, client=0, checked=False):
         self.entered += 1
         o = {"id": self.entered, "side": side, "price": price, "qty": qty, "filled": 0}
-        o |= {"active": now + self.params["entry_latency_ns"], "cancel": None, "why": None}
-        o |= {"kind": kind, "amend": None, "entry_ahead": 0, "queued": 0}
+        latency = self.params["entry_latency_ns"]
+        o |= {"active": self.seen_after(now, latency), "there": self.there_after(now, latency)}
+        o |= {"cancel": None, "why": None, "kind": kind, "amend": None}
+        o |= {"entry_ahead": 0, "queued": 0}
         reason = Reason.NONE if checked else self.edge_reason(side, price, qty)
         if len(self.orders) >= self.params["max_orders"]:
             reason = Reason.TOO_MANY_ORDERS
@@ -309,7 +333,7 @@ class ReferenceSimulator(ReferenceQueue):
                 reason = Reason.AMENDMENT_IN_FLIGHT
             elif o["kind"] not in (OrderKind.POST_ONLY, OrderKind.LIMIT):
                 reason = Reason.INVALID_ORDER
-            elif qty <= o["filled"]:
+            elif qty <= self.heard_lots(o, now):
                 reason = Reason.BELOW_FILLED
             else:
                 reason = self.edge_reason(o["side"], price, qty)
@@ -332,7 +356,7 @@ class ReferenceSimulator(ReferenceQueue):
         now = self.start(now, market=False)
         for o in self.orders:
             self.update(o, now, OrderStatus.CANCELLED, reason)
-        return self.events
+        return self.answered()
 
     # ---- the market ----
 
@@ -340,7 +364,19 @@ class ReferenceSimulator(ReferenceQueue):
         """Return the open orders of a side that satisfy `reached`, in the order they fill."""
         here = [o for o in self.orders if o["side"] == side and o["status"] == OrderStatus.OPEN]
         here = [o for o in here if reached(o["price"])]
-        return sorted(here, key=lambda o: (-side * o["price"], o["id"]))
+        return sorted(here, key=lambda o: (-side * o["price"], o["place"]))
+
+    def hear_feed(self, now, venue):
+        """Learn from a message of the book how late it is seen."""
+        now = max(now, self.now)
+        if venue > 0 and now - venue < ONE_CLOCK_NS:
+            self.late, self.is_timed = now - venue, True
+        elif self.is_timed is None:
+            self.is_timed = False
+
+    def venue_time(self, now, venue):
+        is_told = venue > 0 and now - venue < ONE_CLOCK_NS and self.is_timed is not False
+        return venue if is_told else now - self.late
 
     def touch(self, bid, bid_lots, ask, ask_lots, now):
         now = self.start(now, market=True)
@@ -358,6 +394,7 @@ class ReferenceSimulator(ReferenceQueue):
         return self.take_in(now, venue_ns or now)
 
     def take_in(self, now, venue):
+        self.book_at = venue
         bids, asks = self.levels[Side.BUY], self.levels[Side.SELL]
         bid, ask = max(bids, default=0), min(asks, default=0)
         if bid and ask and bid >= ask:
@@ -399,12 +436,15 @@ class ReferenceSimulator(ReferenceQueue):
         side = Side(-aggressor)
         left = qty
         is_l3 = self.model == FillModel.FIFO_L3
+        at = self.venue_time(now, venue)
         for o in self.queue(side, lambda own: side * own >= side * price):
             if is_l3 and maker is None:
                 break
             ahead = o["ahead"]
             through = o["price"] != price
             if through and left <= 0:
+                continue
+            if through and not is_l3 and at <= o["there"]:
                 continue
             if through and self.model == FillModel.CROSS:
                 reach = left if self.uniform() < self.params["fill_probability_factor"] else 0
@@ -418,7 +458,7 @@ class ReferenceSimulator(ReferenceQueue):
             elif self.model == FillModel.CROSS:
                 reach = 0
             else:
-                reach = self.printed(o, qty, left, venue or now)
+                reach = self.printed(o, qty, left, at)
             part = min(reach, left, o["qty"] - o["filled"])
             if part > 0:
                 left -= part

@@ -24,11 +24,11 @@ def desk_with(now_ns=0, **changes):
     return Desk(instrument, SimulatorSettings(**changes))
 
 
-def snapshot(desk, bids, asks, now_ns, update_id=1, state=BookState.LIVE):
-    """Let a snapshot reach the desk, FEED after the venue made it."""
+def snapshot(desk, bids, asks, now_ns, update_id=1, state=BookState.LIVE, late_ns=FEED):
+    """Let a snapshot reach the desk, `late_ns` after the venue made it."""
     message = MessageBuffer(Template.BOOK_SNAPSHOT, (8, 8))
     block = message.block[0]
-    block["now_ns"], block["venue_ns"] = now_ns, now_ns - FEED
+    block["now_ns"], block["venue_ns"] = now_ns, now_ns - late_ns
     block["instrument_id"], block["epoch"], block["last_update_id"] = 7, 3, update_id
     block["known_low_ticks"], block["known_high_ticks"] = 1, 10**6
     block["book_state"] = state
@@ -47,10 +47,22 @@ def quote(desk, bid, ask, now_ns):
     desk.on_quotes(block)
 
 
-def trade(desk, price, qty, aggressor, now_ns):
+def touch(desk, bid, ask, now_ns, update_id, epoch):
+    """Let a best bid and offer reach the desk, which does not tell the venue's time."""
+    message = MessageBuffer(Template.BEST_BID_OFFER)
+    block = message.block[0]
+    block["now_ns"], block["instrument_id"], block["epoch"] = now_ns, 7, epoch
+    block["update_id"], block["bid_lots"], block["ask_lots"] = update_id, 9, 9
+    block["bid_ticks"], block["ask_ticks"] = bid, ask
+    inbox = Inbox()
+    inbox.receive(message.payload())
+    return desk.on_market(inbox.words)
+
+
+def trade(desk, price, qty, aggressor, now_ns, late_ns=FEED):
     row = np.zeros(1, TRADE)[0]
     row["price_ticks"], row["qty_lots"], row["aggressor"] = price, qty, aggressor
-    row["now_ns"], row["venue_ns"], row["trade_id"] = now_ns, now_ns - FEED, 1
+    row["now_ns"], row["venue_ns"], row["trade_id"] = now_ns, now_ns - late_ns, 1
     desk.on_trade(row)
 
 
@@ -86,6 +98,37 @@ def test_the_bracket_runs_beside_and_its_bounds_hold():
     assert int(desk.main.account[0]["position_lots"]) == 0
     desk.cancel_all(Reason.STOPPING)
     assert all(one.sim[0]["count"] == 0 for one in (desk.main, *desk.bracket))
+
+
+@pytest.mark.parametrize("skew_ms", [0, -1270])
+def test_the_same_model_beside_is_the_same_simulator_to_the_last_bit(skew_ms):
+    """Each latency jittered, messages late by chance, books that are not live, a clock ahead."""
+    values = {f"{name}_jitter": 0.8 for name in ("entry", "cancel", "response")}
+    model = {"fill_model": "prob_draw", "bracket": BracketSettings(optimistic="cross")}
+    desk = desk_with(**values, **model, response_latency_ms=40.0, fill_probability_factor=0.5)
+    main, (_, same, _) = desk.main, desk.bracket
+    rng, now = np.random.default_rng(5), NOW
+    snapshot(desk, [(100, 40)], [(104, 40)], now)
+    for k in range(2, 1_500):
+        now += int(rng.integers(0, 30)) * MS
+        late = (int(rng.integers(0, 50)) + skew_ms) * MS
+        what, middle = rng.integers(10), 102 + int(rng.integers(-2, 3))
+        if what < 4:
+            sides = [
+                [(middle + side * j, int(rng.integers(1, 60))) for j in (1, 2)] for side in (-1, 1)
+            ]
+            state = BookState.STALE if k % 50 == 0 else BookState.LIVE
+            snapshot(desk, *sides, now, k, state, late)
+        elif what < 5:
+            touch(desk, middle - 1, middle + 1, now, k + 1, 3 if k % 3 else 2)
+        elif what < 7:
+            quote(desk, middle - 1, middle + 1, now)
+        else:
+            trade(desk, middle, int(rng.integers(1, 60)), 1 - 2 * int(rng.integers(2)), now, late)
+        assert main.sim.tobytes() == same.sim.tobytes(), k
+        assert main.account.tobytes() == same.account.tobytes(), k
+    assert main.account[0]["fills"] > 50
+    assert main.account[0]["fills"] != desk.bracket[0].account[0]["fills"]
 
 
 def test_without_a_bracket_nothing_runs_beside():

@@ -11,8 +11,9 @@ from simulating import PARAMS, fills, statuses, venue
 
 from mmquant.codes import OrderStatus, Side, Template
 from mmquant.kernels.latency import cancel_delay_ns, entry_delay_ns, simulator_respond
+from mmquant.kernels.orders import known_filled_lots
 from mmquant.simulator import recorded_latencies, simulator_params, simulator_state
-from mmquant.state import EVENT
+from mmquant.state import EVENT, MAX_LATE_FILLS, NEVER_NS
 
 pytestmark = pytest.mark.kernels
 
@@ -83,6 +84,61 @@ def test_quotes_count_on_an_order_until_its_end_is_heard_of():
     assert statuses(simulator.advance(160)) == [("REJECTED", "WOULD_CROSS")]
     assert not simulator.quotes([(101, 5)], [], 209).size
     assert statuses(simulator.quotes([(101, 5)], [], 210)) == [("NEW", "NONE")]
+
+
+def partly_filled(lots):
+    """Return a simulator whose order of 10 lots had some filled at 100, which is known at 150."""
+    simulator = venue(response_latency_ns=50)
+    simulator.quotes([(101, 10)], [], 0)
+    simulator.advance(10)
+    for _ in range(lots):
+        assert fills(simulator.trade(101, 1, Side.SELL, 1, 100)) == [("TOUCH", 101, 1)]
+    return simulator
+
+
+def test_quotes_count_on_all_of_an_order_until_a_partial_fill_is_heard_of():
+    simulator = partly_filled(3)
+    assert not simulator.quotes([(101, 10)], [], 149).size
+    assert not simulator.advance(149).size
+    assert simulator.orders["cancel_ns"].tolist() == [NEVER_NS]
+    assert statuses(simulator.quotes([(101, 10)], [], 150)) == [("NEW", "NONE")]
+
+
+def test_a_smaller_quote_is_sent_by_what_is_known_to_be_filled():
+    simulator = partly_filled(3)
+    assert not simulator.quotes([(101, 8)], [], 120).size
+    simulator.advance(130)
+    assert simulator.orders["qty_lots"].tolist() == [8]  # of which 5 are left, not 8
+    late = partly_filled(3)
+    assert not late.quotes([(101, 6)], [], 150).size
+    late.advance(160)
+    assert late.orders["qty_lots"].tolist() == [9]
+
+
+def test_an_amendment_below_what_is_filled_is_sent_by_who_cannot_know():
+    simulator = partly_filled(3)
+    assert not simulator.amend(101, 3, 120, order_id=1).size
+    assert statuses(simulator.advance(130)) == [("CANCELLED", "BELOW_FILLED")]
+    late = partly_filled(3)
+    assert statuses(late.amend(101, 3, 150, order_id=1)) == [("REJECTED", "BELOW_FILLED")]
+
+
+def test_more_late_fills_than_there_is_room_for_leave_the_newest_unknown():
+    simulator = venue(response_latency_ns=50)
+    simulator.quotes([(101, 500)], [], 0)
+    simulator.advance(10)
+    for k in range(MAX_LATE_FILLS + 20):
+        simulator.trade(101, 1, Side.SELL, k, 100)
+    assert known_filled_lots(simulator.state, 0, 100) == 20
+    assert known_filled_lots(simulator.state, 0, 150) == MAX_LATE_FILLS + 20
+    simulator.trade(101, 1, Side.SELL, 1, 150)
+    assert simulator.state[0]["late_fills"] == 1
+
+
+def test_a_refused_request_of_no_side_is_no_order_to_count_on():
+    simulator = venue(response_latency_ns=50)
+    simulator.amend(103, 5, 0, order_id=9)
+    assert statuses(simulator.quotes([], [(103, 5)], 10)) == [("NEW", "NONE")]
 
 
 def test_a_market_seen_late_delays_what_is_sent_and_its_news_is_the_answer():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference_simulator import ReferenceSimulator, times_never_go_backwards
+from simulating import instrument_with, statuses
 
 from mmquant.codes import (
     FillKind,
@@ -17,12 +18,13 @@ from mmquant.codes import (
     Side,
     Template,
 )
+from mmquant.kernels.latency import note_feed
 from mmquant.kernels.matching import match_print
 from mmquant.kernels.requests import advance_orders
 from mmquant.kernels.simulator import simulator_on_quotes, simulator_submit
 from mmquant.records import INSTRUMENT
 from mmquant.simulator import Simulator, simulator_params, simulator_state
-from mmquant.state import MAX_EVENTS, MAX_LEVELS, MAX_ORDERS
+from mmquant.state import EVENT, MAX_EVENTS, MAX_LEVELS, MAX_ORDERS
 
 pytestmark = pytest.mark.kernels
 
@@ -47,15 +49,6 @@ FILL_FIELDS = (
 ).split()
 
 
-def instrument_with(**changes):
-    instrument = np.zeros(1, INSTRUMENT)
-    for field, value in ({"instrument_id": 7, "tick_size_e8": 10**6, "lot_size_e8": 10**6}).items():
-        instrument[0][field] = value
-    for field, value in changes.items():
-        instrument[0][field] = value
-    return instrument
-
-
 def simulator_with(seed=1, **changes):
     return Simulator(simulator_params(**(PARAMS | changes)), instrument_with(), seed)
 
@@ -75,11 +68,6 @@ def fills(events):
         for e in events
         if e["template_id"] == Template.FILL
     ]
-
-
-def statuses(events):
-    updates = [e for e in events if e["template_id"] == Template.ORDER_UPDATE]
-    return [(OrderStatus(e["status"]).name, Reason(e["reason"]).name) for e in updates]
 
 
 LEVELS = st.lists(
@@ -119,14 +107,26 @@ RESTED = st.tuples(
     st.integers(1, 9),
     st.integers(1, 40),
 )
+FED = st.tuples(st.just("feed"), st.sampled_from([-7, -2, 0, 0, 3, 8, 10**10, None]))
 OTHER = st.sampled_from([("advance",), ("cancel_all",)])
 TOUCH_STEP = st.tuples(
     st.one_of(QUOTED, QUOTED, TOUCHED, TOUCHED, TRADED, TRADED, EMPTY, OTHER), st.integers(-3, 25)
 )
 STEP = st.tuples(
-    st.one_of(QUOTED, DEEP, DEEP, TRADED, TRADED, ORDERED, ORDERED, AMENDED, CANCELLED, RESTED),
+    st.one_of(
+        QUOTED, DEEP, DEEP, TRADED, TRADED, ORDERED, ORDERED, AMENDED, CANCELLED, RESTED, FED
+    ),
     st.integers(-3, 25),
 )
+
+
+def hear_feed(simulator, now, venue):
+    """Let a message of the book tell how late it is; nothing happens by that."""
+    if isinstance(simulator, ReferenceSimulator):
+        simulator.hear_feed(now, venue)
+        return []
+    note_feed(simulator.state, max(now, int(simulator.state[0]["now_ns"])), venue)
+    return np.empty(0, EVENT)
 
 
 def act(simulator, event, now):
@@ -160,6 +160,9 @@ def act(simulator, event, now):
         event_kind, side, offset, qty, arrival = what
         price = 100 - side * (1 + offset)
         return simulator.order_event(event_kind, side, price, qty, arrival, now, trade_id=5)
+    if kind == "feed":
+        venue = 0 if what[0] is None else now - what[0]
+        return hear_feed(simulator, now, venue)
     if kind == "cancel_all":
         return simulator.cancel_all(now, Reason.STRATEGY_SILENT)
     return simulator.advance(now)
@@ -205,9 +208,13 @@ def test_a_session_of_quotes_and_touches_is_that_of_the_twin(
     st.sampled_from([0, 10]),
     st.sampled_from(list(FillModel)),
     st.sampled_from([1.0, 2.0]),
+    st.sampled_from([0, 25]),
 )
-def test_a_session_with_all_levels_is_that_of_the_twin(steps, entry, cancel, model, power):
+def test_a_session_with_all_levels_is_that_of_the_twin(
+    steps, entry, cancel, model, power, response
+):
     values = PARAMS | {"max_orders": 12, "fill_model": model, "queue_power": power}
+    values |= {"response_latency_ns": response}
     values |= {"entry_latency_ns": entry, "cancel_latency_ns": cancel}
     start = ("depth", [(0, 9), (-1, 20), (1, 5)], [(0, 9), (-1, 4), (1, 20)], 0)
     compare(start, steps, values, 1)
@@ -266,7 +273,8 @@ def test_nothing_is_filled_before_the_order_arrives_even_at_the_same_time():
     simulator.touch(100, 5, 104, 5, 0)
     simulator.quotes([(99, 4)], [], 50)
     assert statuses(simulator.trade(90, 9, Side.SELL, 1, 60)) == [("OPEN", "NONE")]
-    assert fills(simulator.trade(90, 9, Side.SELL, 2, 60)) == [(99, 4, 1)]
+    assert fills(simulator.trade(90, 9, Side.SELL, 2, 60)) == []
+    assert fills(simulator.trade(90, 9, Side.SELL, 3, 61)) == [(99, 4, 1)]
 
 
 def test_a_post_only_order_that_would_cross_on_arrival_is_rejected():
@@ -441,8 +449,8 @@ def test_the_chance_of_a_fill_is_the_factor():
     simulator.touch(100, 5, 104, 5, 0)
     filled = 0
     for k in range(1000):
-        simulator.quotes([(99, 1)], [], k)
-        filled += len(fills(simulator.trade(98, 1, Side.SELL, k, k)))
+        simulator.quotes([(99, 1)], [], 2 * k)
+        filled += len(fills(simulator.trade(98, 1, Side.SELL, k, 2 * k + 1)))
     assert abs(filled - 300) < 5 * (1000 * 0.3 * 0.7) ** 0.5
 
 

@@ -46,13 +46,14 @@ class Side:
         self.seq = 0
 
     def level(self, words, sign, update_id, now):
+        made = now - update_id % 4
         if self.at_once:
             return simulator_on_level(
-                *self.venue, self.book, words, 0, sign, update_id, now, now, self.events
+                *self.venue, self.book, words, 0, sign, update_id, now, made, self.events
             )
         n = simulator_advance(*self.venue, self.book, now - 1, self.events, 0)
         book_apply_level(self.book, words, 0, sign, update_id)
-        return simulator_on_book(*self.venue, self.book, now, now, self.events, n)
+        return simulator_on_book(*self.venue, self.book, now, made, self.events, n)
 
     def bbo(self, update_id, bid, ask, now):
         book_bbo(self.book, update_id, bid, 3, ask, 4)

@@ -13,9 +13,16 @@ from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus, Template
-from mmquant.state import MAX_ORDERS
+from mmquant.state import MAX_LATE_FILLS, MAX_ORDERS
 
-__all__ = ["cancel_delay_ns", "entry_delay_ns", "simulator_respond", "uniform"]
+__all__ = [
+    "cancel_delay_ns",
+    "entry_delay_ns",
+    "note_feed",
+    "simulator_respond",
+    "uniform",
+    "venue_time_ns",
+]
 
 _NEW = int(OrderStatus.NEW)
 _FILLED = int(OrderStatus.FILLED)
@@ -24,6 +31,8 @@ _ORDER_UPDATE = int(Template.ORDER_UPDATE)
 _UNIT = 2.0**-53
 _TWO_PI = 2.0 * math.pi
 _MOST_NS = 3600 * 10**9  # a jittered latency is cut there
+_ONE_CLOCK_NS = 10 * 10**9  # times farther apart are not of one clock
+_TIMED, _UNTIMED = 1, 2  # `clock`: the book tells the venue's time; it never has
 
 
 @njit
@@ -121,15 +130,71 @@ def cancel_delay_ns(
 
 
 @njit
+def venue_time_ns(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
+    """Return the venue's time of what is seen at `now_ns`, on the clock of the book's messages.
+
+    Parameters
+    ----------
+    sim : ndarray of state.SIMULATOR_STATE, shape (1,)
+    now_ns : int
+    venue_ns : int
+        As told. Where it is not (0), or by another clock than ours or the book's, the event is
+        as late as the book's last message.
+    """
+    s = sim[0]
+    if venue_ns > 0 and now_ns - venue_ns < _ONE_CLOCK_NS and s["clock"] != _UNTIMED:
+        return venue_ns
+    at: int = now_ns - s["feed_latency_ns"] + s["clock_ahead_ns"]
+    return at
+
+
+@njit
+def note_feed(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
+    """Measure how late a message of the book is seen; return the venue's time of it.
+
+    One that is seen before it was made says how far the venue's clock is ahead of ours.
+    """
+    s = sim[0]
+    if venue_ns > 0 and now_ns - venue_ns < _ONE_CLOCK_NS:
+        s["clock"] = _TIMED
+    elif s["clock"] != _TIMED:
+        s["clock"] = _UNTIMED
+    at = venue_time_ns(sim, now_ns, venue_ns)
+    s["feed_latency_ns"] = max(now_ns - at, 0)
+    s["clock_ahead_ns"] = max(at - now_ns, 0)
+    return at
+
+
+@njit
 def _note_unheard(sim: NDArray[Any], side: int, price_ticks: int) -> None:
     """Remember that the trader still counts on an order at this side and price."""
     s = sim[0]
     at = s["unheard"]
-    if at < MAX_ORDERS:
+    if at < MAX_ORDERS and side != 0:  # a refused request may have none
         s["unheard_known_ns"][at] = s["known_ns"]
         s["unheard_side"][at] = side
         s["unheard_ticks"][at] = price_ticks
         s["unheard"] = at + 1
+
+
+@njit
+def _note_late_fill(sim: NDArray[Any], order_id: int, lots: int, now_ns: int) -> None:
+    """Remember a fill that the trader does not know of yet; forget what he knows by now."""
+    s = sim[0]
+    known = 0
+    while known < s["late_fills"] and s["late_known_ns"][known] <= now_ns:
+        known += 1
+    if s["late_fills"] == MAX_LATE_FILLS and known == 0:
+        known = 1  # the oldest is known soonest
+    kept = s["late_fills"] - known
+    for i in range(kept):
+        s["late_known_ns"][i] = s["late_known_ns"][i + known]
+        s["late_order_id"][i] = s["late_order_id"][i + known]
+        s["late_lots"][i] = s["late_lots"][i + known]
+    s["late_known_ns"][kept] = s["known_ns"]
+    s["late_order_id"][kept] = order_id
+    s["late_lots"][kept] = lots
+    s["late_fills"] = kept + 1
 
 
 @njit
@@ -141,7 +206,7 @@ def simulator_respond(
     The answers come in the order they were sent: none overtakes another. What happened on a
     market seen late (`feed_latency_ns`) happened that much earlier, so its answer may be known
     at once when the market's own news of it arrives. Until the trader hears that an order was
-    filled or rejected, his quotes count on it (`reconcile_orders`).
+    filled, all of it or a part, or rejected, his quotes count on it (`reconcile_orders`).
 
     Parameters
     ----------
@@ -167,6 +232,9 @@ def simulator_respond(
         known = max(e["now_ns"], venue_ns + delay)
         s["known_ns"] = max(s["known_ns"], known)
         e["known_ns"] = s["known_ns"]
-        if e["template_id"] == _ORDER_UPDATE and e["known_ns"] > e["now_ns"]:
-            if e["status"] == _FILLED or e["status"] == _REJECTED:
-                _note_unheard(sim, e["side"], e["price_ticks"])
+        if e["known_ns"] <= e["now_ns"]:
+            continue
+        if e["template_id"] != _ORDER_UPDATE:
+            _note_late_fill(sim, e["order_id"], e["qty_lots"], e["now_ns"])
+        elif e["status"] == _FILLED or e["status"] == _REJECTED:
+            _note_unheard(sim, e["side"], e["price_ticks"])

@@ -8,8 +8,9 @@ How an own order is filled, at its own price as maker unless it takes:
 - TOUCH: a trade prints at its price and more than the queue ahead. Never in model CROSS.
 - TAKE: on arrival, from what the other side displays, at those prices, as taker.
 
-Best price first, then the oldest order. A print's lots fill one own order each, and a displayed
-lot that an own order took or was crossed by is taken for as long as the level stands.
+Best price first, then whoever took his place first. A print's lots fill one own order each, and
+a displayed lot that an own order took or was crossed by is taken for as long as the level stands.
+A print fills no order that reached the venue no earlier than the venue matched it.
 """
 
 from typing import Any
@@ -40,6 +41,7 @@ __all__ = [
 # numpy integers, because numba compiles a function anew for each plain constant passed to it.
 _ZERO: Any = np.int64(0)
 _NEVER: Any = np.int64(NEVER_NS)
+_NOBODY: Any = np.int64(-1)
 _OPEN: Any = np.int64(OrderStatus.OPEN)
 _FILLED: Any = np.int64(OrderStatus.FILLED)
 _NONE: Any = np.int64(Reason.NONE)
@@ -55,25 +57,30 @@ _FILL: Any = np.int64(Template.FILL)
 
 
 @njit
-def _next_order(sim: NDArray[Any], side: int, least_key: int, after_key: int, after_id: int) -> int:
+def _next_order(
+    sim: NDArray[Any], side: int, least_key: int, after_key: int, after_seq: int
+) -> int:
     """Return the slot of the next open order to fill, -1 without one.
 
     The key is side times price, larger is better: an order comes up where its key is at least
-    `least_key`, best key first, then the oldest, and behind (`after_key`, `after_id`).
+    `least_key`, best key first, then by its place, and behind (`after_key`, `after_seq`).
     """
     s = sim[0]
     found = -1
-    found_key = least_key - 1
+    found_key = least_key
+    found_seq = _NEVER
     for i in range(s["count"]):
         order = s["orders"][i]
         if order["side"] != side or order["status"] != _OPEN:
             continue
         key = side * order["price_ticks"]
-        if key > after_key or (key == after_key and order["order_id"] <= after_id):
+        seq = order["queue_seq"]
+        if key < least_key or key > after_key or (key == after_key and seq <= after_seq):
             continue
-        if key > found_key:
+        if key > found_key or (key == found_key and seq < found_seq):
             found = i
             found_key = key
+            found_seq = seq
     return found
 
 
@@ -185,7 +192,7 @@ def match_touch(
     tick = s["ask_ticks"] if side > 0 else s["bid_ticks"]
     displayed = s["ask_lots"] if side > 0 else s["bid_lots"]
     while tick > 0:
-        index = _next_order(sim, side, side * tick, _NEVER, _ZERO)
+        index = _next_order(sim, side, side * tick, _NEVER, _NOBODY)
         if index < 0:
             break
         left = takeable_lots(sim, slot, tick, displayed)
@@ -216,21 +223,21 @@ def _reach(
     """Return the lots of a print that reach an own order; `left` of it no own order has had."""
     s = sim[0]
     model = params[0]["fill_model"]
-    if not at_price:
-        if model == _MODEL_CROSS:
-            x, u = uniform(s["random"])
-            s["random"] = x
-            return left if u < params[0]["fill_probability_factor"] else 0
-        return left
     order = s["orders"][index]
     if model == _MODEL_L3:
-        if arrival_id <= order["arrival_id"]:  # it filled an order before ours
+        if at_price and arrival_id <= order["arrival_id"]:  # it filled an order before ours
             order["ahead_lots"] = max(0.0, order["ahead_lots"] - printed)
             return 0
         return left
-    if model == _MODEL_CROSS:
+    if at_price and model != _MODEL_CROSS:
+        return queue_print(sim, index, printed, left, venue_ns)
+    if at_price or venue_ns <= order["there_ns"]:
         return 0
-    return queue_print(sim, index, printed, left, venue_ns)
+    if model == _MODEL_CROSS:
+        x, u = uniform(s["random"])
+        s["random"] = x
+        return left if u < params[0]["fill_probability_factor"] else 0
+    return left
 
 
 @njit
@@ -252,14 +259,14 @@ def match_print(
     s = sim[0]
     left = qty_lots
     key = _NEVER
-    order_id = _ZERO
+    seq = _NOBODY
     while True:
-        index = _next_order(sim, side, side * price_ticks, key, order_id)
+        index = _next_order(sim, side, side * price_ticks, key, seq)
         if index < 0:
             return n
         order = s["orders"][index]
         key = side * order["price_ticks"]
-        order_id = order["order_id"]
+        seq = order["queue_seq"]
         at_price = order["price_ticks"] == price_ticks
         if left <= 0 and not at_price:
             continue

@@ -34,6 +34,7 @@ __all__ = [
     "enter_orders",
     "find_order",
     "has_no_room",
+    "known_filled_lots",
     "reconcile_orders",
     "remove_order",
     "report_order",
@@ -182,8 +183,9 @@ def amend_order(
     """Send another price and quantity for one order; never there before the order itself."""
     s = sim[0]
     order = s["orders"][index]
-    due_ns = now_ns + s["feed_latency_ns"] + entry_delay_ns(sim, params, recorded, now_ns)
-    order["amend_ns"] = max(due_ns, order["active_ns"])
+    delay = entry_delay_ns(sim, params, recorded, now_ns)
+    order["amend_ns"] = max(now_ns + s["feed_latency_ns"] + delay, order["active_ns"])
+    order["amend_there_ns"] = max(now_ns + s["clock_ahead_ns"] + delay, order["there_ns"])
     order["amend_price_ticks"] = price_ticks
     order["amend_qty_lots"] = qty_lots
     s["next_due_ns"] = min(s["next_due_ns"], order["amend_ns"])
@@ -223,6 +225,18 @@ def _claim_unheard(sim: NDArray[Any], levels: NDArray[Any], now_ns: int) -> int:
 
 
 @njit
+def known_filled_lots(sim: NDArray[Any], index: int, now_ns: int) -> int:
+    """Return how much of the order in slot `index` the trader knows to be filled."""
+    s = sim[0]
+    order = s["orders"][index]
+    lots = order["filled_lots"]
+    for i in range(s["late_fills"]):
+        if s["late_known_ns"][i] > now_ns and s["late_order_id"][i] == order["order_id"]:
+            lots -= s["late_lots"][i]
+    return int(lots)
+
+
+@njit
 def reconcile_orders(
     sim: NDArray[Any],
     params: NDArray[Any],
@@ -231,7 +245,10 @@ def reconcile_orders(
     quotes_seq: int,
     now_ns: int,
 ) -> int:
-    """Keep or shrink the orders still wanted, cancel the others; return the claimed bits."""
+    """Keep or shrink the orders still wanted, cancel the others; return the claimed bits.
+
+    What is left of an order is what the trader believes to be left.
+    """
     s = sim[0]
     claimed = _claim_unheard(sim, levels, now_ns)
     for index in range(s["count"]):
@@ -242,7 +259,7 @@ def reconcile_orders(
         price = order["amend_price_ticks"] if is_amended else order["price_ticks"]
         qty = order["amend_qty_lots"] if is_amended else order["qty_lots"]
         level = _find_level(levels, order["side"], price, claimed)
-        excess = qty - order["filled_lots"]
+        excess = qty - known_filled_lots(sim, index, now_ns)
         if level >= 0:
             excess -= levels[level]["qty_lots"]
         if level < 0 or excess < 0 or (excess > 0 and is_amended):
@@ -334,6 +351,7 @@ def send_order(
         return report_order(sim, slot, _REJECTED, reason, now_ns, events, n)
     delay = entry_delay_ns(sim, params, recorded, now_ns)
     order["active_ns"] = now_ns + s["feed_latency_ns"] + delay
+    order["there_ns"] = now_ns + s["clock_ahead_ns"] + delay
     if client_id != 0:
         at = s["clients"] % MAX_CLIENTS
         s["client_ids"][at] = client_id

@@ -13,7 +13,9 @@ An order takes its place behind all that is displayed at its price. Then
 
 A feed may tell of a trade after the level change that the trade caused. Such a print, not later
 in the venue's time than the change, explains the change afterwards: what the change already took
-off the queue ahead, the print does not take again.
+off the queue ahead, the print does not take again. One not later than the book by which an order
+took its place is in that book already. A book seen after an order's arrival but made before it
+gives the order its place anew: whoever is in it stood there first.
 
 FIFO_L3 knows each order of the market by its arrival and needs no estimate; CROSS has no queue.
 """
@@ -104,11 +106,9 @@ def _not_overtaken(sim: NDArray[Any], index: int, ahead: float) -> float:
     order = s["orders"][index]
     for i in range(s["count"]):
         other = s["orders"][i]
-        if i == index or other["status"] != _OPEN or other["side"] != order["side"]:
+        if other["status"] != _OPEN or other["side"] != order["side"]:
             continue
-        is_older = other["queued_ns"] < order["queued_ns"] or (
-            other["queued_ns"] == order["queued_ns"] and i < index
-        )
+        is_older = other["queue_seq"] < order["queue_seq"]
         if other["price_ticks"] == order["price_ticks"] and is_older:
             ahead = max(ahead, other["ahead_lots"])
     return ahead
@@ -119,8 +119,10 @@ def queue_enter(sim: NDArray[Any], index: int, displayed: int, now_ns: int) -> N
     """Let the order in slot `index` take its place behind the `displayed` lots (-1: unknown)."""
     s = sim[0]
     order = s["orders"][index]
-    ahead = displayed if displayed >= 0 else UNKNOWN_AHEAD
-    order["ahead_lots"] = float(ahead)
+    order["queue_seq"] = s["queue_seq"]
+    s["queue_seq"] += 1
+    ahead = _not_overtaken(sim, index, float(displayed))
+    order["ahead_lots"] = ahead if displayed >= 0 else float(UNKNOWN_AHEAD)
     order["entry_ahead_lots"] = displayed
     order["displayed_lots"] = displayed
     order["traded_lots"] = 0
@@ -131,6 +133,7 @@ def queue_enter(sim: NDArray[Any], index: int, displayed: int, now_ns: int) -> N
     order["arrival_id"] = s["arrival_id"]
     order["arrivals"] = 0
     order["is_guessed"] = 0
+    order["shown_ns"] = s["book_ns"]
 
 
 @njit
@@ -147,6 +150,10 @@ def queue_level(
     order["traded_lots"] = 0
     model = params[0]["fill_model"]
     if model in (_CROSS, _FIFO_L3):
+        return
+    if venue_ns <= order["there_ns"]:  # seen late: all of them stood there before it
+        order["ahead_lots"] = float(displayed)
+        order["entry_ahead_lots"] = displayed
         return
     ahead = order["ahead_lots"]
     gone = before - displayed - traded
@@ -192,7 +199,8 @@ def queue_print(
     left_lots : int
         What older own orders have left of it, which moves this one up.
     venue_ns : int
-        When the venue matched it.
+        When the venue matched it. Not later than the order's arrival, or than the book by which
+        it took its place: that book shows the print already, which moves nothing.
 
     Returns
     -------
@@ -200,6 +208,8 @@ def queue_print(
         What is left of the print for the order, to the nearest lot.
     """
     order = sim[0]["orders"][index]
+    if venue_ns <= max(order["there_ns"], order["shown_ns"]):
+        return 0
     late = 0
     excused = 0.0
     if order["unexplained_lots"] > 0:

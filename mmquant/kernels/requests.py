@@ -26,6 +26,7 @@ from mmquant.kernels.orders import (
     edge_reason,
     find_order,
     has_no_room,
+    known_filled_lots,
     remove_order,
     report_order,
     send_order,
@@ -176,6 +177,7 @@ def _arrive_amendment(
     n = report_order(sim, index, _OPEN, _NONE, now, events, n)
     if keeps_place:
         return n
+    order["there_ns"] = order["amend_there_ns"]
     return _settle(sim, account, params, book, index, now, events, n)
 
 
@@ -311,9 +313,14 @@ def _send_new(
 
 @njit
 def _change_reason(
-    sim: NDArray[Any], instrument: NDArray[Any], request: NDArray[Any], index: int, known: int
+    sim: NDArray[Any],
+    instrument: NDArray[Any],
+    request: NDArray[Any],
+    index: int,
+    known: int,
+    now_ns: int,
 ) -> Any:
-    """Return NONE, or why an order cannot be amended or cancelled."""
+    """Return NONE, or why an order cannot be amended or cancelled, as far as the trader knows."""
     s = sim[0]
     r = request[0]
     if index < 0:
@@ -327,7 +334,7 @@ def _change_reason(
         return _AMENDMENT_IN_FLIGHT
     if order["kind"] > _LIMIT:
         return _INVALID_ORDER
-    if r["qty_lots"] <= order["filled_lots"]:
+    if r["qty_lots"] <= known_filled_lots(sim, index, now_ns):
         return _BELOW_FILLED
     price = r["price_ticks"]
     return _filter_reason(sim, instrument, order["kind"], order["side"], price, r["qty_lots"])
@@ -356,7 +363,7 @@ def send_request(
     if known == 0 and r["client_id"] != 0:
         known = client_order(sim, r["client_id"])
     index = find_order(sim, known)
-    reason = _change_reason(sim, instrument, request, index, known)
+    reason = _change_reason(sim, instrument, request, index, known, now_ns)
     if reason != _NONE:
         return _refuse(sim, request, reason, now_ns, events, n)
     if r["action"] == _ACTION_CANCEL:

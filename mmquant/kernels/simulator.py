@@ -27,6 +27,7 @@ from mmquant.kernels import wire
 from mmquant.kernels.accounting import account_mark, account_to_position
 from mmquant.kernels.book import book_bbo, book_follow
 from mmquant.kernels.book_read import book_touch
+from mmquant.kernels.latency import note_feed, venue_time_ns
 from mmquant.kernels.matching import forget_taken, match_print, match_touch
 from mmquant.kernels.orders import cancel_order, enter_orders, reconcile_orders, report_order
 from mmquant.kernels.queue_models import displayed_lots, queue_level
@@ -59,7 +60,6 @@ _LIVE: Any = np.int64(BookState.LIVE)
 _MODEL_L3: Any = np.int64(FillModel.FIFO_L3)
 _ADD: Any = np.int64(OrderEventKind.ADD)
 _TRADE: Any = np.int64(OrderEventKind.TRADE)
-_ONE_CLOCK_NS = 10 * 10**9  # times farther apart are not of one clock
 
 
 @njit
@@ -225,6 +225,7 @@ def simulator_on_book(
     s = sim[0]
     now = max(now_ns, s["now_ns"])
     n = advance_orders(sim, account, params, book, now - 1, events, n)
+    s["book_ns"] = venue_ns
     bid, bid_lots, ask, ask_lots = book_touch(book)
     if bid_lots > 0 and ask_lots > 0 and bid >= ask:
         return advance_orders(sim, account, params, book, now, events, n)
@@ -249,17 +250,6 @@ def simulator_on_book(
 
 
 @njit
-def _note_feed_latency(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
-    """Measure how late the market is seen; return the venue's time of the event."""
-    late = now_ns - venue_ns
-    if venue_ns > 0 and late < _ONE_CLOCK_NS:
-        sim[0]["feed_latency_ns"] = max(late, 0)
-        return venue_ns
-    at: int = now_ns - sim[0]["feed_latency_ns"]
-    return at
-
-
-@njit
 def simulator_on_market(
     sim: NDArray[Any],
     account: NDArray[Any],
@@ -273,7 +263,8 @@ def simulator_on_market(
     Parameters
     ----------
     sim : ndarray of state.SIMULATOR_STATE, shape (1,)
-        Updated in place. `feed_latency_ns` becomes the message's, and delays what is sent next.
+        Updated in place. `feed_latency_ns` becomes the message's, and delays what is sent next;
+        `book_ns` its time on the venue's clock.
     account : ndarray of state.ACCOUNT, shape (1,)
         Updated in place.
     params : ndarray of state.SIMULATOR_PARAMS, shape (1,)
@@ -309,7 +300,7 @@ def simulator_on_market(
         code = book_follow(book, words)
     if code != _BOOK_OK or b["synced"] == 0 or b["book_state"] != _LIVE:
         return code, simulator_advance(sim, account, params, book, now, events, n)
-    venue_ns = _note_feed_latency(sim, now, venue_ns)
+    venue_ns = note_feed(sim, now, venue_ns)
     return code, simulator_on_book(sim, account, params, book, now, venue_ns, events, n)
 
 
@@ -357,7 +348,7 @@ def simulator_on_trade(
     now = max(now_ns, s["now_ns"])
     n = advance_orders(sim, account, params, book, now - 1, events, _ZERO)
     if s["count"] > 0 and params[0]["fill_model"] != _MODEL_L3:
-        at = venue_ns if venue_ns > 0 else now - s["feed_latency_ns"]
+        at = venue_time_ns(sim, now, venue_ns)
         n = match_print(
             sim,
             account,

@@ -104,6 +104,7 @@ def simulator_on_level(
     if not (is_sound and is_idle) or _is_concerned(sim, sign, words[at], bid, ask):
         return simulator_on_book(sim, account, params, book, now_ns, venue_ns, events, n)
     s["now_ns"] = now
+    s["book_ns"] = venue_ns
     s["bid_ticks"] = bid
     s["bid_lots"] = bid_lots
     s["ask_ticks"] = ask

@@ -7,6 +7,7 @@ __all__ = [
     "EVENT",
     "MAX_ARRIVALS",
     "MAX_CLIENTS",
+    "MAX_LATE_FILLS",
     "MAX_TAKEN",
     "ORDER",
     "ORDER_REQUEST",
@@ -18,6 +19,7 @@ __all__ = [
 MAX_TAKEN = 16  # levels a side of which we took something, at once
 MAX_ARRIVALS = 64  # sizes known of what stands behind an own order: the newest
 MAX_CLIENTS = 256  # the newest client ids, to know a repeated one
+MAX_LATE_FILLS = 128  # fills that the trader does not know of yet
 ORDER = record(
     [
         ("order_id", "<i8"),
@@ -47,8 +49,12 @@ ORDER = record(
         ("kind", "<i8"),  # codes.OrderKind
         ("status", "<i8"),
         ("reason", "<i8"),  # of the cancellation
+        ("there_ns", "<i8"),  # when it reached the venue, by the venue's clock
+        ("amend_there_ns", "<i8"),  # when its amendment does, by the same
+        ("shown_ns", "<i8"),  # the venue's time of the book by which it took its place
+        ("queue_seq", "<i8"),  # grows with each place that an own order takes
     ],
-    208 + 8 * MAX_ARRIVALS,
+    240 + 8 * MAX_ARRIVALS,
 )
 # What the order-level calls take. A `reason` other than NONE is a fault found on the way in: it
 # is answered as a rejection.
@@ -121,10 +127,19 @@ SIMULATOR_STATE = record(
         ("client_ids", "<i8", (MAX_CLIENTS,)),
         ("client_orders", "<i8", (MAX_CLIENTS,)),
         ("max_open_orders", "<i8"),  # the venue's rule, 0 without one
+        ("clock", "<i8"),  # 1: the book tells the venue's time, 2: it never has, 0: nothing heard
+        ("clock_ahead_ns", "<i8"),  # by how much the venue's clock is ahead of ours, at least
+        ("book_ns", "<i8"),  # the venue's time of the book as it was last taken in
+        ("queue_seq", "<i8"),  # of the next place that an own order takes
+        ("late_fills", "<i8"),  # fills that the trader may not know of yet, the oldest first
+        ("late_known_ns", "<i8", (MAX_LATE_FILLS,)),
+        ("late_order_id", "<i8", (MAX_LATE_FILLS,)),
+        ("late_lots", "<i8", (MAX_LATE_FILLS,)),
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
         ("orders", ORDER, (MAX_ORDERS + 1,)),  # one more to report a rejected order from
     ],
-    8 * 26
+    8 * 31
+    + 24 * MAX_LATE_FILLS
     + 24 * MAX_ORDERS
     + 32 * MAX_TAKEN
     + 16 * MAX_CLIENTS

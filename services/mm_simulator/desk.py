@@ -31,6 +31,7 @@ from mmquant.state import BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
 __all__ = ["Book", "Desk", "Paid", "Told"]
 
 _MS = 1_000_000
+_FEED = ("clock", "clock_ahead_ns", "feed_latency_ns")  # what the main book learns of the feed
 _SUMS = ("fees_micro_tick_lots", "funding_micro_tick_lots", "cash_half_tick_lots")
 _MOST_SUM = 2**62
 _MOST_FUNDINGS = 64  # at once: after a long stop the others follow a turn later
@@ -44,6 +45,7 @@ class Book:
     params: NDArray[Any]
     sim: NDArray[Any]
     account: NDArray[Any]
+    events: NDArray[Any]  # of one call
 
     @property
     def venue(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -118,8 +120,6 @@ class Desk:
         self.has_fills = False
         self.position_ns = 0
         self.next_request_ns = 0
-        self._events = np.zeros(MAX_EVENTS, EVENT)
-        self._scratch = np.zeros(MAX_EVENTS, EVENT)
 
     def _account_of(self, *scale: int) -> tuple[AccountKind, Funding]:
         try:
@@ -131,7 +131,7 @@ class Desk:
         """Count an inverse contract's coins in parts of this size from here on."""
         self._needs_scale = False
         self.kind, _ = self._account_of(scale)
-        for one, _ in self._all():
+        for one in self._all():
             self.kind.put(one.account)
 
     def _book_of(self, name: str, config: SimulatorSettings, model: str) -> Book:
@@ -157,7 +157,7 @@ class Desk:
         )
         sim = simulator_state(seed=config.seed)
         sim[0]["instrument_id"] = self.instrument_id
-        return Book(name, params, sim, self.kind.empty())
+        return Book(name, params, sim, self.kind.empty(), np.zeros(MAX_EVENTS, EVENT))
 
     @property
     def now_ns(self) -> int:
@@ -176,9 +176,9 @@ class Desk:
             self._count_in(scale)
         self.kind.put(account)
         self.main.account = account
-        sim = self.main.sim[0]
-        sim["next_order_id"] = next_order_id
-        sim["now_ns"] = max(int(sim["now_ns"]), int(account[0]["now_ns"]))
+        self.main.sim[0]["next_order_id"] = next_order_id
+        for one in self._all():
+            one.sim[0]["now_ns"] = max(self.now_ns, int(account[0]["now_ns"]))
         if funded_ns:
             self._due_ns = self._funding.after(funded_ns)
 
@@ -213,8 +213,8 @@ class Desk:
 
     def _pay(self, due_ns: int) -> None:
         rate_e8 = self._funding.rate_e8
-        for one, events in self._all():
-            received, n = simulator_on_funding(*one.venue, self.book, rate_e8, due_ns, events)
+        for one in self._all():
+            received, n = simulator_on_funding(*one.venue, self.book, rate_e8, due_ns, one.events)
             self._keep(one, n)
             if one is self.main:
                 a = one.account[0]
@@ -224,7 +224,7 @@ class Desk:
     def on_quotes(self, block: NDArray[Any]) -> None:
         """Want what `levels` holds; `block` is the records.QUOTES that told of it."""
         self.fund(int(block[0]["now_ns"]))
-        for one, events in self._all():
+        for one in self._all():
             n = simulator_on_quotes(
                 *one.venue,
                 self.instrument,
@@ -233,7 +233,7 @@ class Desk:
                 block,
                 self.levels,
                 int(block[0]["now_ns"]),
-                events,
+                one.events,
             )
             self._keep(one, n)
 
@@ -241,25 +241,33 @@ class Desk:
         """Take in a message of the market data stream, and say what the book made of it."""
         now_ns = int(words[2])
         self.fund(now_ns)
-        for one in self.bracket:  # what is due before still meets the book as it was
-            simulator_advance(*one.venue, self.book, now_ns - 1, self._scratch, 0)
-        code, n = simulator_on_market(*self.main.venue, self.book, words, self._events)
-        self._keep(self.main, n)
-        if self._needs_scale and self.main.account[0]["mark_half_ticks"] > 0:  # nothing is held yet
-            self._count_in(inverse_scale_at(int(self.main.account[0]["mark_half_ticks"])))
+        # What is due before still meets the book as it was.
+        before = [
+            simulator_advance(*one.venue, self.book, now_ns - 1, one.events, 0)
+            for one in self.bracket
+        ]
+        main = self.main
+        code, n = simulator_on_market(*main.venue, self.book, words, main.events)
+        self._keep(main, n)
+        if self._needs_scale and main.account[0]["mark_half_ticks"] > 0:  # nothing is held yet
+            self._count_in(inverse_scale_at(int(main.account[0]["mark_half_ticks"])))
         book = self.book[0]
-        if code == BookCode.OK and book["synced"] and book["book_state"] == BookState.LIVE:
-            feed_ns = int(self.main.sim[0]["feed_latency_ns"])
-            for one in self.bracket:
-                one.sim[0]["feed_latency_ns"] = feed_ns
-                venue_ns = now_ns - feed_ns
-                simulator_on_book(*one.venue, self.book, now_ns, venue_ns, self._scratch, 0)
+        is_taken = code == BookCode.OK and book["synced"] and book["book_state"] == BookState.LIVE
+        at = (int(main.sim[0]["now_ns"]), int(main.sim[0]["book_ns"]))
+        for one, n in zip(self.bracket, before, strict=True):
+            for field in _FEED:
+                one.sim[0][field] = main.sim[0][field]
+            if is_taken:
+                n = simulator_on_book(*one.venue, self.book, *at, one.events, n)
+            else:
+                n = simulator_advance(*one.venue, self.book, at[0], one.events, n)
+            self._keep(one, n)
         return BookCode(code)
 
     def on_trade(self, trade: np.void) -> None:
         """Take in a trade (records.TRADE)."""
         self.fund(int(trade["now_ns"]))
-        for one, events in self._all():
+        for one in self._all():
             n = simulator_on_trade(
                 *one.venue,
                 self.book,
@@ -268,20 +276,15 @@ class Desk:
                 int(trade["aggressor"]),
                 int(trade["trade_id"]),
                 int(trade["now_ns"]),
-                self._venue_ns(trade),
-                events,
+                int(trade["venue_ns"]),
+                one.events,
             )
             self._keep(one, n)
 
-    def _venue_ns(self, trade: np.void) -> int:
-        """Return the venue's time of a trade on the clock of the market's other events."""
-        late = int(trade["now_ns"]) - int(trade["venue_ns"])
-        return int(trade["venue_ns"]) if trade["venue_ns"] > 0 and late < 10_000 * _MS else 0
-
     def cancel_all(self, reason: Reason) -> None:
         """End every order at once."""
-        for one, events in self._all():
-            n = simulator_cancel_all(*one.venue, self.book, self.now_ns, int(reason), events)
+        for one in self._all():
+            n = simulator_cancel_all(*one.venue, self.book, self.now_ns, int(reason), one.events)
             self._keep(one, n)
 
     def position(self, one: Book, out: NDArray[Any]) -> None:
@@ -317,18 +320,20 @@ class Desk:
     def warm_up(self) -> None:
         """Call what the bracket and a report call, with nothing in it."""
         for one in self.bracket:
-            simulator_on_book(*one.venue, self.book, 0, 0, self._scratch, 0)
-        simulator_respond(self.main.sim, self.main.params, self.recorded, self._events, 0)
+            simulator_on_book(*one.venue, self.book, 0, 0, one.events, 0)
+        simulator_respond(self.main.sim, self.main.params, self.recorded, self.main.events, 0)
         self._pay(1)
 
-    def _all(self) -> list[tuple[Book, NDArray[Any]]]:
-        return [(self.main, self._events), *((one, self._scratch) for one in self.bracket)]
+    def _all(self) -> list[Book]:
+        return [self.main, *self.bracket]
 
     def _keep(self, one: Book, count: int) -> None:
-        if one is not self.main or count == 0:
+        """Let what happened be answered; what happened to the main book is told."""
+        if count == 0:
             return
-        simulator_respond(one.sim, one.params, self.recorded, self._events, count)
-        for i in range(count):
-            event = self._events[i].copy()
+        simulator_respond(one.sim, one.params, self.recorded, one.events, count)
+        if one is not self.main:
+            return
+        for event in one.events[:count].copy():
             self.pending.append(event)
             self.has_fills |= bool(event["template_id"] == Template.FILL)

@@ -1,0 +1,45 @@
+"""Slow obvious twin of what the trader has heard of: answers are on their way."""
+
+from mmquant.codes import OrderStatus, Template
+from mmquant.state import MAX_ORDERS
+
+
+class ReferenceHearing:
+    """The part of the reference simulator that answers; it has `params`, `late`, `events`."""
+
+    def __init__(self):
+        self.answer_at = 0  # when the newest answer is
+        self.late_fills = []  # (when it is known, order id, lots)
+        self.late_ends = []  # (when it is known, side, price)
+
+    def answered(self):
+        """Send the answers to what has just happened, none before another; return the events."""
+        for template, now, order_id, side, price, qty, *rest in self.events:
+            is_fill = template == Template.FILL
+            if not is_fill and rest[1] == OrderStatus.NEW:
+                continue  # the trader's own doing
+            happened = now - max(self.late, 0)
+            self.answer_at = max(
+                self.answer_at, now, happened + self.params.get("response_latency_ns", 0)
+            )
+            if self.answer_at > now and is_fill:
+                self.late_fills.append((self.answer_at, order_id, qty))
+            elif self.answer_at > now and rest[1] in (OrderStatus.FILLED, OrderStatus.REJECTED):
+                self.late_ends.append((self.answer_at, side, price))
+        return self.events
+
+    def heard_lots(self, o, now):
+        """Return how much of an order the trader knows to be filled."""
+        late = [lots for known, of, lots in self.late_fills if known > now and of == o["id"]]
+        return o["filled"] - sum(late)
+
+    def without_unheard(self, wanted, now):
+        """Return what is wanted beside the orders whose end the trader has not heard of."""
+        self.late_ends = [end for end in self.late_ends if end[0] > now]
+        assert len(self.late_ends) < MAX_ORDERS
+        wanted = list(wanted)
+        for _, side, price in self.late_ends:
+            match = [w for w in wanted if w[:2] == (side, price)]
+            if match:
+                wanted.remove(match[0])
+        return wanted
