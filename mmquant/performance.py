@@ -13,6 +13,7 @@ from mmquant._checks import number, whole
 __all__ = ["Drawdown", "Sharpe", "Turnover", "drawdown", "sharpe", "time_at_limit", "turnover"]
 
 _DAY_NS = 86_400 * 10**9
+_ROUNDING = 1e-12  # of the equity: changes that are smaller are noise of its sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Sharpe:
     Attributes
     ----------
     ratio : float
-        Mean over deviation (ddof 1) of the gain a sample; NaN below 2 samples or without change.
+        Mean over deviation (ddof 1) of the gain a sample; NaN below 2 samples, or where the gains
+        do not differ by more than rounding.
     error : float
         Its standard error, sqrt((1 + ratio^2 / 2) / samples) (Lo 2002), gains independent.
     samples, interval_ns, span_ns : int
@@ -160,7 +162,9 @@ def sharpe(
     asked = ts_ns[0] + step * np.arange(n + 1, dtype=np.int64)
     gains = np.diff(ys[np.searchsorted(ts_ns, asked, "right") - 1])
     deviation = float(gains.std(ddof=1)) if n > 1 else 0.0
-    ratio = float(gains.mean()) / deviation if deviation > 0.0 else math.nan
+    # The gains of a straight line differ by what its sums were rounded by.
+    is_known = deviation > _ROUNDING * float(np.abs(ys).max())
+    ratio = float(gains.mean()) / deviation if is_known else math.nan
     error = math.sqrt((1.0 + ratio**2 / 2.0) / n) if n > 0 else math.nan
     days = span_ns / _DAY_NS
     note = ""

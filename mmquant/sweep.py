@@ -5,7 +5,8 @@ to a file at once, a line a set, so that a sweep that was stopped goes on where 
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def run(
         A Dask cluster in place of processes here (`mmquant[cluster]`). The tape must be mapped
         from a folder that every worker sees; a worker that is lost costs its set once more.
     on_progress : function, optional
-        Told how many are done of how many.
+        Told how many are done of how many, in place of a bar on a terminal.
 
     Returns
     -------
@@ -109,8 +110,8 @@ def run(
     import pandas
 
     work = _work(tape, sets, config, model, results, processes, client)
-    told = _told(on_progress, len(sets))
-    done = done_of(work, [Task(None, values) for values in sets], told)
+    with _told("sweep", on_progress, len(sets)) as told:
+        done = done_of(work, [Task(None, values) for values in sets], told)
     rows = [{**values, **metrics} for values, metrics in zip(sets, done, strict=True)]
     return pandas.DataFrame(rows)
 
@@ -153,7 +154,7 @@ def walk_forward(
     config, model, results, processes, client
         As of `run`.
     on_progress : function, optional
-        Told how many backtests are done of how many.
+        Told how many backtests are done of how many, in place of a bar on a terminal.
 
     Returns
     -------
@@ -170,7 +171,8 @@ def walk_forward(
     check_metric(metric, train_s, test_s)
     windows = windows_of(tape, train_s, test_s, step_s)
     total = len(windows) * (len(sets) + 1)
-    return measure_windows(work, sets, windows, metric, lowest, _told(on_progress, total))
+    with _told("walk forward", on_progress, total) as told:
+        return measure_windows(work, sets, windows, metric, lowest, told)
 
 
 def _work(
@@ -188,7 +190,15 @@ def _work(
     return Work(tape, config or Config(), model, path, processes, client)
 
 
-def _told(on_progress: Callable[[int, int], None] | None, total: int) -> Callable[[int], None]:
-    if on_progress is None:
-        return lambda done: None
-    return lambda done: on_progress(done, total)
+@contextmanager
+def _told(
+    title: str, on_progress: Callable[[int, int], None] | None, total: int
+) -> Iterator[Callable[[int], None]]:
+    """Give who is told how many are done: the caller's function, or a bar."""
+    if on_progress is not None:
+        yield lambda done: on_progress(done, total)
+        return
+    from mmquant.tape.progress import Progress
+
+    with Progress(title, total) as bar:
+        yield lambda done: bar.advance(done - bar.done)

@@ -4,10 +4,10 @@ Each has a pipe of its own, so that of one that dies it is known what it was doi
 """
 
 import multiprocessing
-import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 __all__ = ["WorkerLost", "run_forked"]
@@ -90,7 +90,7 @@ def _answer(do: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]
 def _sendable(error: Exception) -> Exception:
     """Return an error that comes through a pipe as what it is, or as its words."""
     try:
-        pickle.loads(pickle.dumps(error))
+        ForkingPickler.loads(ForkingPickler.dumps(error))  # as the pipe does
     except Exception:  # whatever its own reduction raises
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

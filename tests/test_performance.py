@@ -52,6 +52,18 @@ def test_a_short_run_is_not_annualised_and_says_so():
     assert still.note == "no ratio: 40 gains that do not differ"
 
 
+@pytest.mark.parametrize("first", [0.0, 1e6, -3e4])
+def test_the_gains_of_a_straight_line_do_not_differ(first):
+    days = np.arange(401)
+    equity = first + 0.7 * days
+    assert np.diff(equity).std() > 0.0, "but for rounding"
+    found = sharpe(equity, days * DAY, interval_ns=DAY)
+    assert math.isnan(found.ratio)
+    assert found.note == "no ratio: 400 gains that do not differ"
+    wavy = sharpe(equity + 1e-3 * (days % 2), days * DAY, interval_ns=DAY)
+    assert wavy.ratio == pytest.approx(0.7 / 1e-3, rel=0.01)
+
+
 def test_time_at_the_limit_counts_both_sides_until_the_position_changes():
     assert time_at_limit([0, 5, -5, 1, 5], [0, 10, 30, 40, 100], limit_lots=5) == 0.3
 
