@@ -154,7 +154,7 @@ def test_a_wheel_brings_the_settings_along(tmp_path):
 
 def test_addresses_are_written_and_read_on_the_command_line(workshop):
     address = (workshop / "parquet").as_uri()
-    synthetic_tape(2.0, 1).save(workshop / "plain.tape")
+    synthetic_tape(0.5, 1).save(workshop / "plain.tape")
     told = mm("convert", "plain.tape", address, folder=workshop)
     assert told.returncode == 0, told.stderr
     told = mm("convert", address, "back.tape", "--json", "c.json", folder=workshop)
@@ -168,7 +168,7 @@ def test_addresses_are_written_and_read_on_the_command_line(workshop):
 
 
 def test_a_tape_may_be_converted_onto_itself(workshop):
-    synthetic_tape(1.0, 2).save(workshop / "self.tape")
+    synthetic_tape(0.3, 2).save(workshop / "self.tape")
     before = read_tape(workshop / "self.tape").events.tobytes()
     told = mm("convert", "self.tape", "self.tape", folder=workshop)
     assert told.returncode == 0, told.stderr

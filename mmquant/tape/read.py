@@ -222,9 +222,8 @@ def _read_raw(
         return tape
     for path, part in zip(paths, parts, strict=True):
         _check_order(part, path)
-    merged = tape.repair("order")
-    if merged is not tape:  # each file is in order: it is no repair to merge them
-        events[:] = merged.events
+    if first_step_back(events) >= 0:  # each file is in order: it is no repair to merge them
+        events[:] = tape.repair("order").events
     return tape
 
 
