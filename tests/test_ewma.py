@@ -331,7 +331,8 @@ def test_warming_up_is_explicit():
     mean.update(math.nan, 0)
     mean.update(1.0, S)
     assert not mean.warm
-    mean.update(math.nan, 3 * S)  # time runs on
+    mean.update(math.nan, 3 * S)  # time runs on, and does not go back
+    mean.update(math.nan, 2 * S)
     assert mean.warm
     path = Ewma(S, warmup_ns=2 * S)
     path.path([1.0, 1.0, 1.0], [0, 1, 2 * S])

@@ -40,6 +40,7 @@ def ewma_step(state: np.ndarray, x: float, ts_ns: int) -> float:
         if s["samples"] == 0:
             s["first_ns"] = ts_ns
             s["ts_ns"] = ts_ns
+            s["seen_ns"] = ts_ns
             s["num"] = x
             s["den"] = 1.0
         else:
@@ -54,7 +55,7 @@ def ewma_step(state: np.ndarray, x: float, ts_ns: int) -> float:
         s["samples"] += 1
     if s["samples"] == 0:
         return math.nan
-    s["seen_ns"] = ts_ns if s["samples"] == 1 else max(s["seen_ns"], ts_ns)
+    s["seen_ns"] = max(s["seen_ns"], ts_ns)
     return float(s["num"] / s["den"])
 
 
