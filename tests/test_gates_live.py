@@ -314,7 +314,6 @@ def hear_of_an_unknown_instrument(desk):
             return None if other is None or other.quotes is None else other.quotes[0]["reason"]
 
         desk.watch_until(lambda: reason() == Reason.NO_INSTRUMENT, "NO_INSTRUMENT")
-        assert "NO_INSTRUMENT" in str(collect(desk.launcher.monitor.desks[99]))
         assert desk.is_logged(Reason.NO_INSTRUMENT)
         instrument = desk.launcher.monitor.desks[1].instrument
         with Voice(desk, Stream.STATE, Template.INSTRUMENT) as announcer:
