@@ -21,7 +21,7 @@ from mm_strategy.reload import LastGood
 from mm_strategy.service import Strategy
 from numpy.typing import NDArray
 
-from mmquant._jit import njit_uncached
+from mmquant._jit import njit
 from mmquant.codes import BookState, Market, PricingFlag, Role, Stream, Template
 from mmquant.kernels.quoting import strategy_step
 from mmquant.records import PRICING
@@ -53,7 +53,7 @@ class Stub:
         return len(message.payload()) > 0
 
 
-@njit_uncached
+@njit
 def run_steps(
     state: NDArray[Any],
     params: NDArray[Any],
