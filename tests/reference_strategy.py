@@ -313,7 +313,9 @@ class ReferenceStrategy:
         for price, held in self.orders[side]:
             lots = min(held, room)
             stays = side * (best - price) >= 0 and side * (touch - price) > 0
-            if stays and not self.level_reason(i, side, price, lots, mid, trade):
+            worth = sum(a * b for a, b in kept) + price * lots
+            fits = worth <= self.q["max_open_tick_lots"] // 2 and len(kept) < len(wanted)
+            if stays and fits and not self.level_reason(i, side, price, lots, mid, trade):
                 kept.append((price, lots))
                 room -= lots
         return kept

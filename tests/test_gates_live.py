@@ -119,8 +119,9 @@ class Desk:
         orders = read_ledger(ledger).orders
         return orders[orders["status"].isin(statuses)]
 
-    def is_logged(self, reason):
-        return any(reason.name in path.read_text() for path in self.logs.glob("mm_strategy.log*"))
+    def is_logged(self, words):
+        words = words.name if isinstance(words, Reason) else words
+        return any(words in path.read_text() for path in self.logs.glob("mm_strategy.log*"))
 
 
 @pytest.fixture
@@ -216,12 +217,16 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
         desk.quotes_again()
         assert desk.is_logged(reason)
     hear_wrong_prices(desk)
+    hear_other_filters(desk)
     stop_by_hand(desk)
     lose_a_peer(desk)
+    lose_the_collector(desk)
+    lose_the_simulator(desk)
     stop_the_strategy(desk)
     restart_another(desk)
     edit_wrongly(desk)
     quote_by_the_documented_model(desk)
+    hear_of_an_unknown_instrument(desk)
 
 
 def width_of(row):
@@ -229,29 +234,91 @@ def width_of(row):
     return row["model_ask_ticks"] - row["model_bid_ticks"]
 
 
-def hear_wrong_prices(desk):
-    """Publish prices beside the pricing's own, as one with a wrong clock or book would."""
-    transport = Transport(desk.launcher.settings)
-    prices = transport.publisher(Stream.PRICING, queue_limit=1)
-    message = MessageBuffer(Template.PRICING)
+class Voice:
+    """Speaks on a stream beside the services, as one with a wrong clock or book would."""
 
-    def publish(**changes):
-        message.block[0] = desk.launcher.monitor.desks[1].pricing[0]
-        message.block["seq"] = prices.next_seq()
-        message.block["sent_ns"] = time.time_ns()
+    def __init__(self, desk, stream, template):
+        self.transport = Transport(desk.launcher.settings)
+        self.publisher = self.transport.publisher(stream, queue_limit=1)
+        capacities = (0,) if template is Template.HEARTBEAT else ()
+        self.message = MessageBuffer(template, capacities)
+
+    def say(self, like=None, **changes):
+        """Publish a message like another one with these values."""
+        if like is not None:
+            self.message.block[0] = like[0]
+        self.message.block["seq"] = self.publisher.next_seq()
         for name, value in changes.items():
-            message.block[name] += value
-        prices.offer(message)
+            self.message.block[name] = value
+        self.publisher.offer(self.message)
 
-    for changes, reason in (
-        ({"sent_ns": 10**9}, Reason.CLOCK_SKEW),
-        ({"sent_ns": -2 * 10**9}, Reason.UPSTREAM_LAGS),
-        ({"bid_ticks": 1_000_000}, Reason.BOOK_CROSSED),
-    ):
-        desk.sees(reason, meanwhile=lambda c=changes: publish(**c))
-        desk.quotes_again()
-        assert desk.is_logged(reason)
-    transport.close()
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.transport.close()
+
+
+def hear_wrong_prices(desk):
+    """Publish prices beside the pricing's own."""
+
+    def ago(ns):
+        return time.time_ns() - ns
+
+    with Voice(desk, Stream.PRICING, Template.PRICING) as voice:
+        for changes, reason in (
+            (lambda: {"sent_ns": ago(-(10**9))}, Reason.CLOCK_SKEW),
+            (lambda: {"sent_ns": ago(2 * 10**9)}, Reason.UPSTREAM_LAGS),
+            (  # the hop from the collector
+                lambda: {"frame_ns": 1, "received_ns": ago(0), "collector_sent_ns": ago(2 * 10**9)},
+                Reason.UPSTREAM_LAGS,
+            ),
+            (lambda: {"bid_ticks": 10**9}, Reason.BOOK_CROSSED),
+            (lambda: {"ask_ticks": 0}, Reason.NO_MARKET_DATA),
+        ):
+
+            def publish(changes=changes):
+                pricing = desk.launcher.monitor.desks[1].pricing
+                voice.say(pricing, **({"sent_ns": time.time_ns()} | changes()))
+
+            desk.sees(reason, meanwhile=publish)
+            desk.quotes_again()
+            assert desk.is_logged(reason)
+
+
+def hear_other_filters(desk):
+    """Announce other rules of the venue, until the collector announces its own again."""
+    own = desk.launcher.monitor.desks[1].instrument.copy()
+    with Voice(desk, Stream.STATE, Template.INSTRUMENT) as voice:
+        for changes, reason in (
+            ({"min_notional_e8": 10**8 * 10**8}, Reason.BELOW_MINIMUM_NOTIONAL),
+            ({"max_notional_e8": 1}, Reason.ABOVE_MAXIMUM_NOTIONAL),
+            ({"min_qty_lots": 10**6, "max_qty_lots": 0}, Reason.BELOW_MINIMUM_QUANTITY),
+            ({"max_qty_lots": 1}, Reason.ABOVE_MAXIMUM_QUANTITY),
+            ({"max_price_ticks": 1}, Reason.PRICE_OUT_OF_RANGE),
+            ({"buy_up_e8": 10**7, "sell_up_e8": 10**7}, Reason.PERCENT_PRICE),
+        ):
+            desk.sees(reason, meanwhile=lambda c=changes: voice.say(own, **c))
+            desk.quotes_again()
+            assert desk.is_logged(reason)
+
+
+def hear_of_an_unknown_instrument(desk):
+    """Hear prices of an instrument that nobody has announced; the last test of a run."""
+    with Voice(desk, Stream.PRICING, Template.PRICING) as voice:
+
+        def reason():
+            pricing = desk.launcher.monitor.desks[1].pricing
+            voice.say(pricing, instrument_id=99, sent_ns=time.time_ns())
+            other = desk.launcher.monitor.desks.get(99)
+            return None if other is None or other.quotes is None else other.quotes[0]["reason"]
+
+        desk.watch_until(lambda: reason() == Reason.NO_INSTRUMENT, "NO_INSTRUMENT")
+        assert desk.is_logged(Reason.NO_INSTRUMENT)
+        instrument = desk.launcher.monitor.desks[1].instrument
+        with Voice(desk, Stream.STATE, Template.INSTRUMENT) as announcer:
+            announcer.say(instrument, instrument_id=99)
+            desk.watch_until(lambda: reason() != Reason.NO_INSTRUMENT, "an announced instrument")
 
 
 def stop_by_hand(desk):
@@ -303,6 +370,30 @@ def lose_a_peer(desk):
     desk.sees(Reason.BOOK_NOT_LIVE)
     desk.quotes_again()
     assert desk.is_logged(Reason.BOOK_NOT_LIVE)
+
+
+def lose_the_collector(desk):
+    """Stop the collector for a while: who is silent is said."""
+    collector = desk.launcher.processes.children["mm_collector"].process
+    collector.send_signal(signal.SIGSTOP)
+    desk.sees(Reason.UPSTREAM_SILENT)
+    desk.watch_until(lambda: desk.is_logged("(mm_collector)"), "who is silent")
+    collector.send_signal(signal.SIGCONT)
+    desk.quotes_again()
+
+
+def lose_the_simulator(desk):
+    """Stop the simulator, then let its heartbeat alone go on: the position is not known."""
+    simulator = desk.launcher.processes.children["mm_simulator"].process
+    simulator.send_signal(signal.SIGSTOP)
+    desk.sees(Reason.UPSTREAM_SILENT)
+    desk.watch_until(lambda: desk.is_logged("(mm_simulator)"), "who is silent")
+    with Voice(desk, Stream.HEARTBEATS, Template.HEARTBEAT) as voice:
+        said = {"role": Role.MM_SIMULATOR, "state": ServiceState.READY}
+        desk.sees(Reason.NO_POSITION, meanwhile=lambda: voice.say(**said))
+    assert desk.is_logged(Reason.NO_POSITION)
+    simulator.send_signal(signal.SIGCONT)
+    desk.quotes_again()
 
 
 def stop_the_strategy(desk):

@@ -189,8 +189,8 @@ def keep_held(
 ) -> int:
     """Write a side's orders as they were, but those that may stay no longer; return how many stay.
 
-    None stays that would trade or stands better than the price wanted now, and what stays shrinks
-    to what is wanted now: soft and hard limit count whatever the tokens allow.
+    None stays that would trade or stands better than the price wanted now, and what stays is no
+    more than is wanted now, in lots and in orders: the limits count whatever the tokens allow.
 
     Parameters
     ----------
@@ -210,23 +210,29 @@ def keep_held(
     s = state[0]
     first = 0 if side > 0 else MAX_LEVELS
     room_lots = 0
+    last = first
     for i in range(first, first + MAX_LEVELS):
         room_lots += levels[i]["qty_lots"]
+        last += levels[i]["qty_lots"] > 0
+    left_tick_lots = params[0]["max_open_tick_lots"] // 2
     percent = percent_bounds(instrument, side, mid_half_ticks)
     collar = collar_bounds(params, mid_half_ticks, trade_ticks)
     kept = first
     for i in range(first, first + MAX_LEVELS):
         price = s["price_ticks"][i]
         held = s["qty_lots"][i]
-        if held == 0:
+        if held == 0 or kept == last:
             break
         lots = min(held, room_lots)
         if side * (price - best_ticks) > 0 or side * (price - touch_ticks) >= 0:
             continue
-        if _level_reason(state, instrument, percent, collar, price, lots) == _NONE:
+        if _level_reason(state, instrument, percent, collar, price, lots) != _NONE:
+            continue
+        if is_worth_less(price, lots, left_tick_lots + 1):
             levels[kept]["price_ticks"] = price
             levels[kept]["qty_lots"] = lots
             room_lots -= lots
+            left_tick_lots -= lots * price
             kept += 1
     for i in range(kept, first + MAX_LEVELS):
         levels[i]["price_ticks"] = 0
