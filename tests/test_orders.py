@@ -5,9 +5,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulating import BIDS, bare, fills, instrument_with, statuses, venue
+from simulating import BIDS, PARAMS, bare, fills, instrument_with, statuses, venue
 
 from mmquant.codes import Liquidity, OrderKind, Reason, Side
+from mmquant.simulator import Simulator, simulator_params
+from mmquant.state import MAX_TAKEN
 
 pytestmark = pytest.mark.kernels
 
@@ -75,6 +77,43 @@ def test_ioc_and_market_expire_and_fok_takes_all_or_nothing():
     assert statuses(events)[-1] == ("CANCELLED", "REST_EXPIRED")
     assert simulator.orders.size == 0
     assert simulator.position(60)[0]["position_lots"] == -180
+
+
+def test_all_or_nothing_counts_the_places_that_it_will_need_itself():
+    """Of 15 levels something was taken, 16 are remembered: of two new ones only one can be."""
+    simulator = venue()
+    asks = [(price, 10) for price in range(104, 119)]
+    simulator.depth([], asks, 1)
+    assert len(fills(sent(simulator, Side.BUY, 0, 150, 2, kind=OrderKind.MARKET))) == 15
+    simulator.depth([], [(102, 10), (103, 10)], 20)
+    events = sent(simulator, Side.BUY, 103, 15, 21, kind=OrderKind.FOK)
+    assert rejection(events) == "NOT_FILLABLE"
+    assert simulator.position(31)[0]["position_lots"] == 150
+    events = sent(simulator, Side.BUY, 103, 10, 40, kind=OrderKind.FOK)
+    assert fills(events) == [("TAKE", 102, 10)]
+
+
+def taken(simulator, ask, lots, now, wanted=5):
+    """Let the best ask be so, buy there at once, and return what was had."""
+    simulator.touch(100, 5, ask, lots, now)
+    events = sent(simulator, Side.BUY, ask, wanted, now, kind=OrderKind.IOC)
+    return sum(qty for _, _, qty in fills(events))
+
+
+def test_what_was_taken_stays_taken_while_the_book_does_not_tell_of_its_level():
+    simulator = Simulator(simulator_params(**PARAMS), instrument_with(), 1)
+    assert taken(simulator, 104, 5, 1) == 5
+    assert taken(simulator, 103, 3, 20) == 3
+    assert taken(simulator, 104, 5, 40) == 0, "the best prices alone do not say that it was gone"
+    assert taken(simulator, 104, 7, 60) == 2
+    simulator.touch(100, 5, 105, 5, 80)  # now it is gone
+    assert taken(simulator, 104, 5, 100) == 5
+
+
+def test_levels_that_the_book_does_not_tell_of_make_room_for_new_ones():
+    simulator = Simulator(simulator_params(**PARAMS), instrument_with(), 1)
+    asks = range(130, 130 - MAX_TAKEN - 4, -1)
+    assert [taken(simulator, ask, 5, 20 * k) for k, ask in enumerate(asks, 1)] == [5] * len(asks)
 
 
 # ---- amendments ----
