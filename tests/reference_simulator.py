@@ -68,7 +68,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
     # ---- reports ----
 
     def update(self, o, now, status, reason=Reason.NONE):
-        o["status"] = status
+        o["status"], o["reason"] = status, reason
         if status in ENDED:
             self.orders = [other for other in self.orders if other is not o]
         row = (now, o["id"], o["side"], o["price"], o["qty"], o["filled"], status, reason)
@@ -284,7 +284,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
             self.update(o, now, OrderStatus.REJECTED, reason)
             return
         if client:
-            self.clients[client] = o
+            self.clients[client] = o | {"order": o}  # as it was sent, and as it is
         self.orders.append(o)
         self.update(o, now, OrderStatus.NEW)
 
@@ -311,10 +311,11 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         price = 0 if kind == OrderKind.MARKET else price
         known = self.clients.get(client_id)
         if known is not None:
-            alive = known["status"] not in ENDED
+            o = known["order"]
             asked = (side, kind, price, qty)
-            if alive and asked == tuple(known[name] for name in ("side", "kind", "price", "qty")):
-                self.update(known, now, known["status"])
+            if asked == tuple(known[name] for name in ("side", "kind", "price", "qty")):
+                reason = o["reason"] if o["status"] in ENDED else Reason.NONE
+                self.update(o, now, o["status"], reason)
             else:
                 self.refuse(Reason.DUPLICATE_CLIENT_ID, now, 0, side, price, qty)
             return self.finish(now)

@@ -25,7 +25,7 @@ from mmquant.kernels.book_read import book_depth_at
 from mmquant.kernels.book_ring import next_level
 from mmquant.kernels.book_tail import NO_ASK, NO_BID
 from mmquant.kernels.latency import uniform
-from mmquant.kernels.orders import remove_order, report_order
+from mmquant.kernels.orders import end_order, report_order
 from mmquant.kernels.queue_models import UNKNOWN_AHEAD, displayed_lots, queue_print
 from mmquant.state import MAX_TAKEN, NEVER_NS
 
@@ -127,10 +127,9 @@ def fill_order(
         e["queue_entry_lots"] = order["entry_ahead_lots"]
         e["queue_ahead_lots"] = int(ahead_lots) if ahead_lots < UNKNOWN_AHEAD else -1
         e["queue_ns"] = now_ns - order["queued_ns"]
-    n = report_order(sim, index, _FILLED if done else _OPEN, _NONE, now_ns, events, n + 1)
     if done:
-        remove_order(sim, index)
-    return n
+        return end_order(sim, index, _FILLED, _NONE, now_ns, events, n + 1)
+    return report_order(sim, index, _OPEN, _NONE, now_ns, events, n + 1)
 
 
 @njit
