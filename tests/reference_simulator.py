@@ -17,6 +17,7 @@ from mmquant.codes import (
     Side,
     Template,
 )
+from mmquant.state import MAX_TAKEN
 
 UNKNOWN = 2**53
 ONE_CLOCK_NS = 10**10
@@ -67,7 +68,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
     # ---- reports ----
 
     def update(self, o, now, status, reason=Reason.NONE):
-        o["status"] = status
+        o["status"], o["reason"] = status, reason
         if status in ENDED:
             self.orders = [other for other in self.orders if other is not o]
         row = (now, o["id"], o["side"], o["price"], o["qty"], o["filled"], status, reason)
@@ -108,8 +109,12 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
                 return None
         return lots
 
-    def free(self, side, price):
-        return self.levels[side].get(price, 0) - self.taken[side].get(price, 0)
+    def free(self, side, price, planned=()):
+        """Return what may be taken at a price; no more prices are kept than there is room for."""
+        taken = self.taken[side]
+        if len({*taken, *planned, price}) > MAX_TAKEN:
+            return 0
+        return self.levels[side].get(price, 0) - taken.get(price, 0)
 
     def crosses(self, side, price):
         touch = self.best[-side][0]
@@ -138,7 +143,13 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         if o["kind"] != OrderKind.MARKET:
             within = (lambda p: p <= o["price"]) if o["side"] > 0 else (lambda p: p >= o["price"])
             prices = [p for p in prices if within(p)]
-        return [(p, self.free(side, p)) for p in prices]
+        prices = prices[:MAX_TAKEN]
+        lots, wanted, planned = [], o["qty"] - o["filled"], []
+        for p in prices:
+            lots.append((p, min(self.free(side, p, planned), wanted)))
+            wanted -= lots[-1][1]
+            planned += [p] if lots[-1][1] > 0 else []
+        return lots
 
     def settle(self, o, now):
         if o["kind"] != OrderKind.POST_ONLY:
@@ -273,7 +284,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
             self.update(o, now, OrderStatus.REJECTED, reason)
             return
         if client:
-            self.clients[client] = o
+            self.clients[client] = o | {"order": o}  # as it was sent, and as it is
         self.orders.append(o)
         self.update(o, now, OrderStatus.NEW)
 
@@ -300,10 +311,11 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         price = 0 if kind == OrderKind.MARKET else price
         known = self.clients.get(client_id)
         if known is not None:
-            alive = known["status"] not in ENDED
+            o = known["order"]
             asked = (side, kind, price, qty)
-            if alive and asked == tuple(known[name] for name in ("side", "kind", "price", "qty")):
-                self.update(known, now, known["status"])
+            if asked == tuple(known[name] for name in ("side", "kind", "price", "qty")):
+                reason = o["reason"] if o["status"] in ENDED else Reason.NONE
+                self.update(o, now, o["status"], reason)
             else:
                 self.refuse(Reason.DUPLICATE_CLIENT_ID, now, 0, side, price, qty)
             return self.finish(now)
@@ -402,8 +414,11 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         self.best = {Side.BUY: (bid, bids.get(bid, 0)), Side.SELL: (ask, asks.get(ask, 0))}
         for side in Side:
             level = self.levels[side]
-            taken = self.taken[side].items()
-            self.taken[side] = {p: min(q, level[p]) for p, q in taken if p in level}
+            taken = {p: min(q, level.get(p, q)) for p, q in self.taken[side].items()}
+            is_full = len(taken) == MAX_TAKEN
+            unknown = {p: q for p, q in taken.items() if self.shown(side, p) is None}
+            self.taken[side] = {p: q for p, q in taken.items() if p in level}
+            self.taken[side] |= {} if is_full else unknown
         for side, other in ((Side.BUY, ask), (Side.SELL, bid)):
             for o in self.queue(side, lambda p, s=side, t=other: t and s * p >= s * t):
                 qty = min(o["qty"] - o["filled"], self.free(Side(-side), other))

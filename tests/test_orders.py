@@ -5,9 +5,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulating import BIDS, bare, fills, instrument_with, statuses, venue
+from simulating import BIDS, PARAMS, bare, fills, instrument_with, statuses, venue
 
 from mmquant.codes import Liquidity, OrderKind, Reason, Side
+from mmquant.simulator import Simulator, simulator_params
+from mmquant.state import MAX_CLIENTS, MAX_TAKEN
 
 pytestmark = pytest.mark.kernels
 
@@ -77,6 +79,43 @@ def test_ioc_and_market_expire_and_fok_takes_all_or_nothing():
     assert simulator.position(60)[0]["position_lots"] == -180
 
 
+def test_all_or_nothing_counts_the_places_that_it_will_need_itself():
+    """Of 15 levels something was taken, 16 are remembered: of two new ones only one can be."""
+    simulator = venue()
+    asks = [(price, 10) for price in range(104, 119)]
+    simulator.depth([], asks, 1)
+    assert len(fills(sent(simulator, Side.BUY, 0, 150, 2, kind=OrderKind.MARKET))) == 15
+    simulator.depth([], [(102, 10), (103, 10)], 20)
+    events = sent(simulator, Side.BUY, 103, 15, 21, kind=OrderKind.FOK)
+    assert rejection(events) == "NOT_FILLABLE"
+    assert simulator.position(31)[0]["position_lots"] == 150
+    events = sent(simulator, Side.BUY, 103, 10, 40, kind=OrderKind.FOK)
+    assert fills(events) == [("TAKE", 102, 10)]
+
+
+def taken(simulator, ask, lots, now, wanted=5):
+    """Let the best ask be so, buy there at once, and return what was had."""
+    simulator.touch(100, 5, ask, lots, now)
+    events = sent(simulator, Side.BUY, ask, wanted, now, kind=OrderKind.IOC)
+    return sum(qty for _, _, qty in fills(events))
+
+
+def test_what_was_taken_stays_taken_while_the_book_does_not_tell_of_its_level():
+    simulator = Simulator(simulator_params(**PARAMS), instrument_with(), 1)
+    assert taken(simulator, 104, 5, 1) == 5
+    assert taken(simulator, 103, 3, 20) == 3
+    assert taken(simulator, 104, 5, 40) == 0, "the best prices alone do not say that it was gone"
+    assert taken(simulator, 104, 7, 60) == 2
+    simulator.touch(100, 5, 105, 5, 80)  # now it is gone
+    assert taken(simulator, 104, 5, 100) == 5
+
+
+def test_levels_that_the_book_does_not_tell_of_make_room_for_new_ones():
+    simulator = Simulator(simulator_params(**PARAMS), instrument_with(), 1)
+    asks = range(130, 130 - MAX_TAKEN - 4, -1)
+    assert [taken(simulator, ask, 5, 20 * k) for k, ask in enumerate(asks, 1)] == [5] * len(asks)
+
+
 # ---- amendments ----
 
 
@@ -130,7 +169,60 @@ def test_a_client_id_sent_again_changes_nothing_and_tells_the_state():
     assert bare(simulator) == before
     simulator.cancel(30, client_id=77)
     assert statuses(simulator.advance(40)) == [("CANCELLED", "CANCEL_REQUESTED")]
-    assert rejection(simulator.order(Side.BUY, 100, 10, 50, client_id=77)) == "DUPLICATE_CLIENT_ID"
+    events = simulator.order(Side.BUY, 100, 10, 50, client_id=77)
+    assert statuses(events) == [("CANCELLED", "CANCEL_REQUESTED")]
+    assert rejection(simulator.order(Side.BUY, 100, 9, 50, client_id=77)) == "DUPLICATE_CLIENT_ID"
+    assert simulator.orders.size == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "end", "status", "lots"),
+    [
+        (101, lambda s: s.trade(100, 10, Side.SELL, 1, 20), ("FILLED", "NONE"), 10),
+        (101, lambda s: s.cancel_all(20, Reason.STOPPING), ("CANCELLED", "STOPPING"), 0),
+        (104, lambda s: s.advance(20), ("REJECTED", "WOULD_CROSS"), 0),
+    ],
+)
+def test_a_client_id_stands_for_its_orders_end_as_well(price, end, status, lots):
+    simulator = venue()
+    simulator.order(Side.SELL, 110, 10, 0)  # takes the place in the table
+    simulator.order(Side.BUY, price, 10, 1, client_id=77)
+    simulator.advance(15)
+    end(simulator)
+    before = bare(simulator)
+    events = simulator.order(Side.BUY, price, 10, 30, client_id=77)
+    assert statuses(events) == [status]
+    names = ("order_id", "client_id", "side", "price_ticks", "qty_lots", "filled_lots")
+    assert [int(events[0][name]) for name in names] == [2, 77, 1, price, 10, lots]
+    assert bare(simulator) == before
+
+
+def test_a_client_id_stands_for_what_was_sent_whatever_was_amended():
+    simulator = venue()
+    sent(simulator, Side.BUY, 100, 10, client_id=77)
+    simulator.amend(99, 8, 20, client_id=77)
+    simulator.advance(30)
+    events = simulator.order(Side.BUY, 100, 10, 40, client_id=77)
+    assert statuses(events) == [("OPEN", "NONE")]
+    assert (events[0]["price_ticks"], events[0]["qty_lots"]) == (99, 8)
+    assert rejection(simulator.order(Side.BUY, 99, 8, 40, client_id=77)) == "DUPLICATE_CLIENT_ID"
+
+
+def test_an_order_that_lives_is_not_forgotten_whatever_came_since():
+    simulator = venue(entry_latency_ns=0, cancel_latency_ns=0)
+    simulator.order(Side.BUY, 99, 10, 0, client_id=1)
+    for k in range(2, 2 * MAX_CLIENTS):
+        simulator.order(Side.BUY, 98, 10, k, client_id=k)
+        simulator.cancel(k, client_id=k)
+    events = simulator.order(Side.BUY, 99, 10, 9_000, client_id=1)
+    assert (int(events[0]["order_id"]), simulator.orders.size) == (1, 1)
+    assert statuses(simulator.order(Side.BUY, 98, 10, 9_000, client_id=2)) == [
+        ("NEW", "NONE"),
+        ("OPEN", "NONE"),
+    ]  # forgotten long ago
+    newest = 2 * MAX_CLIENTS - 1
+    events = simulator.order(Side.BUY, 98, 10, 9_000, client_id=newest)
+    assert statuses(events) == [("CANCELLED", "CANCEL_REQUESTED")]
 
 
 # ---- refused ----

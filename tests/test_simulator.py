@@ -233,12 +233,14 @@ def check_account(ours, twin, now):
 
 def check_orders(events, entry_latency_ns):
     """No fill before the entry latency, none after the end, positions that add up."""
-    entered, ended, filled, position = {}, set(), {}, 0
+    entered, ended, filled, position = {}, {}, {}, 0
     for template, now, order_id, side, _, qty, *rest in events:
         refused = template == Template.ORDER_UPDATE and rest[1] == OrderStatus.REJECTED
         if refused and (order_id == 0 or side == 0):
             continue  # a request, not an order
-        assert order_id not in ended
+        if order_id in ended:  # told once more, for its client id was sent again
+            assert (template, rest[1]) == (Template.ORDER_UPDATE, ended[order_id])
+            continue
         if template == Template.FILL:
             assert now >= entered[order_id] + entry_latency_ns
             filled[order_id] = filled.get(order_id, 0) + qty
@@ -248,7 +250,7 @@ def check_orders(events, entry_latency_ns):
             entered.setdefault(order_id, now)
             assert rest[0] == filled.get(order_id, 0) <= qty
             if rest[1] not in (OrderStatus.NEW, OrderStatus.OPEN):
-                ended.add(order_id)
+                ended[order_id] = rest[1]
 
 
 def resting(bids=(), asks=(), **changes):

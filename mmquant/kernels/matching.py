@@ -25,7 +25,7 @@ from mmquant.kernels.book_read import book_depth_at
 from mmquant.kernels.book_ring import next_level
 from mmquant.kernels.book_tail import NO_ASK, NO_BID
 from mmquant.kernels.latency import uniform
-from mmquant.kernels.orders import remove_order, report_order
+from mmquant.kernels.orders import end_order, report_order
 from mmquant.kernels.queue_models import UNKNOWN_AHEAD, displayed_lots, queue_print
 from mmquant.state import MAX_TAKEN, NEVER_NS
 
@@ -127,47 +127,66 @@ def fill_order(
         e["queue_entry_lots"] = order["entry_ahead_lots"]
         e["queue_ahead_lots"] = int(ahead_lots) if ahead_lots < UNKNOWN_AHEAD else -1
         e["queue_ns"] = now_ns - order["queued_ns"]
-    n = report_order(sim, index, _FILLED if done else _OPEN, _NONE, now_ns, events, n + 1)
     if done:
-        remove_order(sim, index)
-    return n
+        return end_order(sim, index, _FILLED, _NONE, now_ns, events, n + 1)
+    return report_order(sim, index, _OPEN, _NONE, now_ns, events, n + 1)
 
 
 @njit
-def takeable_lots(sim: NDArray[Any], slot: int, price_ticks: int, displayed: int) -> int:
-    """Return what own orders may still take at a price; 0 where the table of them is full."""
+def _taken_at(sim: NDArray[Any], slot: int, price_ticks: int) -> int:
+    """Return the place of a price among those that own orders took from, -1 without."""
     s = sim[0]
     for i in range(s["taken"][slot]):
         if s["taken_ticks"][slot, i] == price_ticks:
-            return int(displayed - s["taken_lots"][slot, i])
-    return displayed if s["taken"][slot] < MAX_TAKEN else 0
+            return i
+    return -1
+
+
+@njit
+def takeable_lots(
+    sim: NDArray[Any], slot: int, price_ticks: int, displayed: int, planned: int
+) -> int:
+    """Return what own orders may still take at a price; 0 where the table of them is full.
+
+    `planned` prices that are not in it yet are to have a place before this one.
+    """
+    s = sim[0]
+    at = _taken_at(sim, slot, price_ticks)
+    if at >= 0:
+        return int(displayed - s["taken_lots"][slot, at])
+    return displayed if s["taken"][slot] + planned < MAX_TAKEN else 0
 
 
 @njit
 def _take_lots(sim: NDArray[Any], slot: int, price_ticks: int, qty_lots: int) -> None:
     """Note what was taken at a price."""
     s = sim[0]
-    count = s["taken"][slot]
-    for i in range(count):
-        if s["taken_ticks"][slot, i] == price_ticks:
-            s["taken_lots"][slot, i] += qty_lots
-            return
-    s["taken_ticks"][slot, count] = price_ticks
-    s["taken_lots"][slot, count] = qty_lots
-    s["taken"][slot] = count + 1
+    at = _taken_at(sim, slot, price_ticks)
+    if at < 0:
+        at = s["taken"][slot]
+        s["taken_ticks"][slot, at] = price_ticks
+        s["taken_lots"][slot, at] = 0
+        s["taken"][slot] = at + 1
+    s["taken_lots"][slot, at] += qty_lots
 
 
 @njit
 def forget_taken(sim: NDArray[Any], book: NDArray[Any]) -> None:
-    """Forget what was taken from levels that are gone; no more is taken than is displayed."""
+    """Forget what was taken from levels that are gone; no more is taken than is displayed.
+
+    A level that the book does not tell of any more may come back as it was: it is forgotten only
+    where the table is full, for then nothing more could be taken at all.
+    """
     s = sim[0]
     for slot in range(2):
         side = 2 * slot - 1  # slot 0: asks, taken by buys
+        is_full = s["taken"][slot] == MAX_TAKEN
         i = 0
         while i < s["taken"][slot]:
             lots = displayed_lots(book, side, s["taken_ticks"][slot, i])
             if lots > 0:
                 s["taken_lots"][slot, i] = min(lots, s["taken_lots"][slot, i])
+            if lots > 0 or (lots < 0 and not is_full):
                 i += 1
                 continue
             last = s["taken"][slot] - 1
@@ -195,7 +214,7 @@ def match_touch(
         index = _next_order(sim, side, side * tick, _NEVER, _NOBODY)
         if index < 0:
             break
-        left = takeable_lots(sim, slot, tick, displayed)
+        left = takeable_lots(sim, slot, tick, displayed, _ZERO)
         if left <= 0:
             break
         order = s["orders"][index]
@@ -312,14 +331,17 @@ def match_arrival(
     wanted = order["qty_lots"] - order["filled_lots"]
     taken = 0
     levels = 0
+    planned = 0
     while NO_BID < tick < NO_ASK and taken < wanted and levels < MAX_TAKEN:
         if side * (tick - limit_ticks) > 0:
             break
-        lots = takeable_lots(sim, slot, tick, book_depth_at(book, -side, tick))
+        lots = takeable_lots(sim, slot, tick, book_depth_at(book, -side, tick), planned)
         qty = min(wanted - taken, lots)
         if qty > 0:
             taken += qty
-            if is_test == 0:
+            if is_test == 1:
+                planned += 1 if _taken_at(sim, slot, tick) < 0 else 0
+            else:
                 _take_lots(sim, slot, tick, qty)
                 n = fill_order(
                     sim, account, params, index, tick, qty, _TAKE, 0.0, _ZERO, now_ns, events, n

@@ -28,9 +28,10 @@ from mmquant.state import MAX_CLIENTS, MAX_LEVELS, NEVER_NS
 __all__ = [
     "amend_order",
     "cancel_order",
-    "client_order",
+    "client_at",
     "earliest_due",
     "edge_reason",
+    "end_order",
     "enter_orders",
     "find_order",
     "has_no_room",
@@ -143,13 +144,57 @@ def find_order(sim: NDArray[Any], order_id: int) -> int:
 
 
 @njit
-def client_order(sim: NDArray[Any], client_id: int) -> int:
-    """Return the order id that a client id stands for, 0 where it is new (or long forgotten)."""
+def client_at(sim: NDArray[Any], client_id: int) -> int:
+    """Return the row of a client id in their table, -1 where it is new (or long forgotten)."""
     s = sim[0]
     for i in range(min(s["clients"], MAX_CLIENTS)):
-        if s["client_ids"][i] == client_id:
-            return int(s["client_orders"][i])
-    return 0
+        if s["client_table"][i]["client_id"] == client_id:
+            return i
+    return -1
+
+
+@njit
+def _keep_client(sim: NDArray[Any], index: int) -> None:
+    """Keep the content of the order in slot `index`, in place of the oldest that has ended."""
+    s = sim[0]
+    order = s["orders"][index]
+    at = s["clients"] % MAX_CLIENTS
+    while find_order(sim, s["client_table"][at]["order_id"]) >= 0:  # fewer than rows are alive
+        s["clients"] += 1
+        at = s["clients"] % MAX_CLIENTS
+    s["clients"] += 1
+    client = s["client_table"][at]
+    client["client_id"] = order["client_id"]
+    client["order_id"] = order["order_id"]
+    client["side"] = order["side"]
+    client["kind"] = order["kind"]
+    client["price_ticks"] = order["price_ticks"]
+    client["qty_lots"] = order["qty_lots"]
+
+
+@njit
+def end_order(
+    sim: NDArray[Any],
+    index: int,
+    status: int,
+    reason: int,
+    now_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Report and remove the order in slot `index`; its client id goes on standing for its end."""
+    s = sim[0]
+    order = s["orders"][index]
+    n = report_order(sim, index, status, reason, now_ns, events, n)
+    if order["client_id"] != 0:
+        client = s["client_table"][client_at(sim, order["client_id"])]
+        client["status"] = status
+        client["reason"] = reason
+        client["last_price_ticks"] = order["price_ticks"]
+        client["last_qty_lots"] = order["qty_lots"]
+        client["filled_lots"] = order["filled_lots"]
+    remove_order(sim, index)
+    return n
 
 
 @njit
@@ -353,10 +398,7 @@ def send_order(
     order["active_ns"] = now_ns + s["feed_latency_ns"] + delay
     order["there_ns"] = now_ns + s["clock_ahead_ns"] + delay
     if client_id != 0:
-        at = s["clients"] % MAX_CLIENTS
-        s["client_ids"][at] = client_id
-        s["client_orders"][at] = order["order_id"]
-        s["clients"] += 1
+        _keep_client(sim, slot)
     s["count"] = slot + 1
     s["next_due_ns"] = min(s["next_due_ns"], order["active_ns"])
     return report_order(sim, slot, _NEW, _NONE, now_ns, events, n)

@@ -21,13 +21,13 @@ from mmquant.kernels.matching import match_arrival
 from mmquant.kernels.orders import (
     amend_order,
     cancel_order,
-    client_order,
+    client_at,
     earliest_due,
     edge_reason,
+    end_order,
     find_order,
     has_no_room,
     known_filled_lots,
-    remove_order,
     report_order,
     send_order,
 )
@@ -76,22 +76,6 @@ def _crosses(sim: NDArray[Any], side: int, price_ticks: int) -> bool:
 
 
 @njit
-def _end(
-    sim: NDArray[Any],
-    index: int,
-    status: int,
-    reason: int,
-    now_ns: int,
-    events: NDArray[Any],
-    n: int,
-) -> int:
-    """End the order in slot `index`."""
-    n = report_order(sim, index, status, reason, now_ns, events, n)
-    remove_order(sim, index)
-    return n
-
-
-@njit
 def _settle(
     sim: NDArray[Any],
     account: NDArray[Any],
@@ -115,7 +99,7 @@ def _settle(
         if taken >= wanted:
             return n
         if kind != _LIMIT:
-            return _end(sim, index, _CANCELLED, _REST_EXPIRED, now_ns, events, n)
+            return end_order(sim, index, _CANCELLED, _REST_EXPIRED, now_ns, events, n)
     queue_enter(sim, index, displayed_lots(book, side, limit), now_ns)
     return n
 
@@ -136,16 +120,16 @@ def _arrive(
     now = order["active_ns"]
     kind = order["kind"]
     if s["mark_half_ticks"] == 0:
-        return _end(sim, index, _REJECTED, _NO_MARKET_DATA, now, events, n)
+        return end_order(sim, index, _REJECTED, _NO_MARKET_DATA, now, events, n)
     if has_no_room(sim, now):
-        return _end(sim, index, _REJECTED, _TOO_MANY_ORDERS, now, events, n)
+        return end_order(sim, index, _REJECTED, _TOO_MANY_ORDERS, now, events, n)
     if kind == _POST_ONLY and _crosses(sim, order["side"], order["price_ticks"]):
-        return _end(sim, index, _REJECTED, _WOULD_CROSS, now, events, n)
+        return end_order(sim, index, _REJECTED, _WOULD_CROSS, now, events, n)
     if kind == _FOK:
         limit = order["price_ticks"]
         possible, n = match_arrival(sim, account, params, book, index, limit, _ONE, now, events, n)
         if possible < order["qty_lots"]:
-            return _end(sim, index, _REJECTED, _NOT_FILLABLE, now, events, n)
+            return end_order(sim, index, _REJECTED, _NOT_FILLABLE, now, events, n)
     order["status"] = _OPEN
     n = report_order(sim, index, _OPEN, _NONE, now, events, n)
     return _settle(sim, account, params, book, index, now, events, n)
@@ -168,10 +152,10 @@ def _arrive_amendment(
     qty = order["amend_qty_lots"]
     order["amend_ns"] = NEVER_NS
     if qty <= order["filled_lots"]:
-        return _end(sim, index, _CANCELLED, _BELOW_FILLED, now, events, n)
+        return end_order(sim, index, _CANCELLED, _BELOW_FILLED, now, events, n)
     keeps_place = price == order["price_ticks"] and qty <= order["qty_lots"]
     if not keeps_place and order["kind"] == _POST_ONLY and _crosses(sim, order["side"], price):
-        return _end(sim, index, _CANCELLED, _WOULD_CROSS, now, events, n)
+        return end_order(sim, index, _CANCELLED, _WOULD_CROSS, now, events, n)
     order["price_ticks"] = price
     order["qty_lots"] = qty
     n = report_order(sim, index, _OPEN, _NONE, now, events, n)
@@ -203,7 +187,7 @@ def _let_arrive(
         elif order["amend_ns"] <= order["cancel_ns"]:
             n = _arrive_amendment(sim, account, params, book, index, events, n)
         else:
-            n = _end(sim, index, _CANCELLED, order["reason"], order["cancel_ns"], events, n)
+            n = end_order(sim, index, _CANCELLED, order["reason"], order["cancel_ns"], events, n)
     return n
 
 
@@ -263,6 +247,26 @@ def _filter_reason(
 
 
 @njit
+def _repeat_state(sim: NDArray[Any], at: int, now_ns: int, events: NDArray[Any], n: int) -> int:
+    """Report the order of a client id once more, as it is or as it ended."""
+    s = sim[0]
+    client = s["client_table"][at]
+    index = find_order(sim, client["order_id"])
+    if index >= 0:
+        return report_order(sim, index, s["orders"][index]["status"], _NONE, now_ns, events, n)
+    n = report_order(sim, s["count"], client["status"], client["reason"], now_ns, events, n)
+    e = events[n - 1]
+    e["order_id"] = client["order_id"]
+    e["client_id"] = client["client_id"]
+    e["quotes_seq"] = 0
+    e["side"] = client["side"]
+    e["price_ticks"] = client["last_price_ticks"]
+    e["qty_lots"] = client["last_qty_lots"]
+    e["filled_lots"] = client["filled_lots"]
+    return n
+
+
+@njit
 def _send_new(
     sim: NDArray[Any],
     params: NDArray[Any],
@@ -281,14 +285,13 @@ def _send_new(
     price = 0 if kind == _MARKET else r["price_ticks"]
     if abs(side) != 1 or not _POST_ONLY <= kind <= _MARKET:
         return _refuse(sim, request, _INVALID_ORDER, now_ns, events, n)
-    known = client_order(sim, r["client_id"]) if r["client_id"] != 0 else 0
-    if known != 0:
-        index = find_order(sim, known)
-        order = s["orders"][max(index, 0)]
-        same = order["side"] == side and order["kind"] == kind and order["price_ticks"] == price
-        if index < 0 or not same or order["qty_lots"] != r["qty_lots"]:
+    at = client_at(sim, r["client_id"]) if r["client_id"] != 0 else -1
+    if at >= 0:
+        client = s["client_table"][at]
+        same = client["side"] == side and client["kind"] == kind and client["price_ticks"] == price
+        if not same or client["qty_lots"] != r["qty_lots"]:
             return _refuse(sim, request, _DUPLICATE_CLIENT_ID, now_ns, events, n)
-        return report_order(sim, index, order["status"], _NONE, now_ns, events, n)
+        return _repeat_state(sim, at, now_ns, events, n)
     reason = _filter_reason(sim, instrument, kind, side, price, r["qty_lots"])
     if reason == _NONE and s["count"] >= params[0]["max_orders"]:
         reason = _TOO_MANY_ORDERS
@@ -361,7 +364,8 @@ def send_request(
         return _refuse(sim, request, _INVALID_ORDER, now_ns, events, n)
     known = r["order_id"]
     if known == 0 and r["client_id"] != 0:
-        known = client_order(sim, r["client_id"])
+        at = client_at(sim, r["client_id"])
+        known = sim[0]["client_table"][at]["order_id"] if at >= 0 else 0
     index = find_order(sim, known)
     reason = _change_reason(sim, instrument, request, index, known, now_ns)
     if reason != _NONE:

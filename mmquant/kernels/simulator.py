@@ -29,7 +29,7 @@ from mmquant.kernels.book import book_bbo, book_follow
 from mmquant.kernels.book_read import book_touch
 from mmquant.kernels.latency import note_feed, venue_time_ns
 from mmquant.kernels.matching import forget_taken, match_print, match_touch
-from mmquant.kernels.orders import cancel_order, enter_orders, reconcile_orders, report_order
+from mmquant.kernels.orders import cancel_order, end_order, enter_orders, reconcile_orders
 from mmquant.kernels.queue_models import displayed_lots, queue_level
 from mmquant.kernels.requests import advance_orders, send_request
 from mmquant.state import NEVER_NS
@@ -179,9 +179,8 @@ def simulator_cancel_all(
     s = sim[0]
     now = max(now_ns, s["now_ns"])
     n = advance_orders(sim, account, params, book, now, events, _ZERO)
-    for index in range(s["count"]):
-        n = report_order(sim, index, _CANCELLED, reason, now, events, n)
-    s["count"] = 0
+    while s["count"] > 0:
+        n = end_order(sim, _ZERO, _CANCELLED, reason, now, events, n)
     s["next_due_ns"] = NEVER_NS
     return n
 

@@ -4,6 +4,7 @@ from mmquant.records import record
 from mmquant.state.trading import MAX_ORDERS
 
 __all__ = [
+    "CLIENT",
     "EVENT",
     "MAX_ARRIVALS",
     "MAX_CLIENTS",
@@ -18,7 +19,7 @@ __all__ = [
 
 MAX_TAKEN = 16  # levels a side of which we took something, at once
 MAX_ARRIVALS = 64  # sizes known of what stands behind an own order: the newest
-MAX_CLIENTS = 256  # the newest client ids, to know a repeated one
+MAX_CLIENTS = 256  # client ids kept, to know a repeated one
 MAX_LATE_FILLS = 128  # fills that the trader does not know of yet
 ORDER = record(
     [
@@ -55,6 +56,23 @@ ORDER = record(
         ("queue_seq", "<i8"),  # grows with each place that an own order takes
     ],
     240 + 8 * MAX_ARRIVALS,
+)
+# What is kept of an order that came with a client id.
+CLIENT = record(
+    [
+        ("client_id", "<i8"),
+        ("order_id", "<i8"),
+        ("side", "<i8"),  # these four: as it was sent
+        ("kind", "<i8"),
+        ("price_ticks", "<i8"),
+        ("qty_lots", "<i8"),
+        ("status", "<i8"),  # and as it ended
+        ("reason", "<i8"),
+        ("last_price_ticks", "<i8"),
+        ("last_qty_lots", "<i8"),
+        ("filled_lots", "<i8"),
+    ],
+    88,
 )
 # What the order-level calls take. A `reason` other than NONE is a fault found on the way in: it
 # is answered as a rejection.
@@ -123,9 +141,8 @@ SIMULATOR_STATE = record(
         ("unheard_known_ns", "<i8", (MAX_ORDERS,)),
         ("unheard_side", "<i8", (MAX_ORDERS,)),
         ("unheard_ticks", "<i8", (MAX_ORDERS,)),
-        ("clients", "<i8"),  # client ids ever
-        ("client_ids", "<i8", (MAX_CLIENTS,)),
-        ("client_orders", "<i8", (MAX_CLIENTS,)),
+        ("clients", "<i8"),  # rows of their table gone through so far
+        ("client_table", CLIENT, (MAX_CLIENTS,)),  # the newest, and those of orders alive
         ("max_open_orders", "<i8"),  # the venue's rule, 0 without one
         ("clock", "<i8"),  # 1: the book tells the venue's time, 2: it never has, 0: nothing heard
         ("clock_ahead_ns", "<i8"),  # by how much the venue's clock is ahead of ours, at least
@@ -142,7 +159,7 @@ SIMULATOR_STATE = record(
     + 24 * MAX_LATE_FILLS
     + 24 * MAX_ORDERS
     + 32 * MAX_TAKEN
-    + 16 * MAX_CLIENTS
+    + CLIENT.itemsize * MAX_CLIENTS
     + ORDER.itemsize * (MAX_ORDERS + 1),
 )
 # What a simulator kernel reports: fields named as in ORDER_UPDATE and FILL, 0 where unused.
