@@ -209,6 +209,13 @@ def test_nobody_listening_is_said_and_tried_again_with_backoff():
     link.close()
 
 
+@pytest.mark.parametrize("url", ["ws://a..b/x", "ws://:1/x", "ws://h:99999/x"])
+def test_what_is_no_address_is_said(url):
+    link = make(url)
+    poll_until(link, lambda: link.failure)
+    assert "no address" in link.failure
+
+
 def hold(connection):
     """Keep a connection, and do nothing with it but answer its pings."""
     with contextlib.suppress(ConnectionClosed):
