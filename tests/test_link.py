@@ -278,6 +278,15 @@ def test_a_handshake_that_is_refused_keeps_every_link_away_for_as_long_as_it_say
     assert refused[1] - refused[0] > 0.95
 
 
+def test_a_venue_that_is_away_for_a_while_is_believed_and_keeps_no_other_link_away(server):
+    refused = []
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    link = make(server(hold, process_request=refusing(status, {"Retry-After": "1"}, refused)))
+    poll_until(link, lambda: len(refused) > 1)
+    assert refused[1] - refused[0] > 0.95
+    assert not link._attempts.is_blocked(time.time_ns())
+
+
 def test_a_handshake_that_is_refused_without_a_time_waits_for_a_minute(server):
     link = make(server(hold, process_request=refusing(http.HTTPStatus.TOO_MANY_REQUESTS, {}, [])))
     poll_until(link, lambda: link.failure)
