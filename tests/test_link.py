@@ -209,6 +209,13 @@ def test_nobody_listening_is_said_and_tried_again_with_backoff():
     link.close()
 
 
+@pytest.mark.parametrize("url", ["ws://a..b/x", "ws://:1/x", "ws://h:99999/x"])
+def test_what_is_no_address_is_said(url):
+    link = make(url)
+    poll_until(link, lambda: link.failure)
+    assert "no address" in link.failure
+
+
 def hold(connection):
     """Keep a connection, and do nothing with it but answer its pings."""
     with contextlib.suppress(ConnectionClosed):
@@ -269,6 +276,15 @@ def test_a_handshake_that_is_refused_keeps_every_link_away_for_as_long_as_it_say
     assert time.monotonic() - refused[0] > 0.95
     poll_until(link, lambda: len(refused) > 1)
     assert refused[1] - refused[0] > 0.95
+
+
+def test_a_venue_that_is_away_for_a_while_is_believed_and_keeps_no_other_link_away(server):
+    refused = []
+    status = http.HTTPStatus.SERVICE_UNAVAILABLE
+    link = make(server(hold, process_request=refusing(status, {"Retry-After": "1"}, refused)))
+    poll_until(link, lambda: len(refused) > 1)
+    assert refused[1] - refused[0] > 0.95
+    assert not link._attempts.is_blocked(time.time_ns())
 
 
 def test_a_handshake_that_is_refused_without_a_time_waits_for_a_minute(server):

@@ -101,6 +101,7 @@ def run(
     if venue != "binance":
         raise typer.BadParameter(f"--venue must be binance, got {venue}")
     from mm_cli.launcher import Plan
+    from mm_cli.venue_check import check_venue
 
     environment = {}
     if market is not None:
@@ -108,6 +109,7 @@ def run(
     if symbol:
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
     config = settings_folder(config_dir)
+    check_venue(config, environment, print)
     plan = Plan("binance", False, config, None, environment, duration, record)
     _run(plan, "on Binance, on paper", json_file)
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, ProtocolError
+from websockets.exceptions import InvalidStatus, InvalidURI, ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -141,9 +141,12 @@ def open_connection(url: str, timeout_s: float) -> Connection:
     OSError
         No connection within the time.
     """
-    uri = parse_uri(url)
     deadline_s = time.monotonic() + timeout_s
-    sock = socket.create_connection((uri.host, uri.port), timeout=timeout_s)
+    try:
+        uri = parse_uri(url)
+        sock = socket.create_connection((uri.host, uri.port), timeout=timeout_s)
+    except (InvalidURI, ValueError) as error:
+        raise ConnectionError(f"no address: {error}") from error
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if uri.secure:

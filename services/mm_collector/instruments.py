@@ -47,12 +47,18 @@ class Instruments:
     ----------
     trouble
         Why the rules are not there yet; empty while there is none.
+    near
+        Where nothing answers at the address: a known one that looks like it.
+    retry_in_ms
+        When, after a trouble, they are asked for again.
     """
 
     def __init__(
         self, config: CollectorSettings, rules: VenueRules, rest: Rest, rng: random.Random
     ) -> None:
         self.trouble = ""
+        self.near = ""
+        self.retry_in_ms = 0
         self._config = config
         self._rules = rules
         self._rest = rest
@@ -97,8 +103,8 @@ class Instruments:
             return []
         self._refuse(reply)
         if reply.status != 200:
-            host = nearest_host(self._rest.base_url) if not reply.status else ""
-            hint = f"; did you mean {host}?" if host else ""
+            self.near = "" if reply.status else nearest_host(self._rest.base_url)
+            hint = f"; did you mean {self.near}?" if self.near else ""
             if reply.status == 403:
                 hint = f"; {self._elsewhere()}"
             self._retry(wanted, f"{reply.text}{hint}", reply.retry_after_ns, now_ns)
@@ -146,4 +152,4 @@ class Instruments:
         )
         wait_ns = max(int(wanted.backoff_ns * self._rng.uniform(0.5, 1)), pause_ns)
         wanted.retry_at_ns = now_ns + wait_ns
-        self.trouble = f"exchangeInfo: {text}; next try in {wait_ns // _MS} ms"
+        self.trouble, self.retry_in_ms = f"exchangeInfo: {text}", wait_ns // _MS

@@ -134,8 +134,9 @@ class Collector(Service):
         for filters in known:
             self._add_feed(filters)
         if self._wanted.trouble:
-            self.log.warning("%s", self._wanted.trouble)
-            self.set_state(ServiceState.DEGRADED, Reason.NO_INSTRUMENT, self._wanted.trouble)
+            text = f"{self._wanted.trouble}; next try in {self._wanted.retry_in_ms} ms"
+            self.log.warning("%s", text)
+            self.set_state(ServiceState.DEGRADED, Reason.NO_INSTRUMENT, text)
             self._wanted.trouble = ""
         return len(known)
 

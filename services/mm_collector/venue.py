@@ -25,10 +25,18 @@ __all__ = [
 
 _HOSTS = (
     "api.binance.com",
+    *(f"api{suffix}.binance.com" for suffix in ("1", "2", "3", "4", "-gcp")),
     "data-api.binance.vision",
     "testnet.binance.vision",
     "fapi.binance.com",
     "demo-fapi.binance.com",
+)
+_STREAM_HOSTS = (
+    "stream.binance.com",
+    "data-stream.binance.vision",
+    "stream.testnet.binance.vision",
+    "fstream.binance.com",
+    "demo-fstream.binance.com",
 )
 
 
@@ -192,6 +200,8 @@ def parse_weight_limit(body: bytes) -> int | None:
 
 
 def nearest_host(url: str) -> str:
-    """Return a known host that looks like the one of `url`, "" where none does."""
-    near = get_close_matches(urlsplit(url).hostname or "", _HOSTS, n=1)
-    return "" if not near or near[0] == urlsplit(url).hostname else near[0]
+    """Return a known host that looks like the one of `url`, "" where none does, or it is one."""
+    parts = urlsplit(url)
+    hosts = _STREAM_HOSTS if parts.scheme in ("ws", "wss") else _HOSTS
+    near = get_close_matches(parts.hostname or "", hosts, n=1)
+    return "" if not near or near[0] == parts.hostname else near[0]
