@@ -160,6 +160,29 @@ def test_a_replaced_connection_loses_and_doubles_nothing(runtime, start, reason,
     assert len(depths) == len(set(depths)) > 10
 
 
+def test_a_connection_far_behind_its_replacement_loses_no_trade(runtime, start):
+    venue = start(TWENTY[:2])
+    venue.ticks_per_depth = 6
+    transport, subscriber, heard = trades_heard(runtime)
+    with collecting(runtime, venue, TWENTY[:2]) as collector:
+
+        def works_until(done):
+            collector.work(lambda: subscriber.poll(100) * 0 or done())
+
+        works_until(lambda: collector.are_live() and heard)
+        venue.ticks_behind = 5
+        works_until(lambda: venue.steps % 6 == 3)  # so that it begins amid a depth event's time
+        venue.say_shutdown()
+        works_until(lambda: collector.counters["handovers"] == 1)
+        until = time.monotonic() + 0.5
+        works_until(lambda: time.monotonic() > until)
+        assert collector.counters["gaps"] == collector.counters["trade_gaps"] == 0
+    transport.close()
+    for instrument_id in (1, 2):
+        ids = [trade_id for i, trade_id in heard if i == instrument_id]
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
 @pytest.mark.parametrize(
     ("market", "symbols", "text"),
     [
@@ -248,6 +271,49 @@ def test_the_weight_that_the_venue_counts_is_kept_to(runtime, start):
         collector.work(lambda: collector.reason is Reason.REQUESTS_PAUSED)
         assert collector.text.endswith("the minute's request weight is used up")
         collector.work(collector.are_live)
+
+
+def test_what_broke_a_symbol_s_depth_frame_is_its_gap_alone(runtime, start):
+    venue = start(TWENTY[:2])
+    with collecting(runtime, venue, TWENTY[:2]) as collector:
+        collector.work(collector.are_live)
+        collector.history.clear()
+        name = f"{TWENTY[1].lower()}@depth@100ms"
+        venue.send(f'{{"stream":"{name}","data":{{"e":"depthUpdate","E":1,"T":')
+        venue.send('{"stream":"coinzusdt@depth@100ms","data":{}}')
+        collector.work(lambda: collector.counters["dropped.unknown_kind"])
+        assert [state for _, _, state in collector.history] == [
+            BookState.GAP,
+            BookState.BUFFERING,
+        ]
+        assert {instrument_id for _, instrument_id, _ in collector.history} == {2}
+        collector.work(collector.are_live)
+        assert collector.counters["dropped.not_json"] == 1
+
+
+def test_a_venue_that_begins_its_trade_ids_anew_is_followed_at_once(runtime, start, caplog):
+    venue = start(TWENTY[:1])
+    venue.steps, venue.time_ms = 10_000, 1
+    transport, subscriber, heard = trades_heard(runtime)
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+
+        def works_until(done):
+            collector.work(lambda: subscriber.poll(100) * 0 or done())
+
+        works_until(lambda: collector.are_live() and len(heard) > 2)
+        venue.restart()
+        works_until(lambda: heard[-1][1] < 10_000)
+        assert collector.counters["trade_restarts"] == 1
+        assert collector.counters["trade_gaps"] == 0
+    transport.close()
+
+
+def test_a_symbol_that_is_not_traded_is_said(runtime, start):
+    venue = start(TWENTY[:1])
+    venue.status = "HALT"
+    venue.mute = {"trade", "bookTicker", "depth@100ms"}
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+        collector.work(lambda: collector.text == "not LIVE: COINAUSDT (HALT at the start)")
 
 
 def test_aggregates_stand_in_for_silent_trades_and_make_way_again(runtime, start):

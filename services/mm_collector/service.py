@@ -30,6 +30,7 @@ from mm_collector.live import LiveSnapshots
 from mm_collector.rest import Rest
 from mm_collector.snapshots import Answer, Snapshots
 from mm_collector.streams import Streams
+from mm_collector.subscriptions import stream_of
 from mm_collector.sync import BookSync, SyncLimits
 from mm_collector.trades import TradeFeed
 from mm_collector.venue import RULES, VenueRules
@@ -76,6 +77,7 @@ class Collector(Service):
         self._streams = Streams(config, self._rules, self.waits, self._rng)
         self._journal = Journal(config, self.counters)
         self._feeds: dict[str, Feed] = {}
+        self._feeds_by_depth: dict[str, Feed] = {}  # by the depth stream's name
         self._reader = FrameReader()
         self._next_snapshot_ns = 0
         self._now_ns = 0  # the market's clock
@@ -165,7 +167,10 @@ class Collector(Service):
             config.publish.snapshot_levels,
             self._levels,
         )
+        self._feeds_by_depth[self._streams.depth_stream(symbol)] = self._feeds[symbol]
         self.log.info("instrument %s: %s", symbol, filters)
+        if filters.status != "TRADING":
+            self.log.warning("%s is not traded now: the venue says %s", symbol, filters.status)
 
     # snapshots
 
@@ -209,7 +214,7 @@ class Collector(Service):
                 break
             work += 1
         if link.standby_firsts() is not None and not link.has_frames and not link.events:
-            self._streams.hand_over(self._feeds.values(), self._reader)
+            self._streams.hand_over(link, self._feeds.values(), self._reader)
             if link.give_up_standby(now_ns):
                 self.counters["handovers_failed"] += 1
                 self.log.warning("a new connection to %s could not take over", link.url)
@@ -258,6 +263,9 @@ class Collector(Service):
             self.counters["frames"] += 1
             self._drop(error)
             self._journal.bad_frame(payload, received_ns, str(error))
+            feed = self._feeds_by_depth.get(stream_of(payload))
+            if feed is not None:
+                feed.on_bad_depth(str(error), received_ns, self._now_ns)
             return
         if isinstance(event, Acknowledgement):  # an answer: no market data
             self.log.info("venue says %s", event.text)
@@ -326,6 +334,10 @@ class Collector(Service):
             self._streams.want_aggregates(symbol)
 
     def _tell_transitions(self, symbol: str, feed: Feed, now_ns: int) -> None:
+        while feed.trades.restarts:
+            self.log.warning(
+                "trade ids of %s begin anew: %s", symbol, feed.trades.restarts.popleft()
+            )
         while feed.transitions:
             moved = feed.transitions.popleft()
             self.publish_book_state(
@@ -346,7 +358,7 @@ class Collector(Service):
         if not failures:
             self.set_state(ServiceState.READY, Reason.NONE, "all books LIVE")
         else:
-            names = ", ".join(f.filters.instrument.symbol for f in failures)
+            names = ", ".join(_told(f.filters) for f in failures)
             obstacle = self._rest.obstacle(self._rules.weight_of(self._levels), now_ns)
             reason = Reason.REQUESTS_PAUSED if obstacle else failures[0].failure
             text = f"not LIVE: {names}{'; ' if obstacle else ''}{obstacle}"
@@ -368,6 +380,12 @@ class Collector(Service):
             for feed in self._feeds.values():
                 if wanted in (0, feed.instrument_id):
                     feed.snapshot_due = True
+
+
+def _told(filters: InstrumentFilters) -> str:
+    """Return a symbol, with its status where that may be why nothing comes."""
+    symbol, status = filters.instrument.symbol, filters.status
+    return symbol if status == "TRADING" else f"{symbol} ({status} at the start)"
 
 
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Collector:
