@@ -4,6 +4,7 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from mm_collector.service import Collector
@@ -18,9 +19,12 @@ from mm_runtime.settings import (
     EndpointSettings,
     RecordSettings,
     RuntimeSettings,
+    SyncSettings,
 )
 from mm_runtime.transport import Transport
 from small_venue import SmallVenue
+from venue_process import post
+from venue_process import venue as offline_venue
 
 from mmquant.codes import BookState, Reason, Stream, Template
 from mmquant.tape import read_capture
@@ -56,6 +60,9 @@ class Watched(Collector):
             assert time.monotonic() < deadline, (self.state, self.reason, self.counters)
             if not self.do_work():
                 time.sleep(0.0005)
+
+    def count(self, state):
+        return [told for _, _, told in self.history].count(state)
 
     def are_live(self):
         feeds = self._feeds.values()
@@ -109,6 +116,32 @@ def test_of_twenty_symbols_one_gaps_each_second_and_the_others_stay_live(runtime
         assert collector.counters["snapshots"] == len(TWENTY) + 4, "one request a recovery"
         assert collector.counters["book_mismatches"] == 0
         assert collector.counters["book_checks"] > 100
+
+
+def test_of_twenty_symbols_of_the_offline_venue_one_gaps_each_second(runtime):
+    seconds, gapping = 10, TWENTY[6]
+    with offline_venue("--market", "usdm", "--symbols", ",".join(TWENTY)) as (_, address):
+        urls = SimpleNamespace(rest_url=f"http://{address}", ws_url=f"ws://{address}")
+        patient = SyncSettings(stale_after_ms=10_000)  # a slow machine is no gap
+        with collecting(runtime, urls, TWENTY, sync=patient) as collector:
+            collector.work(collector.are_live)
+            collector.history.clear()
+            for round_ in range(1, seconds + 1):
+                assert post(address, kind="drop", symbol=gapping)[0] == 200
+                until = time.monotonic() + 1.0
+                collector.work(lambda until=until: time.monotonic() >= until)
+                # A slow machine takes longer: each gap is to be one by itself.
+                collector.work(
+                    lambda n=round_: collector.count(BookState.GAP) == n and collector.are_live()
+                )
+            counters = collector.counters
+    assert {instrument_id for _, instrument_id, _ in collector.history} == {7}
+    gaps = [at for at, _, state in collector.history if state is BookState.GAP]
+    lives = [at for at, _, state in collector.history if state is BookState.LIVE]
+    assert len(gaps) == len(lives) == seconds
+    assert all(gap < live for gap, live in zip(gaps, lives, strict=True))
+    assert counters["book_mismatches"] == 0
+    assert counters["book_checks"] > 100
 
 
 def trades_heard(runtime):
