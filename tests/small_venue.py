@@ -37,6 +37,7 @@ class SmallVenue:
         self.steps = 0
         self.time_ms = 1
         self.status = "TRADING"
+        self.bid = "99.0"
         self.subscribed = {}  # connection -> names
         self._waiting = {}  # connection -> what it is sent later
         self.requests = []
@@ -119,13 +120,13 @@ class SmallVenue:
         depth = {"e": "depthUpdate", "E": 1, "T": 1, "s": symbol, "U": last - 5, "u": last}
         depth |= {
             "pu": last - 10 * self.ticks_per_depth,
-            "b": [["99.0", f"{1 + self.steps % 9}.000"]],
+            "b": [[self.bid, f"{1 + self.steps % 9}.000"]],
             "a": [],
         }
         trade = {"e": "trade", "E": 1, "T": self.time_ms, "s": symbol, "t": self.steps, "p": "99.5"}
         trade |= {"q": "0.010", "X": "MARKET", "m": True}
         touch = {"e": "bookTicker", "E": 1, "T": 1, "s": symbol, "u": last}
-        touch |= {"b": "99.0", "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}
+        touch |= {"b": self.bid, "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}
         total = {"e": "aggTrade", "E": 1, "T": 1, "s": symbol, "a": self.steps, "p": "99.5"}
         total |= {"q": "0.010", "f": self.steps, "l": self.steps, "m": True}
         datas = {"trade": trade, "aggTrade": total, "bookTicker": touch, "depth@100ms": depth}
@@ -160,7 +161,7 @@ class SmallVenue:
                     limits |= {"intervalNum": 1, "limit": 9_000}
                     body = {"symbols": rows, "rateLimits": [limits]}
                 elif parts.path == "/fapi/v1/depth":
-                    bids = [["99.0", f"{1 + venue.steps % 9}.000"]]
+                    bids = [[venue.bid, f"{1 + venue.steps % 9}.000"]]
                     body = {"lastUpdateId": venue.update_id, "bids": bids}
                     body |= {"asks": [["101.0", "1.000"]]}
                 else:

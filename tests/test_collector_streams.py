@@ -349,6 +349,18 @@ def test_a_symbol_that_is_not_traded_is_said(runtime, start):
         collector.work(lambda: collector.text == "not LIVE: COINAUSDT (HALT at the start)")
 
 
+def test_a_tick_that_has_changed_is_said_and_nothing_is_live_on_it(runtime, start):
+    venue = start(TWENTY[:1])
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+        collector.work(collector.are_live)
+        venue.bid = "99.05"
+        collector.work(lambda: "off the tick known at the start" in collector.text)
+        assert not collector.are_live()
+        venue.bid = "99.0"
+        collector.work(collector.are_live)
+        collector.work(lambda: collector.reason is Reason.NONE)
+
+
 def test_aggregates_stand_in_for_silent_trades_and_make_way_again(runtime, start):
     venue = start(TWENTY[:1])
     venue.mute = {"trade"}

@@ -78,6 +78,7 @@ class Collector(Service):
         self._journal = Journal(config, self.counters)
         self._feeds: dict[str, Feed] = {}
         self._feeds_by_depth: dict[str, Feed] = {}  # by the depth stream's name
+        self._off_tick: set[str] = set()  # symbols whose prices do not fit the tick we know
         self._reader = FrameReader()
         self._next_snapshot_ns = 0
         self._now_ns = 0  # the market's clock
@@ -190,6 +191,7 @@ class Collector(Service):
             snapshot = self._reader.parse_snapshot(reply.body, symbol)
         except BadFrame as error:
             self._drop(error)
+            self._note_tick(error, symbol)
             self._journal.mark(symbol, now_ns, "snapshot_failed", str(error))
             feed.on_snapshot_failed(str(error), reply.retry_after_ns, now_ns, self._now_ns)
             return
@@ -265,6 +267,7 @@ class Collector(Service):
             self._journal.bad_frame(payload, received_ns, str(error))
             feed = self._feeds_by_depth.get(stream_of(payload))
             if feed is not None:
+                self._note_tick(error, feed.filters.instrument.symbol)
                 feed.on_bad_depth(str(error), received_ns, self._now_ns)
             return
         if isinstance(event, Acknowledgement):  # an answer: no market data
@@ -296,6 +299,10 @@ class Collector(Service):
         if isinstance(event, AggregateTrade):
             return feed.trades.on_aggregate(event, feed.epoch, received_ns, now_ns)
         return feed.trades.on_trade(event, feed.epoch, received_ns, now_ns)
+
+    def _note_tick(self, error: BadFrame, symbol: str) -> None:
+        if error.kind == "off_tick":
+            self._off_tick.add(symbol)
 
     def _drop(self, error: BadFrame) -> None:
         name = f"dropped.{error.kind}"
@@ -346,6 +353,7 @@ class Collector(Service):
             self._journal.mark(symbol, now_ns, moved.state.name.lower(), moved.text)
             if moved.state is BookState.LIVE:
                 self.counters["syncs"] += 1
+                self._off_tick.discard(symbol)
 
     def _publish_instrument(self, feed: Feed) -> None:
         publisher = self.publisher(Stream.STATE)
@@ -358,11 +366,19 @@ class Collector(Service):
         if not failures:
             self.set_state(ServiceState.READY, Reason.NONE, "all books LIVE")
         else:
-            names = ", ".join(_told(f.filters) for f in failures)
+            names = ", ".join(self._told(f.filters) for f in failures)
             obstacle = self._rest.obstacle(self._rules.weight_of(self._levels), now_ns)
             reason = Reason.REQUESTS_PAUSED if obstacle else failures[0].failure
             text = f"not LIVE: {names}{'; ' if obstacle else ''}{obstacle}"
             self.set_state(ServiceState.DEGRADED, reason, text)
+
+    def _told(self, filters: InstrumentFilters) -> str:
+        """Return a symbol, with what of the venue's rules for it may be why it is not LIVE."""
+        symbol, status = filters.instrument.symbol, filters.status
+        if symbol in self._off_tick:
+            # Others reckon in the old ticks, too: a new tick in mid-run would be a wrong price.
+            return f"{symbol} (prices off the tick known at the start: stop all, start anew)"
+        return symbol if status == "TRADING" else f"{symbol} ({status} at the start)"
 
     def _count_syncs(self) -> None:
         feeds = self._feeds.values()
@@ -380,12 +396,6 @@ class Collector(Service):
             for feed in self._feeds.values():
                 if wanted in (0, feed.instrument_id):
                     feed.snapshot_due = True
-
-
-def _told(filters: InstrumentFilters) -> str:
-    """Return a symbol, with its status where that may be why nothing comes."""
-    symbol, status = filters.instrument.symbol, filters.status
-    return symbol if status == "TRADING" else f"{symbol} ({status} at the start)"
 
 
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Collector:
