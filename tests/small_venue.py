@@ -5,6 +5,7 @@ Its streams are USD-M's; of spot it has the rules of its symbols.
 
 import http.server
 import math
+import socket
 import threading
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -29,13 +30,19 @@ class SmallVenue:
         self.rest_delay_s = rest_delay_s
         self.lost = set()  # symbols whose next depth event is lost
         self.mute = set()  # kinds of streams that say nothing
+        self.ticks_per_depth = 1  # a depth event tells of so many ticks
+        self.ticks_behind = 0  # so far behind the others the oldest connection is
         self.refusals = []  # status and headers of the next answers to REST requests
         self.used_weight = 0  # as the headers tell
         self.minute_turns_s = 0.0  # when it begins to count anew, by its Date; 0: just has
         self.handshakes = []  # status and headers of the next answers to WebSockets
         self.asked = []  # time and path of every REST request
         self.steps = 0
+        self.time_ms = 1
+        self.status = "TRADING"
+        self.bid = "99.0"
         self.subscribed = {}  # connection -> names
+        self._waiting = {}  # connection -> what it is sent later
         self.requests = []
         self._lock = threading.Lock()
         self._is_closing = threading.Event()
@@ -60,10 +67,21 @@ class SmallVenue:
 
     def say_shutdown(self):
         """Announce the end of every connection there is now."""
-        frame = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}'
+        self.send('{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
+
+    def send(self, frame):
+        """Send one more frame to every connection."""
         with self._lock:
             for connection in self.subscribed:
                 connection.send(frame)
+
+    def restart(self):
+        """End every connection, and begin all ids anew."""
+        with self._lock:
+            self.steps, self.time_ms = 0, self.time_ms + 1_000
+            for connection in list(self.subscribed):
+                connection.socket.shutdown(socket.SHUT_RDWR)
+            self.subscribed.clear()
 
     @property
     def update_id(self):
@@ -104,25 +122,36 @@ class SmallVenue:
                 frames = {}
                 for symbol in self.symbols:
                     frames |= self._frames(symbol)
+                oldest = next(iter(self.subscribed), None)
                 for connection, names in list(self.subscribed.items()):
+                    waiting = self._waiting.setdefault(connection, [])
+                    waiting.append([frames[name] for name in names & frames.keys()])
+                    behind = self.ticks_behind if connection is oldest else 0
                     try:
-                        for name in names & frames.keys():
-                            connection.send(frames[name])
+                        while len(waiting) > behind:
+                            for frame in waiting.pop(0):
+                                connection.send(frame)
                     except ConnectionClosed:
                         self.subscribed.pop(connection, None)
 
     def _frames(self, symbol):
         last, name, ms = self.update_id, symbol.lower(), time.time_ns() // 1_000_000
         depth = {"e": "depthUpdate", "E": ms, "T": ms, "s": symbol, "U": last - 5, "u": last}
-        depth |= {"pu": last - 10, "b": [["99.0", f"{1 + self.steps % 9}.000"]], "a": []}
-        trade = {"e": "trade", "E": ms, "T": ms, "s": symbol, "t": self.steps, "p": "99.5"}
-        trade |= {"q": "0.010", "X": "MARKET", "m": True}
+        depth |= {
+            "pu": last - 10 * self.ticks_per_depth,
+            "b": [[self.bid, f"{1 + self.steps % 9}.000"]],
+            "a": [],
+        }
+        trade = {"e": "trade", "E": ms, "T": self.time_ms, "s": symbol, "t": self.steps}
+        trade |= {"p": "99.5", "q": "0.010", "X": "MARKET", "m": True}
         touch = {"e": "bookTicker", "E": ms, "T": ms, "s": symbol, "u": last}
-        touch |= {"b": "99.0", "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}
+        touch |= {"b": self.bid, "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}
         total = {"e": "aggTrade", "E": ms, "T": ms, "s": symbol, "a": self.steps, "p": "99.5"}
         total |= {"q": "0.010", "f": self.steps, "l": self.steps, "m": True}
         datas = {"trade": trade, "aggTrade": total, "bookTicker": touch, "depth@100ms": depth}
-        if symbol in self.lost:
+        if self.steps % self.ticks_per_depth:
+            del datas["depth@100ms"]
+        elif symbol in self.lost:
             self.lost.discard(symbol)
             del datas["depth@100ms"]
         return {
@@ -145,12 +174,13 @@ class SmallVenue:
                 elif query.get("symbol", venue.symbols)[0] not in venue.symbols:
                     status, body = 400, {"code": -1121, "msg": "Invalid symbol."}
                 elif parts.path in ("/fapi/v1/exchangeInfo", "/api/v3/exchangeInfo"):
-                    rows = [{"symbol": symbol, "filters": FILTERS} for symbol in venue.symbols]
+                    more = {"status": venue.status, "filters": FILTERS}
+                    rows = [{"symbol": symbol, **more} for symbol in venue.symbols]
                     limits = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE"}
                     limits |= {"intervalNum": 1, "limit": 9_000}
                     body = {"symbols": rows, "rateLimits": [limits]}
                 elif parts.path == "/fapi/v1/depth":
-                    bids = [["99.0", f"{1 + venue.steps % 9}.000"]]
+                    bids = [[venue.bid, f"{1 + venue.steps % 9}.000"]]
                     body = {"lastUpdateId": venue.update_id, "bids": bids}
                     body |= {"asks": [["101.0", "1.000"]]}
                 else:

@@ -171,6 +171,8 @@ def good_report():
         "seconds": 60.0,
         "faults": 200,
         "book_mismatches": 0,
+        "audit_mismatches": 0,
+        "books": {"BTCUSDT": {"compared_after": 1}, "ETHUSDT": {"compared_after": 1}},
         "mismatches": [],
         "touch_mismatches": 0,
         "quotes_while_not_live": 0,
@@ -178,7 +180,6 @@ def good_report():
         "lost": 0,
         "restarts": 0,
         "healed_s": 1.0,
-        "books_compared_after": 1,
     }
 
 
@@ -192,7 +193,8 @@ def good_report():
         ({"lost": 3}, "3 messages lost"),
         ({"restarts": 1}, "1 restarts"),
         ({"healed_s": None}, "not healthy again"),
-        ({"books_compared_after": 0}, "no book could be compared"),
+        ({"books": {"X": {"compared_after": 0}}}, "not compared after the faults: X"),
+        ({"audit_mismatches": 1}, "1 audits found"),
     ],
 )
 def test_each_rule_fails_by_itself(change, reason):
@@ -202,7 +204,8 @@ def test_each_rule_fails_by_itself(change, reason):
 
 
 @pytest.mark.long
-def test_a_minute_of_chaos(tmp_path):
+@pytest.mark.parametrize("market", ["usdm", "spot"])
+def test_a_minute_of_chaos(tmp_path, market):
     directory = f"/dev/shm/mmquant-chaos-{os.getpid()}"
     environment = os.environ | {
         "MM_RUNTIME__AERON__DIRECTORY": directory,
@@ -212,6 +215,7 @@ def test_a_minute_of_chaos(tmp_path):
     }
     out = tmp_path / "chaos.json"
     command = [sys.executable, "-m", "mm_cli.main", "chaos", "--seconds", "60", "--seed", "1"]
+    command += ["--market", market]
     done = subprocess.run(
         [*command, "--json", str(out)],
         cwd=ROOT,
@@ -228,8 +232,11 @@ def test_a_minute_of_chaos(tmp_path):
     assert len(report["faults_by_kind"]) >= 15
     assert report["resyncs"] >= 10
     assert report["book_mismatches"] == 0
-    assert report["books_compared"] >= 10
-    assert report["books_compared_after"] == 1
+    assert report["books_compared_after"] == len(report["books"]) == 3
+    for book in report["books"].values():
+        assert (book["mismatches"], book["compared_after"]) == (0, 1)
+        assert book["compared"] >= 10
+    assert report["audits"] >= 10
     assert report["quotes_while_not_live"] == 0
     assert report["pulls"] >= 5  # there was something to pull
     assert report["quoted_share"] > 0.05

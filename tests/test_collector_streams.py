@@ -62,6 +62,9 @@ class Watched(Collector):
             if not self.do_work():
                 time.sleep(0.0005)
 
+    def count(self, state):
+        return [told for _, _, told in self.history].count(state)
+
     def are_live(self):
         feeds = self._feeds.values()
         return bool(feeds) and all(feed.sync.state is BookState.LIVE for feed in feeds)
@@ -114,6 +117,32 @@ def test_of_twenty_symbols_one_gaps_each_second_and_the_others_stay_live(runtime
         assert collector.counters["snapshots"] == len(TWENTY) + 4, "one request a recovery"
         assert collector.counters["book_mismatches"] == 0
         assert collector.counters["book_checks"] > 100
+
+
+def test_of_twenty_symbols_of_the_offline_venue_one_gaps_each_second(runtime):
+    seconds, gapping = 10, TWENTY[6]
+    with offline_venue("--market", "usdm", "--symbols", ",".join(TWENTY)) as (_, address):
+        urls = SimpleNamespace(rest_url=f"http://{address}", ws_url=f"ws://{address}")
+        patient = SyncSettings(stale_after_ms=10_000)  # a slow machine is no gap
+        with collecting(runtime, urls, TWENTY, sync=patient) as collector:
+            collector.work(collector.are_live)
+            collector.history.clear()
+            for round_ in range(1, seconds + 1):
+                assert post(address, kind="drop", symbol=gapping)[0] == 200
+                until = time.monotonic() + 1.0
+                collector.work(lambda until=until: time.monotonic() >= until)
+                # A slow machine takes longer: each gap is to be one by itself.
+                collector.work(
+                    lambda n=round_: collector.count(BookState.GAP) == n and collector.are_live()
+                )
+            counters = collector.counters
+    assert {instrument_id for _, instrument_id, _ in collector.history} == {7}
+    gaps = [at for at, _, state in collector.history if state is BookState.GAP]
+    lives = [at for at, _, state in collector.history if state is BookState.LIVE]
+    assert len(gaps) == len(lives) == seconds
+    assert all(gap < live for gap, live in zip(gaps, lives, strict=True))
+    assert counters["book_mismatches"] == 0
+    assert counters["book_checks"] > 100
 
 
 def trades_heard(runtime):
@@ -192,6 +221,29 @@ def test_a_recordings_books_break_where_the_collectors_did(runtime, start, tmp_p
     assert [len(found[symbol]) for symbol in symbols] == [3, 2], report
     assert all(gap.end for symbol in symbols for gap in found[symbol][:-1])
     assert not any(found[symbol][-1].end for symbol in symbols)
+
+
+def test_a_connection_far_behind_its_replacement_loses_no_trade(runtime, start):
+    venue = start(TWENTY[:2])
+    venue.ticks_per_depth = 6
+    transport, subscriber, heard = trades_heard(runtime)
+    with collecting(runtime, venue, TWENTY[:2]) as collector:
+
+        def works_until(done):
+            collector.work(lambda: subscriber.poll(100) * 0 or done())
+
+        works_until(lambda: collector.are_live() and heard)
+        venue.ticks_behind = 5
+        works_until(lambda: venue.steps % 6 == 3)  # so that it begins amid a depth event's time
+        venue.say_shutdown()
+        works_until(lambda: collector.counters["handovers"] == 1)
+        until = time.monotonic() + 0.5
+        works_until(lambda: time.monotonic() > until)
+        assert collector.counters["gaps"] == collector.counters["trade_gaps"] == 0
+    transport.close()
+    for instrument_id in (1, 2):
+        ids = [trade_id for i, trade_id in heard if i == instrument_id]
+        assert ids == list(range(ids[0], ids[0] + len(ids)))
 
 
 @pytest.mark.parametrize(
@@ -288,6 +340,61 @@ def test_the_weight_that_the_venue_counts_is_kept_to(runtime, start):
         assert len(venue.asked) == asked, "nothing is asked before the venue's minute turns"
         venue.used_weight = 0
         collector.work(collector.are_live)
+
+
+def test_what_broke_a_symbol_s_depth_frame_is_its_gap_alone(runtime, start):
+    venue = start(TWENTY[:2])
+    with collecting(runtime, venue, TWENTY[:2]) as collector:
+        collector.work(collector.are_live)
+        collector.history.clear()
+        name = f"{TWENTY[1].lower()}@depth@100ms"
+        venue.send(f'{{"stream":"{name}","data":{{"e":"depthUpdate","E":1,"T":')
+        venue.send('{"stream":"coinzusdt@depth@100ms","data":{}}')
+        collector.work(lambda: collector.counters["dropped.unknown_kind"])
+        assert [state for _, _, state in collector.history] == [
+            BookState.GAP,
+            BookState.BUFFERING,
+        ]
+        assert {instrument_id for _, instrument_id, _ in collector.history} == {2}
+        collector.work(collector.are_live)
+        assert collector.counters["dropped.not_json"] == 1
+
+
+def test_a_venue_that_begins_its_trade_ids_anew_is_followed_at_once(runtime, start, caplog):
+    venue = start(TWENTY[:1])
+    venue.steps, venue.time_ms = 10_000, 1
+    transport, subscriber, heard = trades_heard(runtime)
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+
+        def works_until(done):
+            collector.work(lambda: subscriber.poll(100) * 0 or done())
+
+        works_until(lambda: collector.are_live() and len(heard) > 2)
+        venue.restart()
+        works_until(lambda: heard[-1][1] < 10_000)
+        assert collector.counters["trade_restarts"] == 1
+        assert collector.counters["trade_gaps"] == 0
+    transport.close()
+
+
+def test_a_symbol_that_is_not_traded_is_said(runtime, start):
+    venue = start(TWENTY[:1])
+    venue.status = "HALT"
+    venue.mute = {"trade", "bookTicker", "depth@100ms"}
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+        collector.work(lambda: collector.text == "not LIVE: COINAUSDT (HALT at the start)")
+
+
+def test_a_tick_that_has_changed_is_said_and_nothing_is_live_on_it(runtime, start):
+    venue = start(TWENTY[:1])
+    with collecting(runtime, venue, TWENTY[:1]) as collector:
+        collector.work(collector.are_live)
+        venue.bid = "99.05"
+        collector.work(lambda: "off the tick known at the start" in collector.text)
+        assert not collector.are_live()
+        venue.bid = "99.0"
+        collector.work(collector.are_live)
+        collector.work(lambda: collector.reason is Reason.NONE)
 
 
 def test_aggregates_stand_in_for_silent_trades_and_make_way_again(runtime, start):

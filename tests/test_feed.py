@@ -220,16 +220,70 @@ def test_aggregates_stand_in_for_silent_trades_and_make_way_for_the_next_one(
     prints = feed.trades
     prints.on_connected(0)
     prints.on_trade(Trade("BTCUSDT", 3, 5, 100, 2, -1), 1, 10, 20)
-    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 6, 7, 100, 4, 1), 1, 11, 21)
+    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 6, 7, 100, 4, 1, 31), 1, 11, 21)
     prints.on_time(SILENT_NS + 11)
     assert prints.uses_aggregates
-    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 4, 5, 100, 4, 1), 1, 12, 22)
-    assert prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 6, 9, 100, 4, 1), 1, 12, 22)
+    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 4, 5, 100, 4, 1, 30), 1, 12, 22)
+    assert prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 6, 9, 100, 4, 1, 31), 1, 12, 22)
     for trade_id in (8, 9, 10):  # the trades come back, late
         prints.on_trade(Trade("BTCUSDT", 3, trade_id, 100, 2, -1), 1, 13, 23)
-    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 10, 10, 100, 2, 1), 1, 14, 24)
+    assert not prints.on_aggregate(AggregateTrade("BTCUSDT", 3, 10, 10, 100, 2, 1, 32), 1, 14, 24)
     assert [block["trade_id"] for _, block, _ in trades.take()] == [5, 9, 10]
     assert (counters["trade_gaps"], counters["aggregate_trades"]) == (0, 1)
+
+
+def aggregate(first, last, own, venue_ns=3, lots=4):
+    return AggregateTrade("BTCUSDT", venue_ns, first, last, 100, lots, 1, own)
+
+
+def test_ids_spent_without_a_fill_are_no_hole_between_aggregates(feed, trades, counters):
+    prints = feed.trades
+    prints.on_time(SILENT_NS + 1)
+    # Of 7 and 8 no aggregate tells; of 31 none came; 32 is of hidden orders alone.
+    for first, last, own, lots in ((5, 6, 29, 4), (9, 9, 30, 4), (12, 12, 32, 0), (13, 14, 33, 4)):
+        prints.on_aggregate(aggregate(first, last, own, lots=lots), 1, 11, 21)
+    assert counters["trade_gaps"] == 1
+    assert [block["trade_id"] for _, block, _ in trades.take()] == [6, 9, 14]
+
+
+def test_aggregates_that_nobody_took_are_a_hole_once_they_stand_in(feed, counters):
+    prints = feed.trades
+    prints.on_trade(Trade("BTCUSDT", 3, 5, 100, 2, -1), 1, 10, 20)
+    prints.on_aggregate(aggregate(4, 5, 30), 1, 11, 21)
+    prints.on_aggregate(aggregate(6, 7, 31), 1, 12, 22)  # while the trades are waited for
+    prints.on_time(SILENT_NS + 11)
+    assert prints.on_aggregate(aggregate(8, 8, 32), 1, 13, 23)
+    assert counters["trade_gaps"] == 1
+
+
+def test_ids_that_begin_anew_behind_a_lost_connection_are_another_life(feed, trades, counters):
+    prints = feed.trades
+    prints.on_connected(0)
+    for trade_id in (1_000, 1_001):
+        prints.on_trade(Trade("BTCUSDT", 7, trade_id, 100, 2, -1), 1, 10, 20)
+    prints.on_trade(Trade("BTCUSDT", 9, 4, 100, 2, -1), 1, 11, 21)  # late, of this life
+    assert (counters["trade_duplicates"], counters["trade_restarts"]) == (1, 0)
+    prints.on_connected(20)
+    assert not prints.on_trade(Trade("BTCUSDT", 7, 1_001, 100, 2, -1), 1, 21, 31)  # a repeat
+    for trade_id in (3, 4, 5):
+        assert prints.on_trade(Trade("BTCUSDT", 8, trade_id, 100, 2, -1), 1, 22, 32)
+    assert not prints.on_trade(Trade("BTCUSDT", 9, 3, 100, 2, -1), 1, 23, 33)
+    assert [block["trade_id"] for _, block, _ in trades.take()] == [1_000, 1_001, 3, 4, 5]
+    assert list(prints.restarts) == ["3 after 1001"]
+    assert (counters["trade_restarts"], counters["trade_gaps"]) == (1, 0)
+
+
+def test_aggregates_of_another_life_are_taken_as_well(feed, trades, counters):
+    prints = feed.trades
+    prints.on_connected(0)
+    prints.on_time(SILENT_NS + 1)
+    prints.on_aggregate(aggregate(1_000, 1_001, 500), 1, 10, 20)
+    prints.on_connected(20)
+    assert not prints.on_aggregate(aggregate(1_000, 1_001, 500), 1, 21, 31)  # a repeat
+    for first in (3, 4):
+        assert prints.on_aggregate(aggregate(first, first, first, venue_ns=8), 1, 22, 32)
+    assert [block["trade_id"] for _, block, _ in trades.take()] == [1_001, 3, 4]
+    assert (counters["trade_restarts"], counters["trade_gaps"]) == (1, 0)
 
 
 def audit(feed, snapshot, at_ns=20_000 * MS):
@@ -253,6 +307,61 @@ def test_an_audit_that_finds_a_difference_resynchronises(feed, out, counters):
     assert (counters["audits"], counters["audit_mismatches"]) == (1, 1)
     assert [t.state for t in feed.transitions] == [BookState.GAP, BookState.BUFFERING]
     assert "bid 99 ticks: 4 lots, the venue 5" in feed.transitions[0].text
+
+
+def test_an_audit_is_silent_about_what_the_book_does_not_know(feed, out, counters):
+    go_live(feed, out)  # a snapshot of two levels asked for: bids are known down to 98
+    audit(feed, Snapshot(6, [(100, 1), (99, 4), (98, 2), (97, 8)], [(101, 3)]))
+    assert (counters["audits"], counters["audit_mismatches"]) == (1, 0)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_crossed_snapshot_beside_a_live_book_is_not_used(feed, out, counters, purpose):
+    go_live(feed, out)
+    feed.live.begin(purpose, feed.sync.last_update_id, 600 * MS)
+    feed.on_snapshot(Snapshot(6, [(103, 2)], [(102, 3)]), 602 * MS, 22)
+    assert feed.sync.state is BookState.LIVE
+    assert counters == {f"{purpose.value}_failures": 1}
+    assert feed.wanted_beside_live(300 * MS) is None
+    feed.on_depth(depth(7, 7, bids=[(97, 5)]), 603 * MS, 23)
+    assert [template for template, _, _ in out.take()] == [Template.BOOK_DELTA]
+
+
+def test_what_the_book_refuses_resynchronises(feed, out):
+    go_live(feed, out)
+    feed.on_depth(depth(7, 7, bids=[(99, -1)]), 12, 22)
+    ((_, block, _),) = out.take()
+    assert block["book_state"] == BookState.BUFFERING
+    assert [t.state for t in feed.transitions] == [BookState.GAP, BookState.BUFFERING]
+    assert feed.transitions[0].text == "the book refuses event 7: BAD_LEVEL"
+
+
+def test_a_snapshot_that_the_book_refuses_is_not_gone_on_with(feed, out):
+    feed.on_depth(depth(5, 6, bids=[(99, 4)]), 10, 20)
+    feed.sync.on_snapshot_requested()
+    feed.on_snapshot(Snapshot(5, [(100, -1)], [(101, 3)]), 11, 21)
+    assert feed.sync.state is BookState.BUFFERING
+    assert all(block["book_state"] != BookState.LIVE for _, block, _ in out.take())
+
+
+def test_what_was_buffered_behind_a_crossed_event_is_not_applied(feed, out):
+    for event in (depth(5, 6), depth(7, 7, bids=[(101, 1)]), depth(8, 8, bids=[(101, 0)])):
+        feed.on_depth(event, 10, 20)
+    feed.sync.on_snapshot_requested()
+    feed.on_snapshot(Snapshot(5, [(100, 1)], [(101, 3)]), 11, 21)
+    assert feed.sync.crossings == 1
+    assert [block["last_update_id"] for _, block, _ in out.take()][-1] == 7
+
+
+def test_a_depth_event_that_cannot_be_read_is_a_gap_at_once(feed, out):
+    feed.on_bad_depth("malformed: x", 9, 19)
+    assert feed.sync.state is BookState.BUFFERING  # nothing to lose yet
+    go_live(feed, out)
+    feed.on_bad_depth("malformed: x", 12, 22)
+    ((_, block, _),) = out.take()
+    assert block["book_state"] == BookState.BUFFERING
+    assert feed.sync.gaps == 1
+    assert feed.transitions[0].text == "malformed: x"
 
 
 def test_an_audit_older_than_its_request_is_left_out(feed, out, counters):

@@ -124,6 +124,8 @@ class FeedMachine(SyncMachine):
         payload = spoil(depth_frame(self.wire.pop(0), self.market))
         with pytest.raises(BadFrame):
             READER.parse_message(payload)
+        self.feed.on_bad_depth("a bad frame", self.now_ns, self.now_ns)
+        assert self.sync.state is not BookState.LIVE
         before = self.parser.books.tobytes()
         assert self.parser.parse_and_apply(payload) is FrameKind.UNKNOWN
         assert self.parser.books.tobytes() == before

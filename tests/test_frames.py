@@ -12,6 +12,7 @@ from mm_collector.frames import (
     AggregateTrade,
     BadFrame,
     BestBidOffer,
+    FrameReader,
     Instrument,
     Trade,
     parse_frame,
@@ -97,8 +98,18 @@ def test_trades_name_the_aggressor():
 
 
 def test_aggregates_name_the_trades_they_are_made_of():
-    expected = AggregateTrade("BTCUSDT", 1770000000203 * 10**6, 81, 84, 640001, 300, 1)
+    expected = AggregateTrade("BTCUSDT", 1770000000203 * 10**6, 81, 84, 640001, 300, 1, 7)
     assert parse(AGGREGATE) == expected
+
+
+@pytest.mark.parametrize(("visible", "lots"), [("0.280", 280), ("0.000", 0), ("0.300", 300)])
+def test_what_hidden_orders_filled_is_not_in_an_aggregate(visible, lots):
+    event = parse({**AGGREGATE, "nq": visible})
+    assert (event.qty_lots, event.aggregate_id) == (lots, 7)
+    reader = FrameReader()
+    reader.add(BTC)
+    assert reader.parse(orjson.dumps({**AGGREGATE, "nq": visible})) == event
+    assert reader.fallbacks == (lots == 0)
 
 
 def test_spot_best_bid_offer_has_neither_kind_nor_time():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mm_collector.frames import FrameReader, Instrument, parse_frame, parse_snapshot
 from reference_frames import (
+    AGGREGATE,
     DEPTH,
     INSTRUMENTS,
     RAW,
@@ -119,6 +120,15 @@ def test_a_step_off_the_known_shapes_is_judged_as_by_the_parser_of_all_json(read
     frame = DEPTH.replace(old, new)
     agrees(reader, frame)
     agrees(reader, b'{"stream":"btcusdt@depth","data":' + frame + b"}")
+
+
+@kernels
+@pytest.mark.parametrize(
+    "visible", [b"", b'"nq":"0.000",', b'"nq":"0.301",', b'"nq":"0.2805",', b'"nq":0.28,']
+)
+def test_what_is_visible_of_an_aggregate_is_judged_by_both_alike(reader, visible):
+    assert AGGREGATE.count(b'"nq":"0.280",') == 1
+    agrees(reader, AGGREGATE.replace(b'"nq":"0.280",', visible))
 
 
 @kernels

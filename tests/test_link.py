@@ -418,8 +418,8 @@ def test_a_quiet_connection_is_replaced_by_one_as_quiet(server):
     poll_until(link, lambda: link.is_open)
     link.renew()
     poll_until(link, lambda: link.standby_firsts() is not None)
-    assert not link.is_replaceable
-    poll_until(link, lambda: link.is_replaceable)  # a pong says that it has waited long enough
+    assert not link.is_quiet("a")
+    poll_until(link, lambda: link.is_quiet("a"))  # a pong says that it has waited long enough
     link.close()
 
 

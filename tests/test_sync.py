@@ -240,6 +240,25 @@ def test_failed_snapshots_back_off_and_honour_a_longer_wait():
     assert sync.wants_snapshot(7_250 * MS)
 
 
+@pytest.mark.parametrize(("lasted_ms", "waits"), [(10_000, False), (100, True)])
+def test_a_book_that_had_lasted_forgets_its_waits_with_the_connection(lasted_ms, waits):
+    sync, now_ns = make(), 0
+    for i in range(6):  # REST is out, and the wait grows
+        sync.on_event(spot(2 * i + 1, 2 * i + 2), now_ns)
+        now_ns += 4_000 * MS
+        asked(sync, now_ns)
+        if i < 5:
+            sync.on_snapshot_failed(now_ns, "HTTP 503")
+    assert sync.on_snapshot(11, now_ns)
+    now_ns += lasted_ms * MS
+    sync.on_disconnected(now_ns, "reset")
+    sync.on_connected(now_ns)
+    sync.on_event(spot(1_001, 1_002), now_ns)
+    asked(sync, now_ns)
+    assert sync.on_snapshot(900, now_ns) is None  # too old, as often behind a reconnect
+    assert sync.wants_snapshot(now_ns + LIMITS.retry_ns) is not waits
+
+
 def test_the_buffer_is_bounded():
     sync = make()
     for i in range(60):
@@ -254,7 +273,7 @@ def test_an_answer_to_a_forgotten_request_changes_nothing():
     sync.on_event(spot(1, 4), 0)
     assert sync.on_snapshot(2, 0) is None
     asked(sync)
-    sync.on_disconnected("gone")
+    sync.on_disconnected(0, "gone")
     assert sync.on_snapshot(2, 0) is None
     assert sync.state is BookState.DOWN
 

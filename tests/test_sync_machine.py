@@ -213,7 +213,7 @@ class SyncMachine(RuleBasedStateMachine):
         self.sync.on_connected(self.now_ns)
 
     def disconnect(self, text):
-        self.sync.on_disconnected(text)
+        self.sync.on_disconnected(self.now_ns, text)
 
     def keep_time(self):
         self.sync.on_time(self.now_ns)

@@ -216,3 +216,23 @@ def test_decimals_never_lose_digits():
     assert decimal_text(6_400_010_000_000, 2) == "64000.10"
     assert decimal_text(1_000, 3) == "0.00001"
     assert decimal_text(500_000_000, 0) == "5"
+
+
+def test_a_faster_synthetic_market_makes_more_in_the_same_time():
+    instruments = [default_instrument("BTCUSDT", Market.USDM)]
+    depths = {}
+    for speed in (1.0, 10.0):
+        source = SyntheticSource(1, instruments, 10**18, speed)
+        source.listen({"btcusdt@depth@100ms"})
+        now_ns, times_ms = 10**18, []
+        while now_ns < 10**18 + 10**9:
+            now_ns += source.wait_ns(now_ns)
+            times_ms += [json.loads(frame.data)["E"] for frame in source.poll(now_ns)]
+        assert times_ms[-1] - times_ms[0] == pytest.approx(1_000 * speed, rel=0.15)
+        depths[speed] = len(times_ms)
+    assert depths[10.0] == pytest.approx(10 * depths[1.0], rel=0.2)
+
+
+def test_a_synthetic_market_has_no_greatest_speed():
+    with pytest.raises(ValueError, match="speed must be a number for the synthetic market"):
+        VenueSettings(speed="max")

@@ -66,6 +66,7 @@ PRICE_TICKS = _WORDS.index("price_ticks")
 BID_LOTS = _WORDS.index("bid_lots")  # from here on: quantities
 ASK_LOTS = _WORDS.index("ask_lots")
 QTY_LOTS = _WORDS.index("qty_lots")
+VISIBLE_LOTS = _WORDS.index("visible_lots")
 N_BIDS = _WORDS.index("n_bids")  # levels
 N_ASKS = _WORDS.index("n_asks")
 AGGRESSOR = _WORDS.index("aggressor")
@@ -79,6 +80,7 @@ def _bits(*words: int) -> int:
 
 
 SYMBOL_BIT, PREVIOUS_BIT, ENGINE_BIT = _bits(SYMBOL), _bits(PREVIOUS_ID), _bits(ENGINE_MS)
+VISIBLE_BIT = _bits(VISIBLE_LOTS)
 NEEDED_BY_DEPTH = _bits(SYMBOL, EVENT_MS, FIRST_ID, LAST_ID, N_BIDS, N_ASKS)
 NEEDED_BY_BBO = _bits(SYMBOL, LAST_ID, BID_TICKS, BID_LOTS, ASK_TICKS, ASK_LOTS)
 NEEDED_BY_TRADE = _bits(SYMBOL, ENGINE_MS, LAST_ID, PRICE_TICKS, QTY_LOTS, AGGRESSOR)
@@ -88,7 +90,7 @@ NEEDED_BY_SNAPSHOT = _bits(LAST_ID, N_BIDS, N_ASKS)
 UPPER_A, UPPER_B, UPPER_E, UPPER_T, UPPER_U, UPPER_X = map(ord, "ABETUX")
 LOWER_A, LOWER_B, LOWER_E, LOWER_F, LOWER_L, LOWER_M = map(ord, "abeflm")
 LOWER_P, LOWER_Q, LOWER_S, LOWER_T, LOWER_U = map(ord, "pqstu")
-LOWER_PU = ord("p") + 256 * ord("u")
+LOWER_PU, LOWER_NQ = ord("p") + 256 * ord("u"), ord("n") + 256 * ord("q")
 
 
 def _pack(text: str) -> int:
@@ -177,6 +179,8 @@ def _word_of_key(kind: int, key: int) -> int:
             word = LAST_ID
         elif key == UPPER_X:
             word = IS_MARKET
+    elif key == LOWER_NQ:
+        word = VISIBLE_LOTS
     elif key == LOWER_A:
         word = AGGREGATE_ID
     elif key == LOWER_F:
@@ -304,6 +308,8 @@ def _is_whole(out: np.ndarray, stamp_ns: int) -> bool:
         needed = NEEDED_BY_TRADE if kind == TRADE else NEEDED_BY_AGGREGATE
         if kind == TRADE:
             out[FIRST_ID] = out[LAST_ID]
+        elif seen & VISIBLE_BIT:
+            out[QTY_LOTS] = min(out[QTY_LOTS], out[VISIBLE_LOTS])
         if out[QTY_LOTS] == 0 or out[FIRST_ID] > out[LAST_ID]:
             return False
     stamp = out[ENGINE_MS] if seen & ENGINE_BIT else out[EVENT_MS]

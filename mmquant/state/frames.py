@@ -26,12 +26,13 @@ FRAME = record(
         ("bid_lots", "<i8"),
         ("ask_lots", "<i8"),
         ("qty_lots", "<i8"),
+        ("visible_lots", "<i8"),  # of an aggregate: without what hidden orders filled
         ("n_bids", "<i8"),  # the levels are with the caller: bids first, then asks
         ("n_asks", "<i8"),
         ("aggressor", "<i8"),  # Side of the taker
         ("is_market", "<i8"),  # 1: the trade says that it came of a market's matching
     ],
-    22 * 8,
+    23 * 8,
 )
 # An entry of the open hash table of symbols: the name as seven bytes a word, big end first.
 SYMBOL = record(

@@ -216,6 +216,8 @@ class RawReader:
         known = ("depthUpdate", "bookTicker", "trade", "aggTrade")
         if data.get("e") == "trade" and data.get("X", "MARKET") != "MARKET":
             self._notes.leave_out("trade not of the market")
+        elif data.get("e") == "aggTrade" and not str(data.get("nq", "1")).strip("0."):
+            self._notes.leave_out("aggregate of hidden orders alone")
         elif data.get("e") in known or (data.get("e") is None and "u" in data):
             line = int(self._cursor[0]["line"])
             self._notes.leave_out(

@@ -1,6 +1,7 @@
 """A storm of venue faults, watched: the book must be the venue's, and no quote out on a bad one."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from mm_runtime.transport import DriverLost
 
 from mm_cli.followed_book import FollowedBook, compare
-from mm_cli.launcher import SYNTHETIC, Launcher
+from mm_cli.launcher import Launcher
 from mm_cli.processes import CannotContinue
 from mm_cli.recorder import Recorder
 from mm_cli.venue_faults import VenueFaults, ask_venue
@@ -23,6 +24,7 @@ _PAUSE_S = 0.001
 _READY_TIMEOUT_S = 60.0
 _HEAL_TIMEOUT_S = 60.0
 _HEALTHY_S = 3.0  # so long in one piece, before it counts as healed
+_LAST_TIMEOUT_S = 10.0  # for the comparison of every book afterwards
 _QUOTES_AGE_NS = 1_000_000_000
 _LEVELS = 100_000
 _E8 = Decimal(100_000_000)
@@ -36,7 +38,8 @@ class Chaos:
     Attributes
     ----------
     compared, compared_after
-        Books held against the venue's, all together and after the faults had stopped.
+        By symbol, how often its book was held against the venue's: all together and after the
+        faults had stopped.
     mismatches
         Of them, those with a difference; `differences` tells of the first ones.
     healed_s
@@ -46,23 +49,26 @@ class Chaos:
     launcher: Launcher
     duration_s: float
     seed: int
-    compared: int = 0
-    compared_after: int = 0
-    mismatches: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
+    compared_after: Counter[str] = field(default_factory=Counter)
+    mismatches: Counter[str] = field(default_factory=Counter)
     differences: list[str] = field(default_factory=list)
     healed_s: float | None = None
     complete: bool = False
 
     def __post_init__(self) -> None:
-        market, symbol = SYNTHETIC
+        venue = self.launcher.plan.venue
+        assert venue is not None
+        self.symbols = venue.symbols
         self.faults = VenueFaults(
             self.launcher.venue_address,
             self.seed,
             FAULTS_PER_S,
-            Market[market.upper()],
-            (symbol,),
+            Market[venue.market.upper()],
+            venue.symbols,
         )
         self._recorder: Recorder | None = None
+        self._turn = 0
         self._next_compare_s = 0.0
         self._next_read_s = 0.0
 
@@ -90,10 +96,13 @@ class Chaos:
         self.faults.read()
         if self._wait_until_healthy(_HEAL_TIMEOUT_S):
             self.healed_s = time.monotonic() - began_s - _HEALTHY_S
-        compared = self.compared
-        for instrument_id in self.recorder.books:
-            self._compare(instrument_id)
-        self.compared_after = self.compared - compared
+        before = Counter(self.compared)
+        deadline_s = time.monotonic() + _LAST_TIMEOUT_S
+        while len(self.compared_after) < len(self.symbols) and time.monotonic() < deadline_s:
+            self._poll()
+            for symbol in set(self.symbols) - self.compared_after.keys():
+                self._compare(symbol)
+            self.compared_after = self.compared - before
 
     def close(self) -> None:
         """Leave the media driver."""
@@ -110,8 +119,8 @@ class Chaos:
             elapsed_s = elapsed_ns / 1e9
             if elapsed_s >= self._next_compare_s:
                 self._next_compare_s = elapsed_s + _COMPARE_INTERVAL_S
-                for instrument_id in self.recorder.books:
-                    self._compare(instrument_id)
+                self._compare(self.symbols[self._turn % len(self.symbols)])
+                self._turn += 1
             if elapsed_s >= self._next_read_s:
                 self._next_read_s = elapsed_s + _READ_INTERVAL_S
                 self.faults.read()
@@ -146,15 +155,18 @@ class Chaos:
         if self._recorder is None or time.time_ns() - quoted_ns > _QUOTES_AGE_NS:
             return False
         books = self._recorder.books.values()
-        return bool(books) and all(book.is_live and book.is_whole for book in books)
+        return len(books) == len(self.symbols) and all(
+            book.is_live and book.is_whole for book in books
+        )
 
-    def _compare(self, instrument_id: int) -> None:
+    def _compare(self, symbol: str) -> None:
         """Hold a LIVE book against the venue's at the same update id, where it still knows it."""
-        book = self.recorder.books[instrument_id]
-        instrument = self.recorder.instruments.get(instrument_id)
-        if instrument is None or not (book.is_live and book.is_whole):
+        known = self.recorder.instruments.items()
+        found_id = next((number for number, row in known if row[0] == symbol), 0)
+        book = self.recorder.books.get(found_id)
+        if book is None or not (book.is_live and book.is_whole):
             return
-        symbol, tick_size_e8, lot_size_e8 = instrument
+        _, tick_size_e8, lot_size_e8 = self.recorder.instruments[found_id]
         path = f"/debug/book?symbol={symbol}&update_id={book.update_id}&limit={_LEVELS}"
         true = ask_venue(self.launcher.venue_address, "GET", path)
         if true is None:
@@ -162,9 +174,9 @@ class Chaos:
         sides = [_levels(true[side], tick_size_e8, lot_size_e8) for side in ("bids", "asks")]
         low, high = book.known_low_ticks, book.known_high_ticks
         found = compare(book, sides[0], sides[1], low, high)
-        self.compared += 1
+        self.compared[symbol] += 1
         if found:
-            self.mismatches += 1
+            self.mismatches[symbol] += 1
             if len(self.differences) < _MAX_KEPT:
                 self.differences.append(_told(symbol, book, found))
 

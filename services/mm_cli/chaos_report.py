@@ -20,9 +20,10 @@ def chaos_report(chaos: Chaos) -> dict[str, Any]:
     counters = monitor.counters()
     check = check_live(recorder.recording)
     books = recorder.recording.books
-    span_ns = max(1, books[-1].sent_ns - books[0].sent_ns) if books else 1
+    # The time of all books together: shares are of that.
+    span_ns = len(chaos.symbols) * max(1, books[-1].sent_ns - books[0].sent_ns) if books else 1
     conflated = {s: counters[f"stream_conflated.{int(s)}"] for s in Stream}
-    disagreements = sum(book.disagreements for book in recorder.books.values())
+    by_symbol = _books(chaos)
     report: dict[str, Any] = {
         "complete": chaos.complete,
         "seconds": chaos.duration_s,
@@ -33,10 +34,13 @@ def chaos_report(chaos: Chaos) -> dict[str, Any]:
         "gaps": counters["gaps"],
         "crossed": counters["crossed"],
         "resyncs": counters["resyncs"],
-        "books_compared": chaos.compared,
-        "books_compared_after": chaos.compared_after,
-        "book_mismatches": chaos.mismatches + disagreements,
+        "books_compared": chaos.compared.total(),
+        "books_compared_after": chaos.compared_after.total(),
+        "book_mismatches": sum(book["mismatches"] for book in by_symbol.values()),
+        "books": by_symbol,
         "mismatches": chaos.differences,
+        "audits": counters["audits"],
+        "audit_mismatches": counters["audit_mismatches"],
         "touches_compared": counters["book_checks"],
         "touch_mismatches": counters["book_mismatches"],
         "quotes_while_not_live": len(check.violations),
@@ -64,6 +68,8 @@ def chaos_verdict(report: dict[str, Any]) -> list[str]:
         reasons.append(f"only {report['faults']} faults took effect")
     if report["book_mismatches"]:
         reasons.append(f"{report['book_mismatches']} books differ: {report['mismatches'][:1]}")
+    if report["audit_mismatches"]:
+        reasons.append(f"{report['audit_mismatches']} audits found a LIVE book wrong")
     if report["touch_mismatches"]:
         reasons.append(f"{report['touch_mismatches']} wrong touches of the book")
     if report["quotes_while_not_live"]:
@@ -77,9 +83,28 @@ def chaos_verdict(report: dict[str, Any]) -> list[str]:
         reasons.append(f"{report['restarts']} restarts")
     if report["complete"] and report["healed_s"] is None:
         reasons.append("not healthy again after the faults")
-    if report["complete"] and not report["books_compared_after"]:
-        reasons.append("no book could be compared after the faults")
+    untold = [name for name, book in report["books"].items() if not book["compared_after"]]
+    if report["complete"] and untold:
+        reasons.append(f"not compared after the faults: {', '.join(untold)}")
     return reasons
+
+
+def _books(chaos: Chaos) -> dict[str, dict[str, int]]:
+    """Return by symbol how its book was found to be."""
+    books, instruments = chaos.recorder.books, chaos.recorder.instruments
+    disagreements = {
+        row[0]: books[number].disagreements
+        for number, row in instruments.items()
+        if number in books
+    }
+    return {
+        symbol: {
+            "compared": chaos.compared[symbol],
+            "compared_after": chaos.compared_after[symbol],
+            "mismatches": chaos.mismatches[symbol] + disagreements.get(symbol, 0),
+        }
+        for symbol in chaos.symbols
+    }
 
 
 def chaos_lines(report: dict[str, Any]) -> list[str]:
@@ -92,6 +117,9 @@ def chaos_lines(report: dict[str, Any]) -> list[str]:
         f"{report['resyncs']} resyncs; not LIVE {report['not_live_share']:.0%} of the time",
         f"against venue    {report['books_compared']} books compared, "
         f"{report['books_compared_after']} of them afterwards; {report['book_mismatches']} differ",
+        "                 "
+        + ", ".join(f"{symbol} {book['compared']}" for symbol, book in report["books"].items())
+        + f"; {report['audits']} audits, {report['audit_mismatches']} differ",
         f"quotes           out {report['quoted_share']:.0%} of the time; "
         f"{report['quotes_while_not_live']} times while not LIVE",
         f"pulled           {report['pulls']} times, after "

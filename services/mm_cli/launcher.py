@@ -60,11 +60,16 @@ _STATUS_TIMEOUT_S = 0.5  # meanwhile nobody takes the services' messages
 
 @dataclass(frozen=True)
 class VenuePlan:
-    """What the offline venue plays: captures, or else the synthetic market of this seed."""
+    """What the offline venue plays: captures, or else the synthetic market of this seed.
+
+    Captures know their own market and symbols.
+    """
 
     replay: tuple[Path, ...] = ()
     speed: str = "1"
     seed: int = 1
+    market: str = SYNTHETIC[0]
+    symbols: tuple[str, ...] = SYNTHETIC[1:]
 
 
 @dataclass(frozen=True)
@@ -253,27 +258,27 @@ class Launcher:
     def _start_venue(self, plan: VenuePlan) -> dict[str, str]:
         """Start the offline venue; return what makes the collector go there."""
         self._venue_port = _free_port()  # the same one again if it has to be restarted
-        market, symbol = SYNTHETIC
+        market, symbols = plan.market, plan.symbols
         command = ["mm_venue", "--config-dir", str(self.plan.config_dir)]
         command += ["--port", str(self._venue_port), "--seed", str(plan.seed)]
         if plan.replay:
             command += ["--speed", plan.speed, "--replay", *map(str, plan.replay)]
         else:
-            command += ["--market", market, "--symbol", symbol]
+            command += ["--market", market, "--symbols", ",".join(symbols)]
         venue = self.processes.add("mm_venue", command, {})
         self.processes.fork(venue)
         if plan.replay:
-            market, symbol = self._await_venue(venue)
+            market, symbols = self._await_venue(venue)
         address = self.venue_address
         return {
             "MM_COLLECTOR__MARKET": market,
-            "MM_COLLECTOR__SYMBOLS": json.dumps([symbol]),
+            "MM_COLLECTOR__SYMBOLS": json.dumps(symbols),
             "MM_COLLECTOR__ENDPOINTS__REST_URL": f"http://{address}",
             "MM_COLLECTOR__ENDPOINTS__WS_URL": f"ws://{address}",
         }
 
-    def _await_venue(self, venue: Child) -> tuple[str, str]:
-        """Return market and symbol of the capture, once the venue has looked through it."""
+    def _await_venue(self, venue: Child) -> tuple[str, tuple[str, ...]]:
+        """Return market and symbols of the captures, once the venue has looked through them."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._ask_venue():
             if not venue.is_running:
@@ -281,7 +286,7 @@ class Launcher:
             if time.monotonic() > deadline:
                 raise CannotContinue(f"mm_venue has not started within {_START_TIMEOUT_S:g} s")
             time.sleep(0.02)
-        return str(self.venue_status["market"]), str(self.venue_status["symbol"])
+        return str(self.venue_status["market"]), tuple(self.venue_status["symbols"])
 
     def _ask_venue(self) -> bool:
         status = ask_venue(self.venue_address, "GET", "/debug/status", timeout_s=_STATUS_TIMEOUT_S)

@@ -37,6 +37,16 @@ _LOSING = {
     "MM_STRATEGY__GATES__MAX_SESSION_LOSS": "1000000",
     "MM_STRATEGY__GATES__MAX_DRAWDOWN": "1000000",
 }
+# Short waits after a failure, and cheap snapshots, so that many recoveries fit into the time; half
+# of the silences last longer than the idle watchdog waits.
+_STORMY = {
+    **_LIVELY,
+    "MM_COLLECTOR__CONNECTION__BACKOFF_MAX_MS": "500",
+    "MM_COLLECTOR__CONNECTION__IDLE_TIMEOUT_MS": "1500",
+    "MM_COLLECTOR__DEPTH__SNAPSHOT_LIMIT": "500",
+    "MM_COLLECTOR__SYNC__AUDIT_INTERVAL_S": "1",
+}
+_STORMY_SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
 
 class MarketName(StrEnum):
@@ -138,6 +148,7 @@ def soak(
 def chaos(
     seconds: Annotated[float, typer.Option(help="How long faults come.", min=1)] = 60.0,
     seed: Annotated[int, typer.Option(help="Seed of market and faults.", min=0)] = 1,
+    market: Annotated[MarketName, typer.Option(help="Of the venue.")] = MarketName.USDM,
     json_file: JsonFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
@@ -145,9 +156,8 @@ def chaos(
     from mm_cli.launcher import Plan, VenuePlan
     from mm_cli.proof import run_chaos
 
-    # Short waits after a failure, so that many recoveries fit into the time.
-    environment = {**_LIVELY, "MM_COLLECTOR__CONNECTION__BACKOFF_MAX_MS": "500"}
-    plan = Plan("chaos", True, settings_folder(config_dir), VenuePlan(seed=seed), environment)
+    venue = VenuePlan(seed=seed, market=market.value, symbols=_STORMY_SYMBOLS)
+    plan = Plan("chaos", True, settings_folder(config_dir), venue, _STORMY)
     raise typer.Exit(run_chaos(plan, seconds, json_file))
 
 

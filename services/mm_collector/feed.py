@@ -14,7 +14,7 @@ from mm_collector.sync import BookSync, Transition
 from mm_collector.trades import TradeFeed
 from mmquant import parse
 from mmquant.codes import BookCode, BookState, Market, Reason, Template
-from mmquant.kernels.book import book_follow, book_top
+from mmquant.kernels.book import MAX_PRICE_TICKS, book_follow, book_top
 from mmquant.records import LEVEL
 from mmquant.state import BOOK
 from mmquant.wire import MessageBuffer
@@ -45,6 +45,7 @@ class InstrumentFilters:
     sell_up_e8: int = 0
     sell_down_e8: int = 0
     max_orders: int = 0
+    status: str = "TRADING"  # what else it may be, only the venue knows
 
 
 class Feed:
@@ -116,11 +117,15 @@ class Feed:
     def on_depth(self, event: DepthEvent, received_ns: int, now_ns: int) -> bool:
         """Apply a depth event, if the rules allow it; return False for a repeat."""
         repeats = self.sync.duplicates
-        for due in self.sync.on_event(event, received_ns):
-            self._apply(due, received_ns, now_ns)
+        self._apply_all(self.sync.on_event(event, received_ns), received_ns, now_ns)
         self._tell_transitions(received_ns, now_ns)
         self._use_live_snapshot(received_ns, now_ns)
         return self.sync.duplicates == repeats
+
+    def on_bad_depth(self, text: str, received_ns: int, now_ns: int) -> None:
+        """Note a depth event that came but cannot be read."""
+        self.sync.on_lost(received_ns, text)
+        self._tell_transitions(received_ns, now_ns)
 
     def on_snapshot(self, snapshot: Snapshot, received_ns: int, now_ns: int) -> None:
         """Load the venue's snapshot and apply what was buffered on top of it."""
@@ -133,9 +138,8 @@ class Feed:
         else:
             due = self.sync.on_snapshot(snapshot.last_update_id, received_ns)
             if due is not None:
-                self._load(snapshot, now_ns)
-                for event in due:
-                    self._apply(event, received_ns, now_ns)
+                self._load(snapshot, received_ns, now_ns)
+                self._apply_all(due, received_ns, now_ns)
         self._tell_transitions(received_ns, now_ns)
 
     def on_snapshot_failed(self, text: str, wait_ns: int, received_ns: int, now_ns: int) -> None:
@@ -199,7 +203,7 @@ class Feed:
 
     def on_disconnected(self, text: str, received_ns: int, now_ns: int) -> None:
         """Mark the book: nothing is known from here on."""
-        self.sync.on_disconnected(text)
+        self.sync.on_disconnected(received_ns, text)
         self._tell_transitions(received_ns, now_ns)
 
     # messages out
@@ -223,9 +227,15 @@ class Feed:
 
     # inner works
 
-    def _apply(
-        self, event: DepthEvent, received_ns: int, now_ns: int, is_silent: bool = False
+    def _apply_all(
+        self, events: list[DepthEvent], received_ns: int, now_ns: int, is_silent: bool = False
     ) -> None:
+        """Apply events up to the first that leaves no good book behind."""
+        for event in events:
+            if not self._apply(event, received_ns, now_ns, is_silent):
+                return
+
+    def _apply(self, event: DepthEvent, received_ns: int, now_ns: int, is_silent: bool) -> bool:
         block = self._delta.block[0]
         block["now_ns"], block["epoch"] = now_ns, self.epoch
         block["instrument_id"] = self.instrument_id
@@ -238,16 +248,27 @@ class Feed:
         if code == BookCode.CROSSED:
             touch = f"{self._book[0]['best_bid_ticks']} >= {self._book[0]['best_ask_ticks']}"
             self.sync.on_crossed(received_ns, f"after {event.last}: {touch} ticks")
-            return
+            return False
+        if not self._is_taken(code, f"event {event.last}", received_ns):
+            return False
         self._check_touch()
         self.live.note(event)
         if is_silent or not self._is_announced():
-            return  # still marked as not live downstream: the snapshot to come holds it
+            return True  # still marked as not live downstream: the snapshot to come holds it
         publisher = self._market_data
         block["seq"], block["sent_ns"] = publisher.next_seq(), time.time_ns()
         self.snapshot_due |= not publisher.offer(self._delta)
+        return True
 
-    def _load(self, snapshot: Snapshot, now_ns: int) -> None:
+    def _is_taken(self, code: int, what: str, received_ns: int) -> bool:
+        """Return whether the book took a message in; where not, it is no longer the venue's."""
+        if code in (BookCode.OK, BookCode.IGNORED):
+            return True
+        text = f"the book refuses {what}: {BookCode(code).name}"
+        self.sync.on_mismatch(received_ns, text)
+        return False
+
+    def _load(self, snapshot: Snapshot, received_ns: int, now_ns: int) -> None:
         self.epoch = max(self.epoch + 1, time.time_ns() // 1_000_000_000)
         block = self._loaded.block[0]
         block["now_ns"], block["epoch"] = now_ns, self.epoch
@@ -257,7 +278,8 @@ class Feed:
         block["known_high_ticks"] = max((ticks for ticks, _ in snapshot.asks), default=0)
         block["book_state"] = BookState.LIVE
         self._set_levels(self._loaded, snapshot.bids, snapshot.asks)
-        book_follow(self._book, self._loaded.words)
+        code = book_follow(self._book, self._loaded.words)
+        self._is_taken(code, f"snapshot {snapshot.last_update_id}", received_ns)
         self._unchecked.clear()
         self._bid_edge_ticks = self._ask_edge_ticks = 0
         if len(snapshot.bids) >= self._asked_levels:
@@ -274,13 +296,14 @@ class Feed:
         purpose, snapshot, later = taken
         if later is None:
             self._counters[f"{purpose.value}_skipped"] += 1
+        elif _is_crossed(snapshot):
+            self._counters[f"{purpose.value}_failures"] += 1
         elif purpose is Purpose.AUDIT:
             self._audit(snapshot, later, received_ns)
         else:
             self._counters["refreshes"] += 1
-            self._load(snapshot, now_ns)
-            for event in later:
-                self._apply(event, received_ns, now_ns, is_silent=True)
+            self._load(snapshot, received_ns, now_ns)
+            self._apply_all(later, received_ns, now_ns, is_silent=True)
             self.publish_snapshot(received_ns, now_ns)
         self._tell_transitions(received_ns, now_ns)
 
@@ -288,7 +311,12 @@ class Feed:
         book_top(self._book, self._audit_top, _AUDITED_LEVELS)
         bids, asks = (side[side["qty_lots"] > 0] for side in np.split(self._audit_top, 2))
         self._counters["audits"] += 1
-        found = differences((bids, asks), (snapshot.bids, snapshot.asks), later)
+        row = self._book[0]
+        known = (
+            int(row["known_low_ticks"]) if self._bid_edge_ticks else 0,
+            int(row["known_high_ticks"]) if self._ask_edge_ticks else MAX_PRICE_TICKS,
+        )
+        found = differences((bids, asks), (snapshot.bids, snapshot.asks), later, known)
         if found:
             self._counters["audit_mismatches"] += 1
             text = f"audit at {snapshot.last_update_id}: {len(found)} levels differ, {found[0]}"

@@ -108,7 +108,11 @@ class Trade:
 
 @dataclass(slots=True)
 class AggregateTrade:
-    """The fills of one taker at one price: trades `first_trade_id` to `last_trade_id`."""
+    """The fills of one taker at one price: trades `first_trade_id` to `last_trade_id`.
+
+    What hidden orders filled is not in the quantity (it took nothing from the book that is shown):
+    0 lots where that was all.
+    """
 
     symbol: str
     venue_ns: int
@@ -117,6 +121,7 @@ class AggregateTrade:
     price_ticks: int
     qty_lots: int
     aggressor: int
+    aggregate_id: int
 
 
 @dataclass(slots=True)
@@ -212,7 +217,8 @@ class FrameReader:
         venue_ns, last_id = values[words.VENUE_NS], values[words.LAST_ID]
         if kind == FrameKind.TRADE:
             return Trade(symbol, venue_ns, last_id, *trade)
-        return AggregateTrade(symbol, venue_ns, values[words.FIRST_ID], last_id, *trade)
+        ids = (values[words.FIRST_ID], last_id)
+        return AggregateTrade(symbol, venue_ns, *ids, *trade, values[words.AGGREGATE_ID])
 
     def parse_message(self, payload: bytes) -> Message:
         """Return what a frame says, the rare kinds included; raises BadFrame like `parse`."""
@@ -346,19 +352,20 @@ def _trade(data: _Data, instrument: Instrument, _rounded: Counter[str]) -> Trade
 
 
 def _aggregate_trade(data: _Data, instrument: Instrument, _rounded: Counter[str]) -> AggregateTrade:
-    _integer(data["a"])
     first, last = _integer(data["f"]), _integer(data["l"])
     if first > last or not (to_e8(data["p"]) and to_e8(data["q"])):
         raise BadFrame("not_a_trade", f"aggTrade p={data['p']} q={data['q']} f={first} l={last}")
     lots = _lots(data["q"], instrument)
+    visible_lots = _lots(data.get("nq", data["q"]), instrument)
     return AggregateTrade(
         instrument.symbol,
         _nanoseconds(data["T"]),
         first,
         last,
         _ticks(data["p"], instrument),
-        lots,
+        min(lots, visible_lots),
         -1 if data["m"] else 1,
+        _integer(data["a"]),
     )
 
 

@@ -221,24 +221,12 @@ class Link:
         return None if self._standby is None else self._standby.subscriptions.firsts
 
     def is_quiet(self, name: str) -> bool:
-        """Return whether neither connection got the stream for a while since both are up."""
+        """Return whether neither connection has got the stream for a while."""
         leg, standby = self._leg, self._standby
         assert leg is not None
         assert standby is not None
-        opened_ns = standby.connection.opened_ns
-        waited_ns = standby.connection.received_ns - opened_ns
-        return (
-            waited_ns > self._limits.first_frame_timeout_ns
-            and leg.subscriptions.heard.get(name, 0) < opened_ns
-        )
-
-    @property
-    def is_replaceable(self) -> bool:
-        """Whether the replacement delivers, or there is nothing to deliver."""
-        standby = self._standby
-        return standby is not None and (
-            bool(standby.subscriptions.firsts) or all(map(self.is_quiet, self._names))
-        )
+        since_ns = max(standby.connection.opened_ns, leg.subscriptions.heard.get(name, 0))
+        return standby.connection.received_ns - since_ns > self._limits.first_frame_timeout_ns
 
     def hand_over(self) -> None:
         """Let the replacement take over, its frames from the first one on."""

@@ -30,6 +30,7 @@ from mm_collector.live import LiveSnapshots
 from mm_collector.rest import Rest
 from mm_collector.snapshots import Answer, Snapshots
 from mm_collector.streams import Streams
+from mm_collector.subscriptions import stream_of
 from mm_collector.sync import BookSync, SyncLimits
 from mm_collector.trades import TradeFeed
 from mm_collector.venue import RULES, VenueRules
@@ -76,6 +77,8 @@ class Collector(Service):
         self._streams = Streams(config, self._rules, self.waits, self._rng)
         self._journal = Journal(config, self.counters)
         self._feeds: dict[str, Feed] = {}
+        self._feeds_by_depth: dict[str, Feed] = {}  # by the depth stream's name
+        self._off_tick: set[str] = set()  # symbols whose prices do not fit the tick we know
         self._reader = FrameReader()
         self._next_snapshot_ns = 0
         self._now_ns = 0  # the market's clock
@@ -168,7 +171,10 @@ class Collector(Service):
             config.publish.snapshot_levels,
             self._levels,
         )
+        self._feeds_by_depth[self._streams.depth_stream(symbol)] = self._feeds[symbol]
         self.log.info("instrument %s: %s", symbol, filters)
+        if filters.status != "TRADING":
+            self.log.warning("%s is not traded now: the venue says %s", symbol, filters.status)
 
     # snapshots
 
@@ -188,6 +194,7 @@ class Collector(Service):
             snapshot = self._reader.parse_snapshot(reply.body, symbol)
         except BadFrame as error:
             self._drop(error)
+            self._note_tick(error, symbol)
             self._journal.mark(symbol, now_ns, "snapshot_failed", str(error))
             feed.on_snapshot_failed(str(error), reply.retry_after_ns, now_ns, self._now_ns)
             return
@@ -212,7 +219,7 @@ class Collector(Service):
                 break
             work += 1
         if link.standby_firsts() is not None and not link.has_frames and not link.events:
-            self._streams.hand_over(self._feeds.values(), self._reader)
+            self._streams.hand_over(link, self._feeds.values(), self._reader)
             link.give_up_standby(now_ns)
         while link.abandoned:
             self.counters["handovers_failed"] += 1
@@ -263,6 +270,10 @@ class Collector(Service):
             self.counters["frames"] += 1
             self._drop(error)
             self._journal.bad_frame(payload, received_ns, str(error))
+            feed = self._feeds_by_depth.get(stream_of(payload))
+            if feed is not None:
+                self._note_tick(error, feed.filters.instrument.symbol)
+                feed.on_bad_depth(str(error), received_ns, self._now_ns)
             return
         if isinstance(event, Acknowledgement):  # an answer: no market data
             self.log.info("venue says %s", event.text)
@@ -293,6 +304,10 @@ class Collector(Service):
         if isinstance(event, AggregateTrade):
             return feed.trades.on_aggregate(event, feed.epoch, received_ns, now_ns)
         return feed.trades.on_trade(event, feed.epoch, received_ns, now_ns)
+
+    def _note_tick(self, error: BadFrame, symbol: str) -> None:
+        if error.kind == "off_tick":
+            self._off_tick.add(symbol)
 
     def _drop(self, error: BadFrame) -> None:
         name = f"dropped.{error.kind}"
@@ -333,6 +348,10 @@ class Collector(Service):
             self._streams.want_aggregates(symbol)
 
     def _tell_transitions(self, symbol: str, feed: Feed, now_ns: int) -> None:
+        while feed.trades.restarts:
+            self.log.warning(
+                "trade ids of %s begin anew: %s", symbol, feed.trades.restarts.popleft()
+            )
         while feed.transitions:
             moved = feed.transitions.popleft()
             self.publish_book_state(
@@ -341,6 +360,7 @@ class Collector(Service):
             self._journal.mark(symbol, now_ns, moved.state.name.lower(), moved.text)
             if moved.state is BookState.LIVE:
                 self.counters["syncs"] += 1
+                self._off_tick.discard(symbol)
 
     def _publish_instrument(self, feed: Feed) -> None:
         publisher = self.publisher(Stream.STATE)
@@ -353,11 +373,19 @@ class Collector(Service):
         if not failures:
             self.set_state(ServiceState.READY, Reason.NONE, "all books LIVE")
         else:
-            names = ", ".join(f.filters.instrument.symbol for f in failures)
+            names = ", ".join(self._told(f.filters) for f in failures)
             obstacle = self._rest.obstacle(self._rules.weight_of(self._levels), now_ns)
             reason = Reason.REQUESTS_PAUSED if obstacle else failures[0].failure
             text = f"not LIVE: {names}{'; ' if obstacle else ''}{obstacle}"
             self.set_state(ServiceState.DEGRADED, reason, text)
+
+    def _told(self, filters: InstrumentFilters) -> str:
+        """Return a symbol, with what of the venue's rules for it may be why it is not LIVE."""
+        symbol, status = filters.instrument.symbol, filters.status
+        if symbol in self._off_tick:
+            # Others reckon in the old ticks, too: a new tick in mid-run would be a wrong price.
+            return f"{symbol} (prices off the tick known at the start: stop all, start anew)"
+        return symbol if status == "TRADING" else f"{symbol} ({status} at the start)"
 
     def _count_syncs(self) -> None:
         feeds = self._feeds.values()

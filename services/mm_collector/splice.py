@@ -51,7 +51,10 @@ class Splice:
 
 
 def differences(
-    ours: tuple[Levels, Levels], theirs: tuple[Levels, Levels], later: list[DepthEvent]
+    ours: tuple[Levels, Levels],
+    theirs: tuple[Levels, Levels],
+    later: list[DepthEvent],
+    known: tuple[int, int],
 ) -> list[str]:
     """Return where the book differs from a snapshot, apart from what changed after it.
 
@@ -61,16 +64,18 @@ def differences(
         Bids and asks of the book and of the snapshot, best first; ours reach at least as deep.
     later
         The events that end beyond the snapshot's id and are in the book.
+    known
+        Lowest and highest price that the book knows about; nothing is compared beyond.
     """
     found = []
-    for side, sign, book, snapshot, changed in (
-        ("bid", 1, ours[0], theirs[0], [event.bids for event in later]),
-        ("ask", -1, ours[1], theirs[1], [event.asks for event in later]),
+    for side, sign, book, snapshot, changed, edge in (
+        ("bid", 1, ours[0], theirs[0], [event.bids for event in later], known[0]),
+        ("ask", -1, ours[1], theirs[1], [event.asks for event in later], known[1]),
     ):
         touched = {ticks for levels in changed for ticks, _ in levels}
         if not len(snapshot):
             continue
-        deepest = min(sign * ticks for ticks, _ in snapshot)
+        deepest = max(sign * edge, min(sign * ticks for ticks, _ in snapshot))
         mine, other = (
             {t: lots for t, lots in levels if sign * t >= deepest and t not in touched and lots}
             for levels in (book, snapshot)

@@ -97,9 +97,10 @@ class BookSync:
         self._heard_ns = now_ns
         self._start_over(BookState.BUFFERING, Reason.STARTING, "connected")
 
-    def on_disconnected(self, text: str) -> None:
+    def on_disconnected(self, now_ns: int, text: str) -> None:
         """Nothing more is known of the book until the next connection."""
         if self.state is not BookState.DOWN:
+            self._has_lasted(now_ns)
             self._start_over(BookState.DOWN, Reason.CONNECTION_LOST, text)
 
     def on_handover(self, now_ns: int) -> None:
@@ -170,8 +171,17 @@ class BookSync:
         self._fail(BookState.CROSSED, Reason.BOOK_CROSSED, text, now_ns)
 
     def on_mismatch(self, now_ns: int, text: str) -> None:
-        """Resynchronise a book that an audit found to differ from the venue's."""
+        """Resynchronise a book that is not the venue's, as an audit or the book itself says."""
+        if self.state is BookState.LIVE or self._snapshot_id is not None:
+            self._fail(BookState.GAP, Reason.GAP, text, now_ns)
+
+    def on_lost(self, now_ns: int, text: str) -> None:
+        """Count an event that came but cannot be read: a LIVE book has a gap at once.
+
+        In every other state the ids of the next event tell it.
+        """
         if self.state is BookState.LIVE:
+            self.gaps += 1
             self._fail(BookState.GAP, Reason.GAP, text, now_ns)
 
     def on_time(self, now_ns: int) -> None:
@@ -245,17 +255,22 @@ class BookSync:
 
     def _fail(self, state: BookState, reason: Reason, text: str, now_ns: int) -> None:
         """Leave LIVE (or the joining of a snapshot), and begin to buffer anew."""
-        was_live = self.state is BookState.LIVE
-        if was_live and now_ns - self._live_since_ns >= 2 * self._limits.retry_ns:
-            self._soon_failed = 0
-            self._retry_ns = self._limits.retry_ns
-        else:
+        if not self._has_lasted(now_ns):
             self._soon_failed += 1
         self._retry_at_ns = now_ns
         if self._soon_failed > 1:
             self._back_off(now_ns, 0)
         self._start_over(state, reason, text)
         self._move(BookState.BUFFERING, reason, "resynchronising")
+
+    def _has_lasted(self, now_ns: int) -> bool:
+        """Return whether the book was LIVE for long; then the waits begin anew."""
+        was_live = self.state is BookState.LIVE
+        if not was_live or now_ns - self._live_since_ns < 2 * self._limits.retry_ns:
+            return False
+        self._soon_failed = 0
+        self._retry_ns = self._limits.retry_ns
+        return True
 
     def _back_off(self, now_ns: int, at_least_ns: int) -> None:
         wait_ns = int(self._retry_ns * self._rng.uniform(0.5, 1.0))

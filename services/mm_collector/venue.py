@@ -21,6 +21,7 @@ __all__ = [
     "parse_instruments",
     "parse_weight_limit",
     "stream_names",
+    "trade_stream",
 ]
 
 _HOSTS = (
@@ -81,12 +82,21 @@ def depth_stream(symbol: str, depth: str) -> str:
     return f"{symbol.lower()}@depth{f'@{depth}' if depth else ''}"
 
 
+def trade_stream(symbol: str) -> str:
+    """Return the name of a symbol's trade stream."""
+    return f"{symbol.lower()}@trade"
+
+
 def stream_names(symbols: Sequence[str], depth: str) -> list[str]:
     """Return the streams to subscribe to.
 
     The depth streams stand last: once the last of them delivers, all have been subscribed to.
     """
-    names = [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in ("trade", "bookTicker")]
+    names = [
+        name
+        for symbol in symbols
+        for name in (trade_stream(symbol), f"{symbol.lower()}@bookTicker")
+    ]
     return names + [depth_stream(symbol, depth) for symbol in symbols]
 
 
@@ -165,6 +175,7 @@ def _instrument(symbol: str, rows: list[dict[str, str]], market: Market) -> Inst
         to_e8(notional.get("maxNotional", "0")),
         **_percent_price(filters),
         max_orders=_most_orders(filters),
+        status=str(found.get("status", "TRADING")),
     )
 
 

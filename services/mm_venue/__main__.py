@@ -30,7 +30,7 @@ EXIT_REFUSED = 2
 
 
 def make_source(settings: VenueSettings) -> Source:
-    """Return the capture where files are given, else the synthetic market.
+    """Return the captures where files are given, else the synthetic market.
 
     Raises
     ------
@@ -39,14 +39,14 @@ def make_source(settings: VenueSettings) -> Source:
     """
     # Imported where needed: a replay starts without numba, a synthetic market without a scan.
     if settings.replay:
-        from mm_venue.replay import CaptureSource
+        from mm_venue.replays import open_captures
 
-        return CaptureSource(settings.replay_paths, settings.speed_factor)
+        return open_captures(settings.replay_paths, settings.speed_factor)
     from mm_venue.synthetic import SyntheticSource
 
     market = settings.market_code
     instruments = [default_instrument(symbol, market) for symbol in settings.symbols]
-    return SyntheticSource(settings.seed, instruments, time.time_ns())
+    return SyntheticSource(settings.seed, instruments, time.time_ns(), settings.speed_factor)
 
 
 def _settings(arguments: Sequence[str] | None) -> tuple[VenueSettings, LogSettings | None]:
@@ -61,8 +61,10 @@ def _settings(arguments: Sequence[str] | None) -> tuple[VenueSettings, LogSettin
     parser.add_argument("--symbol", help="of the synthetic market")
     parser.add_argument("--symbols", help="of the synthetic market, with commas between")
     parser.add_argument("--seed", type=int, help="of the synthetic market")
-    parser.add_argument("--replay", nargs="+", metavar="FILE", help="a capture")
-    parser.add_argument("--speed", help="of a replay: 1, 10 or max")
+    parser.add_argument(
+        "--replay", nargs="+", metavar="FILE", help="captures, several symbols at once"
+    )
+    parser.add_argument("--speed", help="1, 10, ...; of a replay also max")
     parser.add_argument("--faults", metavar="FILE", help="faults to come, JSON lines")
     parser.add_argument("--fault-seed", type=int, help="of random faults")
     parser.add_argument("--fault-rate", type=float, help="random faults a second; 0 for none")

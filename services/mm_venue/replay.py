@@ -77,6 +77,11 @@ class CaptureSource:
         """Make the first line due now."""
         self._started_ns = now_ns
 
+    @property
+    def next_ns(self) -> int | None:
+        """When the next line was recorded, None at the end."""
+        return None if self._next is None else self._next[0]
+
     def listen(self, streams: Collection[str]) -> None:
         """Do nothing: a capture holds what it holds."""
 

@@ -69,6 +69,11 @@ class VenueSettings:
                     f"speed must be max or 0.01 to 10000, got {self.speed!r}: 1 is real time"
                 )
 
+        if self.speed == "max" and not self.replay:
+            raise ValueError(
+                "speed must be a number for the synthetic market, got 'max': it has no end"
+            )
+
     @property
     def speed_factor(self) -> float:
         """The speed as a number, infinity for max."""

@@ -111,7 +111,6 @@ class _Symbol:
         if self._tells_aggregates:
             made = self._aggregates.flush(self.instrument, now_ns)
             frames += [Frame(f"{self._name}@aggTrade", payload) for payload in made]
-        self.book.mark(now_ns)
         return frames
 
     def _tell(self, events: Iterable[tuple[int, ...]], now_ns: int) -> Iterable[Frame]:
@@ -147,7 +146,7 @@ class _Symbol:
 
 
 class SyntheticSource:
-    """Synthetic markets in real time; nothing but the clock it is polled with moves them.
+    """Synthetic markets in real time or faster; nothing but the clock `poll` is given moves them.
 
     Until `listen` is called it makes every stream but the partial depth.
 
@@ -159,14 +158,20 @@ class SyntheticSource:
         What is traded, all of one market.
     now_ns : int
         Present time.
+    speed : float
+        How fast the markets' time passes: the stamps in their frames run ahead of the clock.
     """
 
     lossless = False
     waits_for_client = False
     any_depth_name = False
 
-    def __init__(self, seed: int, instruments: Sequence[Instrument], now_ns: int) -> None:
+    def __init__(
+        self, seed: int, instruments: Sequence[Instrument], now_ns: int, speed: float = 1.0
+    ) -> None:
         self.market = instruments[0].market
+        self._started_ns = now_ns
+        self._speed = speed
         self._symbols = {
             instrument.symbol: _Symbol((seed + i) % SEEDS, instrument, now_ns)
             for i, instrument in enumerate(instruments)
@@ -192,7 +197,7 @@ class SyntheticSource:
 
     def wait_ns(self, now_ns: int) -> int | None:
         """Return the time between two ticks."""
-        return TICK_NS
+        return int(TICK_NS / self._speed)
 
     def book_ready(self) -> bool:
         """Return True: the books are full from the start."""
@@ -214,8 +219,10 @@ class SyntheticSource:
 
     def poll(self, now_ns: int) -> Sequence[Frame]:
         """Run the markets up to now."""
+        market_ns = self._started_ns + int((now_ns - self._started_ns) * self._speed)
         frames: list[Frame] = []
         for symbol in self._symbols.values():
-            frames += symbol.poll(now_ns)
+            frames += symbol.poll(market_ns)
+            symbol.book.mark(now_ns)
         self._played += len(frames)
         return frames
