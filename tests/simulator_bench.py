@@ -89,7 +89,7 @@ class SimulatorBench:
             Stream.MARKET_DATA, Template.BOOK_SNAPSHOT, sides, known_high_ticks=10**9, **values
         )
 
-    def quote(self, side, bid, qty_lots):
+    def join(self, side, bid, qty_lots):
         """Quote one order at the touch; return its price."""
         price = bid if side == Side.BUY else bid + 2
         self.book(bid)
@@ -109,7 +109,7 @@ class SimulatorBench:
 
     def trade(self, side, bid, qty_lots):
         """Quote one order at the touch, and let a trade go through it; return its price."""
-        price = self.quote(side, bid, qty_lots)
+        price = self.join(side, bid, qty_lots)
         self.hit(side, price, qty_lots)
         return price
 

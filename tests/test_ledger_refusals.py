@@ -15,7 +15,7 @@ pytestmark = pytest.mark.kernels
 def locked(bench, path):
     """Trade while another program holds the ledger for longer than the service has patience."""
     bench.service._ledger._db.execute("PRAGMA busy_timeout = 1")
-    price = bench.quote(Side.BUY, 640_000, 4)
+    price = bench.join(Side.BUY, 640_000, 4)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match="database is locked"):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -153,11 +154,11 @@ def parse_instruments(
             near = get_close_matches(symbol, rows, n=3)
             hint = f"; nearest: {', '.join(near)}" if near else ""
             raise UnknownSymbol(f"{symbol} is not listed on {market.name.lower()}{hint}")
-    return [_instrument(symbol, rows[symbol]["filters"], market) for symbol in symbols]
+    return [_instrument(symbol, rows[symbol], market) for symbol in symbols]
 
 
-def _instrument(symbol: str, rows: list[dict[str, str]], market: Market) -> InstrumentFilters:
-    filters = {row["filterType"]: row for row in rows}
+def _instrument(symbol: str, found: dict[str, Any], market: Market) -> InstrumentFilters:
+    filters = {row["filterType"]: row for row in found["filters"]}
     price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
     tick_e8, lot_e8 = to_e8(price["tickSize"]), to_e8(lot["stepSize"])
     if tick_e8 <= 0 or lot_e8 <= 0:
