@@ -96,7 +96,7 @@ def run(
         A Dask cluster in place of processes here (`mmquant[cluster]`). The tape must be mapped
         from a folder that every worker sees; a worker that is lost costs its set once more.
     on_progress : function, optional
-        Told how many are done of how many, in place of a bar on a terminal.
+        Told how many are done of how many, in place of a bar.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def walk_forward(
     config, model, results, processes, client
         As of `run`.
     on_progress : function, optional
-        Told how many backtests are done of how many, in place of a bar on a terminal.
+        Told how many backtests are done of how many, in place of a bar.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The bar of what takes long: on a terminal, after a moment, gone at the end; elsewhere nothing."""
+"""The bar of what takes long: where someone looks, after a moment, gone at the end."""
 
 import io
 from types import SimpleNamespace
@@ -34,7 +34,8 @@ def stderr(monkeypatch, out):
 
 
 def drawn(terminal):
-    return [text.removesuffix("\x1b[K") for text in terminal.getvalue().split("\r")[1:]]
+    shown = [text.rstrip() for text in terminal.getvalue().split("\r")[1:]]
+    return shown[:-1] if shown[-2:] == ["", ""] else shown  # wiped with spaces, and back
 
 
 def test_a_bar_shows_share_and_time_left_and_goes(clock, terminal):
@@ -73,6 +74,17 @@ def test_it_shows_where_someone_looks_or_as_it_was_told(clock, terminal, monkeyp
         clock.now_s += 9.0
         bar.advance(5)
     assert file.getvalue() == ""
+
+
+def test_a_notebook_has_it_too_and_needs_no_escape_sequences(clock, monkeypatch):
+    cell = stderr(
+        monkeypatch, type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    )
+    with Progress("reading", 10) as bar:
+        clock.now_s += 9.0
+        bar.advance(5)
+    assert drawn(cell) == [f"reading [{'#' * 15:<30}]  50%, 9 s left", ""]
+    assert "\x1b" not in cell.getvalue()
 
 
 @pytest.fixture

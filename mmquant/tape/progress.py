@@ -1,4 +1,4 @@
-"""How far a long read is: a bar on a terminal, nothing elsewhere."""
+"""How far a long read is: a bar on a terminal or in a notebook, nothing elsewhere."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ class Progress:
     total : int
         Of the units that `advance` counts; 0 where unknown.
     shown : bool, optional
-        Whether to draw; without it: where standard error is a terminal.
+        Whether to draw; without it: where standard error is a terminal or a notebook's.
     """
 
     def __init__(self, title: str, total: int, shown: bool | None = None) -> None:
@@ -31,10 +31,10 @@ class Progress:
         self._title = title
         self._total = total
         self._out: TextIO = sys.stderr
-        self._shown = self._out.isatty() if shown is None else shown
+        self._shown = _is_watched(self._out) if shown is None else shown
         self._started_s = time.monotonic()
         self._drawn_s = self._started_s + (_AFTER_S if shown is None else -_EVERY_S)
-        self._drawn = False
+        self._width = 0  # of what is drawn
 
     def advance(self, units: int) -> None:
         """Say that so many units more are done."""
@@ -46,8 +46,8 @@ class Progress:
 
     def close(self) -> None:
         """Remove the bar."""
-        if self._drawn:
-            self._out.write("\r\x1b[K")
+        if self._width:
+            self._out.write(f"\r{' ' * self._width}\r")
             self._out.flush()
 
     def __enter__(self) -> "Progress":
@@ -60,7 +60,12 @@ class Progress:
         share = min(1.0, self.done / self._total) if self._total else 0.0
         left_s = (now_s - self._started_s) * (1 - share) / share if share else 0.0
         bar = "#" * int(share * _WIDTH)
-        text = f"\r{self._title} [{bar:<{_WIDTH}}] {share:4.0%}, {left_s:.0f} s left\x1b[K"
-        self._out.write(text)
+        text = f"{self._title} [{bar:<{_WIDTH}}] {share:4.0%}, {left_s:.0f} s left"
+        # Spaces over what stood there: a notebook knows no escape sequences.
+        self._width = max(self._width, len(text))
+        self._out.write(f"\r{text:<{self._width}}")
         self._out.flush()
-        self._drawn = True
+
+
+def _is_watched(out: TextIO) -> bool:
+    return out.isatty() or type(out).__module__.startswith("ipykernel.")

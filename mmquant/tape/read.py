@@ -67,7 +67,7 @@ def read_tape(
         (recordings, without `repair`); the tape returned is mapped from there. A tape that is
         there is replaced once all is read.
     progress : bool, optional
-        Whether to draw a bar; without it: on a terminal.
+        Whether to draw a bar; without it: on a terminal and in a notebook.
     storage_options : mapping, optional
         Of Parquet: passed to fsspec, as the options of `Tape.save` are: keys, endpoints, ...
 
