@@ -1,4 +1,4 @@
-"""Compiles the functions of book and estimators once, so that no first call has to wait."""
+"""Compiles what a notebook calls once, so that no first call has to wait."""
 
 import tempfile
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 
 from mmquant import (
     accounting,
+    backtest,
     bars,
     calibrate,
     ewma,
@@ -21,6 +22,7 @@ from mmquant import (
 )
 from mmquant.book import OrderBook
 from mmquant.codes import Side
+from mmquant.market import Exchange
 from mmquant.records import FILL
 from mmquant.tape import read_tape, synthetic_tape
 
@@ -161,11 +163,21 @@ def _warm_tapes() -> None:
     calibrate.trades_and_mids(synthetic_tape(1.0))
 
 
-def warm() -> None:
-    """Compile what `mmquant`'s book, estimators, models, markouts and tapes call, or load it.
+def _warm_backtests() -> None:
+    backtest.run(synthetic_tape(1.0)).summary()
+    exchange = Exchange(seed=1)
+    lowest_bid = int(exchange.levels()[0][-1, 0])  # nobody sells that far
+    order_id = exchange.place(Side.BUY, lowest_bid, 1)
+    exchange.run(_S // 10)
+    exchange.queue_ahead(order_id)
+    exchange.cancel(order_id)
 
-    Some eighty seconds of one core the first time, about two with the cache filled.
-    A model of one's own is compiled by whoever passes it to `price_by_model`.
+
+def warm() -> None:
+    """Compile what `mmquant`'s book, estimators, models, tapes and backtests call, or load it.
+
+    Some two minutes of one core the first time, seconds with the cache filled.
+    A model of one's own is compiled by whoever passes it on.
     """
     _warm_book()
     _warm_averages()
@@ -175,3 +187,4 @@ def warm() -> None:
     _warm_models()
     _warm_fills()
     _warm_tapes()
+    _warm_backtests()

@@ -54,6 +54,7 @@ def trade(folder, number, pipe):
     while True:
         bid += chance.randint(-2, 2)
         bench.book(bid)
+        bench.beat()
         bench.turn(chance.choice((MS, 400 * MS)))
         sides = [
             [(best - side * k, chance.randint(1, 9)) for k in range(chance.randint(0, 3))]

@@ -87,7 +87,7 @@ def test_lines_missing_from_a_capture_are_gaps_and_the_rest_is_played(runtime, c
     gaps = [number for _, number, state in collector.history if state is BookState.GAP]
     assert gaps == [1, 1]
     assert collector.counters["gaps"] == status["gaps"] == 2
-    assert collector.counters["resyncs"] == 2
+    assert collector.counters["resyncs"] >= 2  # a snapshot may come too early for its gap
     assert status["played"] == status["total"] == sum(1 for _ in read_capture([path]))
 
 

@@ -445,9 +445,8 @@ def test_the_same_seed_gives_the_same_fills_and_another_seed_others():
 
 
 def test_the_chance_of_a_fill_is_the_factor():
-    simulator = simulator_with(
-        fill_probability_factor=0.3, entry_latency_ns=0, cancel_latency_ns=0, seed=12
-    )
+    at_once = {"entry_latency_ns": 0, "cancel_latency_ns": 0}
+    simulator = simulator_with(fill_probability_factor=0.3, seed=12, **at_once)
     simulator.touch(100, 5, 104, 5, 0)
     filled = 0
     for k in range(1000):
@@ -467,8 +466,7 @@ def test_a_kernel_has_one_signature_whatever_integers_come():
     simulator = resting([(99, 4)])
     simulator.quotes([(98, 4)], [], np.int64(500))
     simulator.order(np.int64(1), 98.0, np.int64(4), 600)
-    for kernel in (simulator_on_quotes, simulator_submit):
-        assert len(kernel.signatures) == 1
+    assert [len(kernel.signatures) for kernel in (simulator_on_quotes, simulator_submit)] == [1, 1]
     for kernel in (advance_orders, match_print):  # none where the caller came from the cache
         assert len(kernel.signatures) <= 1
 

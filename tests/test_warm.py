@@ -154,6 +154,8 @@ register("numba:compile", Compiled())
 for name, call in calls.items():
     call(getattr(mmquant, name, None) or getattr(mmquant.models, name))
     assert not compiled, f"{name} compiled {compiled}"
+mmquant.backtest.run(tape, {"levels": 2}, simulator={"fill_model": "prob_log"}).summary()
+assert not compiled, f"a backtest compiled {compiled}"
 for module in modules:
     for name, kernel in vars(module).items():
         if hasattr(kernel, "signatures") and kernel.__module__ == module.__name__:
