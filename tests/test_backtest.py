@@ -31,7 +31,7 @@ pytestmark = [
 
 CONFIG = Path(__file__).parents[1] / "config"
 MS = 1_000_000
-QUICK = {"pricing": {"warmup_s": 0.1}, "strategy": {"requote_ticks": 3}}
+QUICK = {"pricing": {"warmup_s": 0.1}, "strategy": {"requote_ticks": 3, "levels": 2}}
 
 
 @njit

@@ -22,7 +22,7 @@ pytestmark = [
 MS = 1_000_000
 HOUR = 3600 * 10**9
 MIDNIGHT_NS = 1_700_006_400 * 10**9  # 2023-11-15 00:00 UTC
-QUICK = {"pricing": {"warmup_s": 0.1}, "strategy": {"requote_ticks": 1}}
+QUICK = {"pricing": {"warmup_s": 0.1}, "strategy": {"requote_ticks": 3, "levels": 2}}
 STEPS = 90
 EIGHT = MIDNIGHT_NS + 8 * HOUR
 START = EIGHT - 450 * MS
@@ -47,7 +47,7 @@ KINDS = [
 
 
 def run(market=Market.USDM, **simulator):
-    tape = make_tape(STEPS, 3, market=market, start_ns=START)
+    tape = make_tape(STEPS, 8, market=market, start_ns=START)
     return backtest.run(tape, simulator={"markout_horizon_ms": 50, **simulator}, **QUICK)
 
 
