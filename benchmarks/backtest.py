@@ -40,7 +40,7 @@ from mmquant.records import LEVEL
 from mmquant.state import TAPE_EVENT
 from mmquant.tape import Tape, TapeInstrument
 
-MARKET_S = 400
+MARKET_S = 200
 MS = 1_000_000
 ONE_LOT = "0.001"
 # Two sides of one lot each, near the touch, and nothing that stops it.
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     arguments = parser.parse_args()
     python = peers.venv("hftbacktest", ["hftbacktest==2.4.4"])
-    market = batched(market_rows(min(MARKET_S, 1 + arguments.rows // 300)))
+    market = batched(market_rows(min(MARKET_S, 1 + arguments.rows // 1_500)))
     rows = repeated(market, arguments.rows)
     tape = to_tape(rows)
     print(json.dumps({"rows": len(rows), "cores": os.cpu_count()}))

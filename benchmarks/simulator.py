@@ -1,12 +1,12 @@
 """The simulator's event loop against hftbacktest: speed, and the same fills.
 
-    python -m benchmarks.simulator [--seconds 400]
+    python -m benchmarks.simulator [--seconds 100]
 
-A synthetic market as two tapes: levels as they change (a row a message), and as Binance batches
-them (what changed in 100 ms, trades at once). Both run our loop (the venue's book and the
-trader's, order, cancel and response latency, queue model, two orders that join the best prices
-each 100 ms) and hftbacktest's ROIVectorMarketDepthBacktest on the same rows, in turns; hftbacktest
-lives in an environment of its own. Then both results stand side by side.
+A synthetic market as dense as a real one, as two tapes: levels as they change (a row a message),
+and as Binance batches them (what changed in 100 ms, trades at once). Both run our loop (the
+venue's book and the trader's, order, cancel and response latency, queue model, two orders that
+join the best prices each 100 ms) and hftbacktest's ROIVectorMarketDepthBacktest on the same rows,
+in turns; hftbacktest lives in an environment of its own. Then both results stand side by side.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from benchmarks import peers
 from benchmarks.simulator_loop import HEAD, LEVELS, TRADE, run
 from mmquant.book import empty_book
 from mmquant.codes import MarketEventKind
-from mmquant.market import SyntheticMarket
+from mmquant.market import MarketParameters, SyntheticMarket
 from mmquant.records import INSTRUMENT, LEVEL, QUOTES
 from mmquant.simulator import recorded_latencies, simulator_params, simulator_state
 from mmquant.state import ACCOUNT, EVENT, MAX_EVENTS, MAX_LEVELS
@@ -37,12 +37,15 @@ INTERVAL_NS = 100_000_000
 START_NS = S
 TURNS = 3
 
+# As dense as USD-M BTCUSDT was in August 2024, depth@0ms: 1,740 levels and 62 trades a second.
+DENSE = MarketParameters(limit_rate_per_s=900.0, market_rate_per_s=20.0)
+
 PEER = Path(__file__).with_name("simulator_peer.py")
 
 
 def market_rows(seconds: int, seed: int = 1) -> NDArray[np.int64]:
     """Return rows of (kind, time_ns, side, price, lots): the book first, then what happens."""
-    market = SyntheticMarket(seed, start_ns=START_NS)
+    market = SyntheticMarket(seed, DENSE, start_ns=START_NS)
     bids, asks = market.levels()
     first = [
         (MarketEventKind.LEVEL, START_NS, side, price, lots)
@@ -190,7 +193,7 @@ def compare(name: str, rows: NDArray[np.int64], python: Path | None) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=400, help="of the synthetic market")
+    parser.add_argument("--seconds", type=int, default=100, help="of the synthetic market")
     arguments = parser.parse_args()
     python = peers.venv("hftbacktest", ["hftbacktest==2.4.4"])
     rows = market_rows(arguments.seconds)

@@ -388,7 +388,7 @@ def _grown(rows: Rows, run: NDArray[Any]) -> Rows:
         if 2 * int(count) < array.size:
             grown.append(array)
             continue
-        longer = np.zeros(2 * array.size, array.dtype)
-        longer[: array.size] = array
+        longer = np.empty(2 * array.size, array.dtype)  # every row is written whole
+        longer[:count] = array[:count]
         grown.append(longer)
     return Rows(*grown)

@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mmquant._jit import bare_inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus, TapeKind, Template
 from mmquant.kernels import wire
@@ -44,7 +45,7 @@ _NEW = int(OrderStatus.NEW)
 _OPEN = int(OrderStatus.OPEN)
 
 
-@njit
+@bare_inlined
 def _price(desk: Desk) -> int:
     """Let the pricing hear of the message in `desk.words`; return what `pricing_step` does."""
     state, book, params = desk.pricing_state, desk.pricing_book, desk.pricing_params
@@ -68,7 +69,7 @@ def _price_again(desk: Desk, now_ns: int) -> None:
         pricing_model_refresh(desk.pricing_model, state, book, params, own, now_ns, draft)
 
 
-@njit
+@bare_inlined
 def _publish_pricing(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     """Let the strategy hear of `desk.pricing_draft`."""
     r = run[0]
@@ -158,7 +159,7 @@ def _hear_position(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> Non
         decide(run, desk, model, rows)
 
 
-@njit
+@bare_inlined
 def _event_due_ns(run: NDArray[Any], rows: Rows) -> int:
     r = run[0]
     if r["events_told"] == r["events"]:
@@ -166,7 +167,7 @@ def _event_due_ns(run: NDArray[Any], rows: Rows) -> int:
     return rows.events[r["events_told"]]["known_ns"]  # type: ignore[no-any-return]
 
 
-@njit
+@bare_inlined
 def _position_due_ns(run: NDArray[Any], rows: Rows) -> int:
     r = run[0]
     if r["positions_told"] == r["positions"]:
@@ -174,7 +175,7 @@ def _position_due_ns(run: NDArray[Any], rows: Rows) -> int:
     return rows.positions_known_ns[r["positions_told"]]  # type: ignore[no-any-return]
 
 
-@njit
+@bare_inlined
 def _next_due_ns(run: NDArray[Any], rows: Rows) -> int:
     """Return when something happens by itself."""
     r = run[0]
@@ -184,7 +185,7 @@ def _next_due_ns(run: NDArray[Any], rows: Rows) -> int:
     return min(reports, gates, positions, r["funding_ns"])  # type: ignore[no-any-return]
 
 
-@njit
+@bare_inlined
 def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     """Do one thing that is due at `now_ns`."""
     r = run[0]
@@ -208,7 +209,7 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         decide_again(run, desk, model, rows)
 
 
-@njit
+@bare_inlined
 def _take_row(
     run: NDArray[Any],
     event: NDArray[Any],
@@ -341,7 +342,7 @@ def backtest_run(
     return DONE
 
 
-@njit
+@bare_inlined
 def _goes_first(run: NDArray[Any], rows: Rows, at_ns: int) -> bool:
     """Tell whether a report reaches the strategy, or funding is due, no later than a message."""
     reports = min(_event_due_ns(run, rows), _position_due_ns(run, rows))

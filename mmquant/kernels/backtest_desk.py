@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._jit import bare_inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import Template
 from mmquant.kernels.funding import simulator_on_funding
@@ -104,7 +105,7 @@ def tell_position(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     r["position_ns"] = r["now_ns"]
 
 
-@njit
+@bare_inlined
 def settle(run: NDArray[Any], desk: Desk, rows: Rows, n: int) -> None:
     """Keep the `n` events of a call of the simulator; a fill tells the position, too."""
     if n == 0:
@@ -175,7 +176,7 @@ def _write_quote(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     r["quotes"] += 1
 
 
-@njit
+@bare_inlined
 def decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     """Ask the strategy what it wants now, and tell the simulator."""
     _note_decision(run, desk)
@@ -195,7 +196,7 @@ def decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     _tell_quotes(run, desk, rows, changed)
 
 
-@njit
+@bare_inlined
 def _note_decision(run: NDArray[Any], desk: Desk) -> None:
     r = run[0]
     r["decisions"] += 1
@@ -204,7 +205,7 @@ def _note_decision(run: NDArray[Any], desk: Desk) -> None:
     desk.inputs[0]["now_ns"] = r["now_ns"]
 
 
-@njit
+@bare_inlined
 def decide_again(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     """Decide because time has passed; the strategy is not asked where its answer is known.
 
@@ -232,7 +233,7 @@ def decide_again(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     r["is_settled"] = 1 if is_same else 0
 
 
-@njit
+@bare_inlined
 def _tell_quotes(run: NDArray[Any], desk: Desk, rows: Rows, changed: int) -> None:
     """Tell the simulator what the strategy wants, where that changed or is due."""
     r = run[0]
