@@ -38,7 +38,6 @@ class SmallVenue:
         self.handshakes = []  # status and headers of the next answers to WebSockets
         self.asked = []  # time and path of every REST request
         self.steps = 0
-        self.time_ms = 1
         self.status = "TRADING"
         self.bid = "99.0"
         self.subscribed = {}  # connection -> names
@@ -78,7 +77,7 @@ class SmallVenue:
     def restart(self):
         """End every connection, and begin all ids anew."""
         with self._lock:
-            self.steps, self.time_ms = 0, self.time_ms + 1_000
+            self.steps = 0
             for connection in list(self.subscribed):
                 connection.socket.shutdown(socket.SHUT_RDWR)
             self.subscribed.clear()
@@ -142,7 +141,7 @@ class SmallVenue:
             "b": [[self.bid, f"{1 + self.steps % 9}.000"]],
             "a": [],
         }
-        trade = {"e": "trade", "E": ms, "T": self.time_ms, "s": symbol, "t": self.steps}
+        trade = {"e": "trade", "E": ms, "T": ms, "s": symbol, "t": self.steps}
         trade |= {"p": "99.5", "q": "0.010", "X": "MARKET", "m": True}
         touch = {"e": "bookTicker", "E": ms, "T": ms, "s": symbol, "u": last}
         touch |= {"b": self.bid, "B": depth["b"][0][1], "a": "101.0", "A": "1.000"}

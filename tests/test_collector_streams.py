@@ -362,7 +362,7 @@ def test_what_broke_a_symbol_s_depth_frame_is_its_gap_alone(runtime, start):
 
 def test_a_venue_that_begins_its_trade_ids_anew_is_followed_at_once(runtime, start, caplog):
     venue = start(TWENTY[:1])
-    venue.steps, venue.time_ms = 10_000, 1
+    venue.steps = 10_000
     transport, subscriber, heard = trades_heard(runtime)
     with collecting(runtime, venue, TWENTY[:1]) as collector:
 
