@@ -43,9 +43,11 @@ DENSE = MarketParameters(limit_rate_per_s=900.0, market_rate_per_s=20.0)
 PEER = Path(__file__).with_name("simulator_peer.py")
 
 
-def market_rows(seconds: int, seed: int = 1) -> NDArray[np.int64]:
+def market_rows(
+    seconds: int, seed: int = 1, parameters: MarketParameters = DENSE
+) -> NDArray[np.int64]:
     """Return rows of (kind, time_ns, side, price, lots): the book first, then what happens."""
-    market = SyntheticMarket(seed, DENSE, start_ns=START_NS)
+    market = SyntheticMarket(seed, parameters, start_ns=START_NS)
     bids, asks = market.levels()
     first = [
         (MarketEventKind.LEVEL, START_NS, side, price, lots)

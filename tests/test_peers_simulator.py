@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import peers
 from benchmarks.simulator import batched, market_rows, play, play_peer, to_words
+from mmquant import MarketParameters
 
 pytestmark = pytest.mark.peers
 
@@ -30,7 +31,7 @@ def python():
 
 @pytest.mark.parametrize(("seconds", "in_batches"), [(400, False), (1_200, True)])
 def test_orders_fills_position_and_money_are_hftbacktests(python, seconds, in_batches):
-    rows = market_rows(seconds)
+    rows = market_rows(seconds, parameters=MarketParameters())  # hftbacktest ends on denser ones
     rows = batched(rows) if in_batches else rows
     assert len(rows) >= (300_000 if in_batches else 150_000)
     _, ours = play(to_words(rows))
