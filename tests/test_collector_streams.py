@@ -148,10 +148,12 @@ def test_of_twenty_symbols_of_the_offline_venue_one_gaps_each_second(runtime):
 def trades_heard(runtime):
     """Return a transport to close, a function to poll and the list of (instrument, trade id)."""
     inbox, heard = Inbox(), []
+    since_ns = time.time_ns()
 
     def on_trade():
         row = inbox.block(Template.TRADE)[0]
-        heard.append((int(row["instrument_id"]), int(row["trade_id"])))
+        if row["sent_ns"] > since_ns:  # else an earlier test's: the driver lets them linger
+            heard.append((int(row["instrument_id"]), int(row["trade_id"])))
 
     transport = Transport(runtime)
     subscriber = transport.subscriber(Stream.TRADES, inbox, {Template.TRADE: on_trade})
@@ -175,7 +177,7 @@ def test_a_replaced_connection_loses_and_doubles_nothing(runtime, start, reason,
         if reason == "shutdown":
             venue.say_shutdown()
         works_until(lambda: collector.counters["handovers"] >= 1)
-        until, enough = time.monotonic() + 0.5, collector.counters["depth_events"] + 20
+        until, enough = time.monotonic() + 0.5, collector.counters["depth_events"] + 45
         works_until(
             lambda: time.monotonic() > until and collector.counters["depth_events"] > enough
         )
