@@ -136,7 +136,7 @@ def desk(tmp_path, monkeypatch):
         (config_dir / path.name).write_text(path.read_text())
     (config_dir / "own_models.py").write_text(OWN_MODELS)
     (config_dir / "my_models.py").write_text(code_block("own-model", "python"))
-    plan = Plan("gates", True, config_dir, VenuePlan(), {"MM_PRICING__WARMUP_S": "0.5"})
+    plan = Plan("gates", True, config_dir, VenuePlan(), {"MM_PRICING__WARMUP_S": "3"})
     with Launcher(plan) as launcher:
         running = Desk(launcher, config_dir, tmp_path / "logs")
         running.watch_until(lambda: running.quotes() is not None, "quotes")

@@ -15,7 +15,7 @@ from mm_runtime.clock import Clock, SystemClock
 from mm_runtime.config import ConfigError, load
 from mm_runtime.logs import configure_logging
 from mm_runtime.metrics_server import MetricsEndpoint
-from mm_runtime.process import die_with_launcher, sleep_precisely
+from mm_runtime.process import die_with_launcher, share_one_heap, sleep_precisely
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings
 from mm_runtime.transport import DriverLost, is_driver_alive, make_idle
@@ -57,6 +57,7 @@ def _run(role: Role, build: Callable[[], Service], settings: RuntimeSettings) ->
     stopping = _on_stop_signals()
     die_with_launcher()
     sleep_precisely()
+    share_one_heap()
     endpoint = MetricsEndpoint(settings.metrics)
     log.info("starting, pid %d", os.getpid())
     while not stopping:
