@@ -35,13 +35,13 @@ from mmquant.state import (
     BACKTEST_SAMPLE,
     BOOK,
     EVENT,
-    MAX_EVENTS,
     MAX_KNOWN_ORDERS,
     MAX_LEVELS,
     MODEL_INPUTS,
     MODEL_QUOTES,
     NEVER_NS,
     PRICING_STATE,
+    STRATEGY_COUNTS,
     STRATEGY_INPUTS,
     STRATEGY_STATE,
 )
@@ -346,7 +346,7 @@ def _desk(
         strategy_params=strategy_params,
         strategy_state=strategy_state,
         strategy_words=strategy_words,
-        strategy_before=np.zeros_like(strategy_words),
+        strategy_before=np.zeros(STRATEGY_COUNTS, np.int64),
         model_params=model_params,
         inputs=inputs,
         model_inputs=np.zeros(1, MODEL_INPUTS),
@@ -358,7 +358,6 @@ def _desk(
         sim_book=np.zeros(1, BOOK),
         account=account,
         recorded=recorded_latencies(()),
-        events=np.zeros(MAX_EVENTS, EVENT),
         fill=np.zeros(1, FILL),
         position=np.zeros(1, POSITION),
         words=np.zeros(words, np.int64),
@@ -388,7 +387,7 @@ def _grown(rows: Rows, run: NDArray[Any]) -> Rows:
         if 2 * int(count) < array.size:
             grown.append(array)
             continue
-        longer = np.empty(2 * array.size, array.dtype)  # every row is written whole
+        longer = np.zeros(2 * array.size, array.dtype)  # of what is no field, too, the hash is made
         longer[:count] = array[:count]
         grown.append(longer)
     return Rows(*grown)

@@ -16,7 +16,7 @@ from mmquant.kernels.simulator import (
 )
 from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
 from mmquant.records import FILL, POSITION, PRICING
-from mmquant.state import TAPE_SKIP
+from mmquant.state import EVENT, MAX_EVENTS, TAPE_SKIP
 from mmquant.wire import Inbox, encode
 
 ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
@@ -31,6 +31,7 @@ class ReferenceBacktest:
         self.pricing_every, self.quotes_every, self.gates_every, self.position_every = intervals
         self.rate_e8, self.funding_every = funding
         self.payments = []
+        self.written = np.zeros(MAX_EVENTS, EVENT)  # by one call of the simulator
         self.inbox = Inbox(8 * 1024 * 1024)
         self.now = None
         self.epoch, self.lost = 0, False
@@ -167,10 +168,10 @@ class ReferenceBacktest:
             names = ("price_ticks", "qty_lots", "aggressor", "trade_id")
             what = [int(trade[name]) for name in names]
             at = self.now, int(event["venue_ns"])
-            n = simulator_on_trade(*self.venue, d.sim_book, *what, *at, d.events)
+            n = simulator_on_trade(*self.venue, d.sim_book, *what, *at, self.written)
             d.inputs[0]["trade_ticks"] = trade["price_ticks"]
         else:
-            _, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, d.events)
+            _, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, self.written)
         self.settle(n)
         words = self.inbox.words
         step, own = pricing_step, ()
@@ -226,14 +227,14 @@ class ReferenceBacktest:
             d.quotes,
             d.levels,
             self.now,
-            d.events,
+            self.written,
         )
         self.settle(n)
 
     def pay_funding(self):
         d = self.desk
         due = self.funding_at
-        self.settle(simulator_advance(*self.venue, d.sim_book, due - 1, d.events, 0))
+        self.settle(simulator_advance(*self.venue, d.sim_book, due - 1, self.written, 0))
         lots, mark = (int(d.account[0][name]) for name in ("position_lots", "mark_half_ticks"))
         received = account_funding(d.account, self.rate_e8, mark, due)
         self.payments.append((due, self.rate_e8, mark, lots, received))
@@ -246,8 +247,8 @@ class ReferenceBacktest:
 
     def settle(self, n):
         d = self.desk
-        simulator_respond(d.sim, d.sim_params, d.recorded, d.events, n)
-        new = [d.events[i].copy() for i in range(n)]
+        simulator_respond(d.sim, d.sim_params, d.recorded, self.written, n)
+        new = [self.written[i].copy() for i in range(n)]
         self.events += new
         if any(event["template_id"] == Template.FILL for event in new):
             self.tell_position()

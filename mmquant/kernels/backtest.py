@@ -21,6 +21,7 @@ from mmquant.kernels.backtest_desk import (
     decide,
     decide_again,
     has_room,
+    next_events,
     pay_funding,
     settle,
     tell_position,
@@ -222,7 +223,6 @@ def _take_row(
     r = run[0]
     kind = event[0]["kind"]
     now = r["now_ns"]
-    r["is_settled"] = 0
     r["market_events"] += 1
     r["levels"] += event[0]["n_bids"] + event[0]["n_asks"]
     if kind == _SNAPSHOT and (r["epoch"] == 0 or r["is_lost"] == 1):
@@ -252,12 +252,14 @@ def _take_row(
             words[wire.TRADE_TRADE_ID],
             now,
             words[wire.TRADE_VENUE_NS],
-            desk.events,
+            next_events(run, rows),
         )
-        desk.inputs[0]["trade_ticks"] = words[wire.TRADE_PRICE_TICKS]
+        if desk.inputs[0]["trade_ticks"] != words[wire.TRADE_PRICE_TICKS]:
+            desk.inputs[0]["trade_ticks"] = words[wire.TRADE_PRICE_TICKS]
+            r["is_settled"] = 0  # of the market the strategy hears this, and the pricing
     else:
         _, n = simulator_on_market(
-            desk.sim, desk.account, desk.sim_params, desk.sim_book, words, desk.events
+            desk.sim, desk.account, desk.sim_params, desk.sim_book, words, next_events(run, rows)
         )
     settle(run, desk, rows, n)
     code = _price(desk)

@@ -12,7 +12,7 @@ from mmquant.kernels.funding import simulator_on_funding
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.quoting import strategy_step
 from mmquant.kernels.simulator import simulator_on_quotes, simulator_position
-from mmquant.state import MAX_EVENTS, MAX_LEVELS
+from mmquant.state import MAX_EVENTS, MAX_LEVELS, STRATEGY_COUNTS
 
 __all__ = [
     "Desk",
@@ -20,6 +20,7 @@ __all__ = [
     "decide",
     "decide_again",
     "has_room",
+    "next_events",
     "pay_funding",
     "settle",
     "tell_position",
@@ -44,7 +45,7 @@ class Desk(NamedTuple):
     strategy_params: NDArray[Any]
     strategy_state: NDArray[Any]
     strategy_words: NDArray[Any]  # the same memory as int64
-    strategy_before: NDArray[Any]  # a copy of them
+    strategy_before: NDArray[Any]  # room for a copy of the STRATEGY_COUNTS first of them
     model_params: NDArray[Any]
     inputs: NDArray[Any]
     model_inputs: NDArray[Any]
@@ -56,7 +57,6 @@ class Desk(NamedTuple):
     sim_book: NDArray[Any]
     account: NDArray[Any]
     recorded: NDArray[Any]
-    events: NDArray[Any]  # of one call of the simulator
     fill: NDArray[Any]
     position: NDArray[Any]
     words: NDArray[Any]  # of one message
@@ -106,16 +106,23 @@ def tell_position(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
 
 
 @bare_inlined
+def next_events(run: NDArray[Any], rows: Rows) -> NDArray[Any]:
+    """Return where the simulator's next call writes its events."""
+    at = run[0]["events"]
+    return rows.events[at : at + MAX_EVENTS]
+
+
+@bare_inlined
 def settle(run: NDArray[Any], desk: Desk, rows: Rows, n: int) -> None:
     """Keep the `n` events of a call of the simulator; a fill tells the position, too."""
     if n == 0:
         return
     r = run[0]
-    simulator_respond(desk.sim, desk.sim_params, desk.recorded, desk.events, n)
+    events = next_events(run, rows)
+    simulator_respond(desk.sim, desk.sim_params, desk.recorded, events, n)
     has_fill = False
     for i in range(n):
-        rows.events[r["events"] + i] = desk.events[i]
-        if desk.events[i]["template_id"] == _FILL:
+        if events[i]["template_id"] == _FILL:
             has_fill = True
     r["events"] += n
     if has_fill:
@@ -129,8 +136,9 @@ def pay_funding(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     due_ns = r["funding_ns"]
     rate = r["funding_rate_e8"]
     price = desk.account[0]["mark_half_ticks"]
+    events = next_events(run, rows)
     received, n = simulator_on_funding(
-        desk.sim, desk.account, desk.sim_params, desk.sim_book, rate, due_ns, desk.events
+        desk.sim, desk.account, desk.sim_params, desk.sim_book, rate, due_ns, events
     )
     settle(run, desk, rows, n)
     row = rows.fundings[r["fundings"]]
@@ -177,8 +185,8 @@ def _write_quote(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
 
 
 @bare_inlined
-def decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
-    """Ask the strategy what it wants now, and tell the simulator."""
+def decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> int:
+    """Ask the strategy what it wants now, and tell the simulator; return 1 where it is new."""
     _note_decision(run, desk)
     changed = strategy_step(
         desk.strategy_state,
@@ -194,6 +202,7 @@ def decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         desk.levels,
     )
     _tell_quotes(run, desk, rows, changed)
+    return changed
 
 
 @bare_inlined
@@ -223,11 +232,11 @@ def decide_again(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         return
     words = desk.strategy_words
     before = desk.strategy_before
-    for k in range(words.size):
+    for k in range(STRATEGY_COUNTS):
         before[k] = words[k]
-    decide(run, desk, model, rows)
-    is_same = is_fresh and r["is_pure"] == 1
-    for k in range(words.size):
+    changed = decide(run, desk, model, rows)
+    is_same = is_fresh and r["is_pure"] == 1 and changed == 0
+    for k in range(STRATEGY_COUNTS):
         if before[k] != words[k]:
             is_same = False
     r["is_settled"] = 1 if is_same else 0
@@ -255,7 +264,7 @@ def _tell_quotes(run: NDArray[Any], desk: Desk, rows: Rows, changed: int) -> Non
         desk.quotes,
         desk.levels,
         now,
-        desk.events,
+        next_events(run, rows),
     )
     settle(run, desk, rows, n)
 

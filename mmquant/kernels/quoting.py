@@ -329,13 +329,16 @@ def _remember(
         changed = 1
     prices = s["price_ticks"]
     lots = s["qty_lots"]
-    for i in range(2 * MAX_LEVELS):
-        price = levels[i]["price_ticks"]
-        qty = levels[i]["qty_lots"]
-        if prices[i] != price or lots[i] != qty:
-            changed = 1
-            prices[i] = price
-            lots[i] = qty
+    for first in (0, MAX_LEVELS):
+        for i in range(first, first + MAX_LEVELS):
+            price = levels[i]["price_ticks"]
+            qty = levels[i]["qty_lots"]
+            if qty == 0 and lots[i] == 0:  # behind the last of both there is nothing
+                break
+            if prices[i] != price or lots[i] != qty:
+                changed = 1
+                prices[i] = price
+                lots[i] = qty
     s["started"] = 1
     s["position_lots"] = position_lots
     s["reason"] = o["reason"]

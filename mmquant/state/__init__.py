@@ -76,6 +76,7 @@ from mmquant.state.simulator import (
 from mmquant.state.strategy import (
     FILLS_KEPT,
     MINUTE_SLOTS,
+    STRATEGY_COUNTS,
     STRATEGY_INPUTS,
     STRATEGY_PARAMS,
     STRATEGY_STATE,
@@ -158,6 +159,7 @@ __all__ = [
     "SKEWED_INVENTORY_SKEW",
     "SKEWED_TICKS",
     "SKEWED_VOLATILITY_MULTIPLE",
+    "STRATEGY_COUNTS",
     "STRATEGY_INPUTS",
     "STRATEGY_PARAMS",
     "STRATEGY_STATE",

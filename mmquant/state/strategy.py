@@ -6,6 +6,7 @@ from mmquant.state.trading import MAX_LEVELS
 __all__ = [
     "FILLS_KEPT",
     "MINUTE_SLOTS",
+    "STRATEGY_COUNTS",
     "STRATEGY_INPUTS",
     "STRATEGY_PARAMS",
     "STRATEGY_STATE",
@@ -73,6 +74,7 @@ STRATEGY_INPUTS = record(
     ],
     72,
 )
+# What a step alone can change comes first: it tells whether a decision has left its state the same.
 STRATEGY_STATE = record(
     [
         ("started", "<i8"),  # 0 before the first step
@@ -98,32 +100,34 @@ STRATEGY_STATE = record(
         ("order_tokens_ns", "<i8"),
         ("cancel_tokens_ns", "<i8"),
         ("tokens_at_ns", "<i8"),
+        # latches
+        ("halt_reason", "<i8"),
+        ("pause_reason", "<i8"),
+        ("pause_until_ns", "<i8"),
+        # volatility, as it usually is
+        ("baseline", "<f8"),
+        ("baseline_from_ns", "<i8"),
+        ("baseline_at_ns", "<i8"),
+        # fills
+        ("fills", "<i8"),
+        ("matured", "<i8"),
+        ("markout_from", "<i8"),  # fills before this one are judged no more
         # money, in half tick-lots after fees
         ("session_started", "<i8"),
         ("profit", "<i8"),
         ("session_start_profit", "<i8"),
         ("peak_profit", "<i8"),
         ("minute_second", "<i8"),
+        # None of these changes in a step unless a count or a pause above, or its answer, tells it.
         ("minute_profit", "<i8", (MINUTE_SLOTS,)),  # the most within each second
-        # latches
-        ("halt_reason", "<i8"),
-        ("pause_reason", "<i8"),
-        ("pause_until_ns", "<i8"),
-        # fills
-        ("fills", "<i8"),
-        ("matured", "<i8"),
-        ("markout_from", "<i8"),  # fills before this one are judged no more
         ("fill_ns", "<i8", (FILLS_KEPT,)),
         ("fill_signed_lots", "<i8", (FILLS_KEPT,)),
         ("fill_half_ticks", "<i8", (FILLS_KEPT,)),  # the mark at the fill
         ("move_lots", "<i8", (FILLS_KEPT,)),  # of the fills that are old enough: their size,
         ("move_half_ticks", "<i8", (FILLS_KEPT,)),  # and the move since, in our favour
-        # volatility, as it usually is
-        ("baseline", "<f8"),
-        ("baseline_from_ns", "<i8"),
-        ("baseline_at_ns", "<i8"),
         ("price_ticks", "<i8", (2 * MAX_LEVELS,)),  # the orders wanted last
         ("qty_lots", "<i8", (2 * MAX_LEVELS,)),
     ],
     8 * (38 + MINUTE_SLOTS + 5 * FILLS_KEPT + 4 * MAX_LEVELS),
 )
+STRATEGY_COUNTS = 38  # words before the tables
