@@ -320,6 +320,20 @@ def test_a_restart_takes_an_edited_setting(probe, config):
     assert max(max(levels) for levels in quoted) == 2
 
 
+def test_a_restart_with_a_wrong_setting_quotes_on_the_last_right_one(probe, config):
+    edit(config / "strategy.toml", "levels", "-2")
+    compose("restart", "mm_strategy")
+    since_ns = time.time_ns()
+    wait_until("quoting", lambda: probe.quoting_at_ns(since_ns))
+    said = compose("logs", "--since", "1m", "mm_strategy")
+    assert "settings refused, the last good ones: " in said
+    assert "levels" in said
+    quoted = [m["levels"] for m in probe.since(since_ns, "quotes") if any(m["levels"])]
+    assert max(max(levels) for levels in quoted) == 2, "as it was before"
+    wait_until("healthy", lambda: statuses()["mm_strategy"] == "healthy")
+    edit(config / "strategy.toml", "levels", "2")
+
+
 def test_a_machine_that_starts_anew_keeps_its_venue(probe):
     probe.close()
     compose("stop")  # with the last container the shared memory goes, as when a machine stops
