@@ -67,11 +67,13 @@ class Connection:
         return heard
 
     def send(self, text: str) -> None:
-        """Queue a text frame; it leaves with the next poll."""
+        """Queue a text frame; it leaves with the next poll. Raises as `poll`."""
+        self._check_open()
         self._protocol.send_text(text.encode())
 
     def ping(self) -> None:
-        """Queue a ping; its answer counts as heard."""
+        """Queue a ping; its answer counts as heard. Raises as `poll`."""
+        self._check_open()
         self._protocol.send_ping(b"")
 
     def take(self) -> tuple[bytes, int]:
@@ -85,6 +87,12 @@ class Connection:
         self._socket.close()
 
     # inner works
+
+    def _check_open(self) -> None:
+        """Raise where the venue has closed already: it may do so together with the handshake."""
+        if self._protocol.state is not State.OPEN:
+            self._take_events()
+            raise ConnectionResetError(f"closed by the venue{self._close_text()}")
 
     def _read(self) -> bool:
         self._take_events()  # what came in together with the handshake
@@ -128,7 +136,9 @@ class Connection:
 
     def _close_text(self) -> str:
         frame = self._protocol.close_rcvd
-        return "" if frame is None else f" (code {frame.code} {frame.reason})".rstrip()
+        if frame is None:
+            return ""
+        return f" ({' '.join(filter(None, ('code', str(frame.code), frame.reason)))})"
 
 
 def open_connection(url: str, timeout_s: float) -> Connection:
