@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from mm_collector.recording import Recorder
-from recorded_lines import FRAMES, NS, SNAPSHOT, depth, trade, write
+from recorded_lines import FRAMES, MS, NS, SNAPSHOT, depth, trade, write
 
 from mmquant.codes import TapeKind
 from mmquant.state import TAPE_SKIP
@@ -188,3 +188,17 @@ def test_a_tape_that_cannot_be_read_leaves_the_one_that_is_there(tmp_path, wrong
 def test_out_takes_a_recording_as_it_is(tmp_path):
     with pytest.raises(ValueError, match=r"got repair=\['order'\]: read it without out"):
         read_tape(write(tmp_path, FRAMES), out=tmp_path / "x.tape", repair=["order"])
+
+
+def test_an_aggregate_of_hidden_orders_alone_is_counted_and_makes_no_row(tmp_path):
+    """USD-M: `nq` is what was traded of the book's orders; where it is 0, the book saw nothing."""
+    hidden, shown = (
+        b'{"e":"aggTrade","E":%d,"s":"BTCUSDT","a":%d,"p":"100.1","q":"0.5","nq":"%s","f":1,"l":1,'
+        b'"T":%d,"m":false}' % (MS, number, part, MS)
+        for number, part in ((1, b"0.000"), (2, b"0.200"))
+    )
+    tape = read_tape(write(tmp_path, [*FRAMES, hidden, shown]), progress=False)
+    trades = tape.events[tape.events["kind"] == TapeKind.TRADE]
+    lots = tape.levels["qty_lots"][trades["first_level"]] * tape.instruments[0].lot_size_e8
+    assert tape.report().left_out == {"aggregate of hidden orders alone": 1}
+    assert lots.tolist() == [50_000_000, 20_000_000], "the trade of the frames, and what was shown"
