@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from strategy_bench import Bench
 
 from mmquant.codes import QuoteClamp, Reason
+from mmquant.kernels.gates import open_gate
+from mmquant.kernels.limits import is_free_of_collar
+from mmquant.kernels.quoting import has_settled
 from mmquant.state import MAX_LEVELS
 
 S = 10**9
@@ -122,6 +125,28 @@ def check_ladder(bench, position, orders):
     assert not all(orders) or orders[0][0][0] < orders[1][0][0]
 
 
+def check_settled(draw, bench, told):
+    """Assert that a step that has settled answers the same until what it reads is another."""
+    if not has_settled(bench.out):
+        event("not settled")
+        return
+    mid = int(bench.pricing[0]["bid_ticks"] + bench.pricing[0]["ask_ticks"])
+    later = {"trade_ticks": draw(st.integers(990, 1015)), "open_orders": draw(st.integers(0, 6))}
+    trades = [told["trade_ticks"], later["trade_ticks"]]
+    if not all(is_free_of_collar(bench.state, bench.params, mid, trade) for trade in trades):
+        event("settled, a trade moves the collar")
+        later["trade_ticks"] = told["trade_ticks"]
+    open_before, before = int(bench.inputs[0]["open_orders"]), open_gate(bench.params, bench.inputs)
+    bench.inputs[0]["open_orders"] = later["open_orders"]
+    if open_gate(bench.params, bench.inputs) != before:
+        later["open_orders"] = open_before
+    bench.inputs[0]["now_ns"] += 1_000
+    was = [array.tobytes() for array in (bench.state, bench.out, bench.levels)]
+    assert bench.step(told | later)[0] == 0
+    assert [array.tobytes() for array in (bench.state, bench.out, bench.levels)] == was
+    event("settled")
+
+
 @settings(deadline=None, max_examples=200)
 @given(ladders(), st.data())
 def test_no_order_breaks_a_filter_or_a_limit(ladder, data):
@@ -146,5 +171,35 @@ def test_no_order_breaks_a_filter_or_a_limit(ladder, data):
         market |= {"volatility_ticks_per_sqrt_s": draw(st.floats(0, 4))}
         got = bench.step(told, **market)
         check_ladder(bench, position, got[8:])
+        check_settled(draw, bench, told)
         event("quoted" if got[1] == Reason.NONE else Reason(got[1]).name)
         event("without tokens" if got[4] & QuoteClamp.RATED else "with tokens")
+
+
+@settings(deadline=None, max_examples=100)
+@given(ladders(), st.data())
+def test_what_has_settled_stands_until_something_else_is_heard(ladder, data):
+    draw = data.draw
+    ladder |= {
+        "requote_ticks": draw(st.integers(1, 4)),
+        "min_life_ns": draw(st.sampled_from([0, S])),
+    }
+    ladder |= {"order_ns": draw(st.sampled_from([0, S])), "order_burst_ns": 12 * S}
+    ladder |= {"collar_ppm": draw(st.sampled_from([8_000, 1_000_000])), "max_open_orders": 4}
+    ladder |= {"markout_fills": 2, "markout_ns": S, "max_adverse_half_ticks": 2, "pause_ns": S}
+    ladder |= {"position_limit_lots": 200, "soft_limit_lots": draw(st.sampled_from([30, 200]))}
+    bench = Bench(**ladder)
+    position = 0
+    for _ in range(draw(st.integers(1, 10))):
+        bench.pass_time(draw(st.integers(0, S)))
+        if draw(st.booleans()):
+            side = draw(st.sampled_from([-1, 1]))
+            position += side * 5
+            bench.fill(side, 5, draw(st.integers(1_990, 2_010)), bench.now_ns)
+        bid = draw(st.integers(996, 1_002))
+        told = {"position_lots": position, "trade_ticks": draw(st.sampled_from([0, 998, 1004]))}
+        market = {"bid_ticks": bid, "ask_ticks": bid + draw(st.integers(1, 7))}
+        market |= {"fair_value_ticks": bid + draw(st.floats(-2, 5))}
+        market |= {"volatility_ticks_per_sqrt_s": draw(st.floats(0, 4))}
+        bench.step(told, **market)
+        check_settled(draw, bench, told)

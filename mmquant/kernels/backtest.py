@@ -27,6 +27,8 @@ from mmquant.kernels.backtest_desk import (
     tell_position,
     write_sample,
 )
+from mmquant.kernels.gates import open_gate
+from mmquant.kernels.limits import is_free_of_collar
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
 from mmquant.kernels.pricing_model import pricing_model_refresh, pricing_model_step
 from mmquant.kernels.simulator import simulator_on_market, simulator_on_trade
@@ -124,8 +126,8 @@ def _hear_event(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     r = run[0]
     e = rows.events[r["events_told"]]
     r["events_told"] += 1
-    r["is_settled"] = 0
     if e["template_id"] == _FILL:
+        r["is_settled"] = 0
         f = desk.fill[0]
         f["now_ns"] = e["now_ns"]
         f["side"] = e["side"]
@@ -140,7 +142,10 @@ def _hear_event(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     left = 0
     if e["status"] == _NEW or e["status"] == _OPEN:
         left = e["price_ticks"] * (e["qty_lots"] - e["filled_lots"])
+    before = open_gate(desk.strategy_params, desk.inputs)
     _note_order(run, desk, e["order_id"], left)
+    if open_gate(desk.strategy_params, desk.inputs) != before:
+        r["is_settled"] = 0
 
 
 @njit
@@ -188,11 +193,12 @@ def _next_due_ns(run: NDArray[Any], rows: Rows) -> int:
 
 @bare_inlined
 def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
-    """Do one thing that is due at `now_ns`."""
+    """Do what is due first at `now_ns`: all reports, or one thing of the others."""
     r = run[0]
     now = r["now_ns"]
     if _event_due_ns(run, rows) <= now:
-        _hear_event(run, desk, rows)
+        while _event_due_ns(run, rows) <= now:
+            _hear_event(run, desk, rows)
         return
     if _position_due_ns(run, rows) <= now:
         _hear_position(run, desk, model, rows)
@@ -208,6 +214,22 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
         _publish_pricing(run, desk, model, rows)
     else:
         decide_again(run, desk, model, rows)
+
+
+@bare_inlined
+def _hear_trade(run: NDArray[Any], desk: Desk, price_ticks: int) -> None:
+    """Let the strategy know the last trade's price: what it hears of the market by itself."""
+    state, params, p = desk.strategy_state, desk.strategy_params, desk.pricing[0]
+    mid = p["bid_ticks"] + p["ask_ticks"]
+    was = desk.inputs[0]["trade_ticks"]
+    if price_ticks == was:
+        return
+    desk.inputs[0]["trade_ticks"] = price_ticks
+    if not (
+        is_free_of_collar(state, params, mid, was)
+        and is_free_of_collar(state, params, mid, price_ticks)
+    ):
+        run[0]["is_settled"] = 0
 
 
 @bare_inlined
@@ -254,9 +276,7 @@ def _take_row(
             words[wire.TRADE_VENUE_NS],
             next_events(run, rows),
         )
-        if desk.inputs[0]["trade_ticks"] != words[wire.TRADE_PRICE_TICKS]:
-            desk.inputs[0]["trade_ticks"] = words[wire.TRADE_PRICE_TICKS]
-            r["is_settled"] = 0  # of the market the strategy hears this, and the pricing
+        _hear_trade(run, desk, words[wire.TRADE_PRICE_TICKS])
     else:
         _, n = simulator_on_market(
             desk.sim, desk.account, desk.sim_params, desk.sim_book, words, next_events(run, rows)

@@ -10,7 +10,7 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import Template
 from mmquant.kernels.funding import simulator_on_funding
 from mmquant.kernels.latency import simulator_respond
-from mmquant.kernels.quoting import strategy_step
+from mmquant.kernels.quoting import has_settled, strategy_step
 from mmquant.kernels.simulator import simulator_on_quotes, simulator_position
 from mmquant.state import MAX_EVENTS, MAX_LEVELS, STRATEGY_COUNTS
 
@@ -201,6 +201,8 @@ def decide(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> int:
         desk.quotes,
         desk.levels,
     )
+    if run[0]["is_pure"] == 1 and has_settled(desk.quotes):
+        run[0]["is_settled"] = 1
     _tell_quotes(run, desk, rows, changed)
     return changed
 
@@ -218,9 +220,9 @@ def _note_decision(run: NDArray[Any], desk: Desk) -> None:
 def decide_again(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     """Decide because time has passed; the strategy is not asked where its answer is known.
 
-    A step that found and left its state the same does so again while nothing else is heard: of
-    the time that passes it reads the book's age alone. A model of one's own may keep a state of
-    its own (`is_pure` 0), and is asked each time.
+    That is where the last step has settled (`has_settled`), or found and left its state the same,
+    and nothing it reads is another since: of the time that passes it reads the book's age alone. A
+    model of one's own may keep a state of its own (`is_pure` 0), and is asked each time.
     """
     r = run[0]
     age_ns = r["now_ns"] - desk.strategy_state[0]["book_ns"]
@@ -234,12 +236,12 @@ def decide_again(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     before = desk.strategy_before
     for k in range(STRATEGY_COUNTS):
         before[k] = words[k]
-    changed = decide(run, desk, model, rows)
-    is_same = is_fresh and r["is_pure"] == 1 and changed == 0
+    is_same = decide(run, desk, model, rows) == 0
     for k in range(STRATEGY_COUNTS):
         if before[k] != words[k]:
             is_same = False
-    r["is_settled"] = 1 if is_same else 0
+    if is_same and is_fresh and r["is_pure"] == 1:
+        r["is_settled"] = 1
 
 
 @bare_inlined

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookState, PricingFlag, Reason, RiskState
 
-__all__ = ["market_gate", "risk_gate"]
+__all__ = ["market_gate", "open_gate", "risk_gate"]
 
 _BOOK_LIVE = int(BookState.LIVE)
 _FLAG_LIVE = int(PricingFlag.LIVE)
@@ -122,6 +122,18 @@ def market_gate(
         return _SPREAD_TOO_NARROW
     if spread > params[0]["max_spread_ticks"]:
         return _SPREAD_TOO_WIDE
+    return open_gate(params, inputs)
+
+
+@njit
+def open_gate(params: NDArray[Any], inputs: NDArray[Any]) -> int:
+    """Return NONE, or why what is open at the venue is too much: all that a step reads of it.
+
+    Parameters
+    ----------
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    inputs : ndarray of state.STRATEGY_INPUTS, shape (1,)
+    """
     if inputs[0]["open_orders"] > params[0]["max_open_orders"]:
         return _OPEN_ORDERS
     if inputs[0]["open_tick_lots"] > params[0]["max_open_tick_lots"]:

@@ -66,6 +66,14 @@ def _level_reason(
 
 
 @njit
+def _note_price(state: NDArray[Any], price_ticks: int) -> None:
+    """Keep how far the prices reach that the collar is asked about."""
+    s = state[0]
+    s["lowest_ticks"] = min(s["lowest_ticks"], price_ticks)
+    s["highest_ticks"] = max(s["highest_ticks"], price_ticks)
+
+
+@njit
 def _shrunk_reason(full_lots: int, faded_lots: int, lots: int, limit_reason: int) -> int:
     """Return the limit that made an order smaller than it may be."""
     if lots < faded_lots:
@@ -106,7 +114,7 @@ def fill_ladder(
     Parameters
     ----------
     state : ndarray of state.STRATEGY_STATE, shape (1,)
-        The notional limits are read.
+        The notional limits are read, how far the prices reach is noted.
     params : ndarray of state.STRATEGY_PARAMS, shape (1,)
     instrument : ndarray of records.INSTRUMENT, shape (1,)
     side : int
@@ -143,6 +151,7 @@ def fill_ladder(
     clamps = _FADED if share < _WHOLE else 0
     quoted = 0
     for _ in range(q["levels"]):
+        _note_price(state, price)
         full = min(size, _MOST_LOTS)
         faded = full * share // _WHOLE
         lots = min(faded, room)
@@ -224,6 +233,7 @@ def keep_held(
         if held == 0 or kept == last:
             break
         lots = min(held, room_lots)
+        _note_price(state, price)
         if side * (price - best_ticks) > 0 or side * (price - touch_ticks) >= 0:
             continue
         if _level_reason(state, instrument, percent, collar, price, lots) != _NONE:

@@ -9,7 +9,7 @@ from mmquant.codes import Reason, RiskState
 from mmquant.kernels.risk import scaled
 from mmquant.state import MAX_LEVELS
 
-__all__ = ["collar_bounds", "faded_permille", "side_room", "spend_tokens"]
+__all__ = ["collar_bounds", "faded_permille", "is_free_of_collar", "side_room", "spend_tokens"]
 
 _NONE = int(Reason.NONE)
 _ORDER_RATE = int(Reason.ORDER_RATE)
@@ -62,6 +62,23 @@ def collar_bounds(params: NDArray[Any], mid_half_ticks: int, trade_ticks: int) -
         low = max(low, trade_ticks - trade_band)
         high = min(high, trade_ticks + trade_band)
     return low, high
+
+
+@njit
+def is_free_of_collar(
+    state: NDArray[Any], params: NDArray[Any], mid_half_ticks: int, trade_ticks: int
+) -> bool:
+    """Tell whether no price that the last step asked about would be outside of the collar.
+
+    Parameters
+    ----------
+    state : ndarray of state.STRATEGY_STATE, shape (1,)
+    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    mid_half_ticks, trade_ticks : int
+        As for `collar_bounds`, which is all that a step reads of the last trade.
+    """
+    low, high = collar_bounds(params, mid_half_ticks, trade_ticks)
+    return bool(low <= state[0]["lowest_ticks"] and state[0]["highest_ticks"] <= high)
 
 
 @njit

@@ -21,7 +21,7 @@ from mmquant.kernels.risk import maximum_tick_lots, minimum_tick_lots
 from mmquant.kernels.watch import watch_market
 from mmquant.state import MAX_LEVELS
 
-__all__ = ["strategy_step"]
+__all__ = ["has_settled", "strategy_step"]
 
 _BUY = int(Side.BUY)
 _SELL = int(Side.SELL)
@@ -279,6 +279,8 @@ def _quote(
     mid = p["bid_ticks"] + p["ask_ticks"]
     trade = inputs[0]["trade_ticks"]
     bid, ask = _best_prices(state, params, pricing, model_quotes, out)
+    s["lowest_ticks"] = bid
+    s["highest_ticks"] = ask
     bid_reason, clamps = fill_ladder(
         state, params, instrument, _BUY, bid, position_lots, risk_state, mid, trade, levels
     )
@@ -439,3 +441,26 @@ def strategy_step(
     o["risk_state"] = risk_state
     o["risk_reason"] = risk_reason
     return _remember(state, levels, position, out)
+
+
+@njit
+def has_settled(out: NDArray[Any]) -> bool:
+    """Tell whether the same step once more would answer the same and leave its state the same.
+
+    It does where both sides are quoted and were paid for: the prices wanted are those that stand,
+    so nothing moves and nothing is paid, and the market's clock stands still. Only so long as
+    nothing it reads is another: of a trade that is `limits.is_free_of_collar`, of what is open
+    `gates.open_gate`, of our own clock the book's age. A model must keep no state of its own.
+
+    Parameters
+    ----------
+    out : ndarray of records.QUOTES, shape (1,)
+        As `strategy_step` has written it.
+    """
+    o = out[0]
+    return bool(
+        o["reason"] == _NONE
+        and o["bid_reason"] == _NONE
+        and o["ask_reason"] == _NONE
+        and (o["bid_clamps"] | o["ask_clamps"]) & _RATED == 0
+    )

@@ -100,6 +100,8 @@ STRATEGY_STATE = record(
         ("order_tokens_ns", "<i8"),
         ("cancel_tokens_ns", "<i8"),
         ("tokens_at_ns", "<i8"),
+        ("lowest_ticks", "<i8"),  # of the prices that the collar was asked about last
+        ("highest_ticks", "<i8"),
         # latches
         ("halt_reason", "<i8"),
         ("pause_reason", "<i8"),
@@ -128,6 +130,6 @@ STRATEGY_STATE = record(
         ("price_ticks", "<i8", (2 * MAX_LEVELS,)),  # the orders wanted last
         ("qty_lots", "<i8", (2 * MAX_LEVELS,)),
     ],
-    8 * (38 + MINUTE_SLOTS + 5 * FILLS_KEPT + 4 * MAX_LEVELS),
+    8 * (40 + MINUTE_SLOTS + 5 * FILLS_KEPT + 4 * MAX_LEVELS),
 )
-STRATEGY_COUNTS = 38  # words before the tables
+STRATEGY_COUNTS = 40  # words before the tables
