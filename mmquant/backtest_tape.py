@@ -113,9 +113,9 @@ def _check_rows(tape: Any) -> None:
 def _check_levels(tape: Any) -> None:
     """Look at prices and quantities; only where some are wrong, for the event they belong to."""
     prices, lots = tape.levels["price_ticks"], tape.levels["qty_lots"]
-    if not prices.size or (
-        prices.min() > 0 and prices.max() < _MOST and lots.min() >= 0 and lots.max() < _MOST
-    ):
+    # All bits that occur, in one pass: where none is of the sign or from _MOST on, all are within.
+    bits = int(np.bitwise_or.reduce(np.ascontiguousarray(tape.levels).view(np.int64)))
+    if not prices.size or (0 <= bits < _MOST and prices.min() > 0):
         return
     wrong = (prices <= 0) | (prices >= _MOST) | (lots < 0) | (lots >= _MOST)
     events = tape.events
