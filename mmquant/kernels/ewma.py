@@ -72,10 +72,10 @@ def _decays(ts_ns: np.ndarray, xs: np.ndarray, half_life_ns: int, out: np.ndarra
 
 
 @njit
-def _fold_adjusted(state: np.ndarray, xs: np.ndarray, dens: np.ndarray, out: np.ndarray) -> None:
-    """Replace the decays in `out` by means, weights being of samples; `dens` is scratch.
+def _fold_adjusted(state: np.ndarray, xs: np.ndarray, out: np.ndarray) -> None:
+    """Replace the decays in `out` by means, weights being of samples.
 
-    The divisions wait for nothing, so they come behind the recursion, many at a time.
+    Nothing waits for a division: it is done while the recursion waits for itself.
     """
     s = state[0]
     num = s["num"]
@@ -84,10 +84,7 @@ def _fold_adjusted(state: np.ndarray, xs: np.ndarray, dens: np.ndarray, out: np.
         d = out[i]
         num = fma(d, num, xs[i])
         den = fma(d, den, 1.0)
-        out[i] = num
-        dens[i] = den
-    for i in range(out.size):
-        out[i] /= dens[i]
+        out[i] = num / den
     s["num"] = num
     s["den"] = den
 
@@ -118,7 +115,6 @@ def ewma_path(state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndar
     """
     s = state[0]
     odd_blocks = 0
-    dens = np.empty(BLOCK)
     for start in range(0, xs.size, BLOCK):
         block_xs = xs[start : start + BLOCK]
         block_ts = ts_ns[start : start + BLOCK]
@@ -128,7 +124,7 @@ def ewma_path(state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndar
         if math.isfinite(block_xs[0]) and s["ts_ns"] == block_ts[0]:
             if _decays(block_ts, block_xs[1:], s["half_life_ns"], rest) == 0:
                 if s["adjust"] == 1:
-                    _fold_adjusted(state, block_xs[1:], dens, rest)
+                    _fold_adjusted(state, block_xs[1:], rest)
                 else:
                     _fold_by_time(state, block_xs[1:], rest)
                 s["ts_ns"] = block_ts[block_ts.size - 1]

@@ -42,12 +42,14 @@ def _lanes(
                     d = decay(elapsed_ns * per_ns[k])
                     num[k] = fma(d, num[k], x)
                     den[k] = fma(d, den[k], 1.0)
+                for k in range(lanes):
+                    row[k] = num[k] / den[k]
             else:
                 for k in range(LANES):
                     d = decay(elapsed_ns * per_ns[k])
                     num[k] = fma(d, num[k], (1.0 - d) * x)
-            for k in range(lanes):
-                row[k] = num[k] / den[k]
+                for k in range(lanes):
+                    row[k] = num[k]  # their divisor stays 1
             last_ns = max(ts_ns[i], last_ns)
         samples += 1
 
