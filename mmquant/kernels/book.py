@@ -12,6 +12,7 @@ is still there when the override ends, and what it says meanwhile is applied beh
 import numpy as np
 
 from mmquant import records
+from mmquant._jit import bare_inlined as inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode
 from mmquant.kernels import wire
@@ -23,13 +24,14 @@ from mmquant.kernels.book_ring import (
     next_level,
     touch_target,
 )
-from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_clear, tail_set
+from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_clear, tail_find, tail_set
 from mmquant.state import BOOK_RING_TICKS
 
 __all__ = [
     "MAX_PRICE_TICKS",
     "NO_ASK",
     "NO_BID",
+    "apply_event",
     "book_apply",
     "book_bbo",
     "book_clear",
@@ -46,6 +48,7 @@ CROSSED = int(BookCode.CROSSED)
 BAD_LEVEL = int(BookCode.BAD_LEVEL)
 
 RING_BITS = BOOK_RING_TICKS.bit_length() - 1
+NEAR_TICKS = 64  # as far behind a best price that is gone the next one mostly lies
 MAX_PRICE_TICKS = 1 << 53  # a sum of two prices is exact in int64, one is exact in float64
 # Not literals: numba would compile what they are passed to for each of them.
 BIDS = np.int64(1)
@@ -127,7 +130,7 @@ def _flaws(words: np.ndarray, at: int, n: int) -> int:
     return flaws
 
 
-@njit
+@inlined
 def _all_flaws(words: np.ndarray, bids_at: int, n_bids: int, asks_at: int, n_asks: int) -> int:
     """Return what `_flaws` says of both sides, in one go where they lie behind each other."""
     if asks_at == bids_at + LEVEL_WORDS * n_bids:
@@ -177,7 +180,27 @@ def _search_best(book: np.ndarray, sign: int, best: int) -> None:
     _set_best(book, sign, best, lots)
 
 
-@njit
+@inlined
+def _find_best(book: np.ndarray, sign: int, best: int, lots: np.ndarray) -> None:
+    """Set the best price of a side: `best`, or where it is gone the next one behind it."""
+    b = book[0]
+    base = b["base_ticks"]
+    if (best - base) >> RING_BITS != 0:
+        _search_best(book, sign, best)
+    else:
+        room = best - base if sign > 0 else base + BOOK_RING_TICKS - 1 - best
+        tick = best
+        for _ in range(min(room, NEAR_TICKS)):
+            if lots[np.uint64(tick) & MASK] > 0:
+                break
+            tick -= sign
+        if lots[np.uint64(tick) & MASK] > 0:
+            _set_best(book, sign, tick, lots[np.uint64(tick) & MASK])
+        else:
+            _search_best(book, sign, best)  # seldom, so kept out of line
+
+
+@inlined
 def _store(book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int) -> None:
     """Put `n` sound levels of one side where they belong, and find its best price anew.
 
@@ -188,6 +211,7 @@ def _store(book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int) -> N
     """
     b = book[0]
     lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
+    tail = b["bid_tail"] if sign > 0 else b["ask_tail"]
     base = b["base_ticks"]
     if sign > 0:
         flip = 0
@@ -207,16 +231,61 @@ def _store(book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int) -> N
             worst = min(worst, key)
             lots[np.uint64(tick) & MASK] = qty
         else:
-            tail_set(book, sign, tick, qty)
+            far = tail_find(tail, tick)
+            known = tail[np.uint64(far)] == tick
+            if known and qty > 0:
+                tail[np.uint64(far + 1)] = qty
+            elif known or qty > 0:
+                tail_set(book, sign, tick, qty)
     best ^= flip
     if sign > 0:
         b["bid_floor_ticks"] = worst
     else:
         b["ask_ceiling_ticks"] = ~worst
-    if (best - base) >> RING_BITS == 0 and lots[np.uint64(best) & MASK] > 0:
-        _set_best(book, sign, best, lots[np.uint64(best) & MASK])
-    else:
-        _search_best(book, sign, best)  # seldom, so kept out of line
+    _find_best(book, sign, best, lots)
+
+
+@inlined
+def apply_event(
+    book: np.ndarray,
+    words: np.ndarray,
+    bids_at: int,
+    n_bids: int,
+    asks_at: int,
+    n_asks: int,
+    last_update_id: int,
+    load: int,
+) -> int:
+    """Do what `book_apply` does within the caller: for a loop, where a call would cost much."""
+    b = book[0]
+    if not _fits(words, bids_at, n_bids) or not _fits(words, asks_at, n_asks):
+        b["bad_levels"] += 1
+        return BAD_LEVEL
+    if _all_flaws(words, bids_at, n_bids, asks_at, n_asks) < 0:
+        b["bad_levels"] += 1
+        return BAD_LEVEL
+    if load == 1:
+        book_clear(book)
+        b["synced"] = 1
+        b["loads"] += 1
+    if b["best_bid_ticks"] == NO_BID and b["best_ask_ticks"] == NO_ASK:
+        bid = _best_of(words, bids_at, n_bids, int(BIDS))
+        ask = _best_of(words, asks_at, n_asks, int(ASKS))
+        _centre(book, bid, ask)
+    at = bids_at
+    n = n_bids
+    for side in range(2):  # one copy of the loop over levels
+        _store(book, 1 - 2 * side, words, at, n)
+        at = asks_at
+        n = n_asks
+    follow_touch(book)
+    b["last_update_id"] = last_update_id
+    b["updates"] += 1
+    b["levels"] += n_bids + n_asks
+    if b["best_bid_ticks"] >= b["best_ask_ticks"]:
+        b["crossed"] += 1
+        return CROSSED
+    return OK
 
 
 @njit
@@ -256,31 +325,7 @@ def book_apply(
         (the book stays readable); `BAD_LEVEL` when a price is not in [1, MAX_PRICE_TICKS], a
         quantity is negative or levels lie outside `words`: then nothing of the event was applied.
     """
-    b = book[0]
-    if not _fits(words, bids_at, n_bids) or not _fits(words, asks_at, n_asks):
-        b["bad_levels"] += 1
-        return BAD_LEVEL
-    if _all_flaws(words, bids_at, n_bids, asks_at, n_asks) < 0:
-        b["bad_levels"] += 1
-        return BAD_LEVEL
-    if load == 1:
-        book_clear(book)
-        b["synced"] = 1
-        b["loads"] += 1
-    if b["best_bid_ticks"] == NO_BID and b["best_ask_ticks"] == NO_ASK:
-        bid = _best_of(words, bids_at, n_bids, int(BIDS))
-        ask = _best_of(words, asks_at, n_asks, int(ASKS))
-        _centre(book, bid, ask)
-    _store(book, int(BIDS), words, bids_at, n_bids)
-    _store(book, int(ASKS), words, asks_at, n_asks)
-    follow_touch(book)
-    b["last_update_id"] = last_update_id
-    b["updates"] += 1
-    b["levels"] += n_bids + n_asks
-    if b["best_bid_ticks"] >= b["best_ask_ticks"]:
-        b["crossed"] += 1
-        return CROSSED
-    return OK
+    return apply_event(book, words, bids_at, n_bids, asks_at, n_asks, last_update_id, load)
 
 
 @njit

@@ -7,10 +7,11 @@ one level a side; a CLEAR has none.
 
 import numpy as np
 
+from mmquant._jit import bare_inlined as inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode, BookEvent
 from mmquant.kernels import wire
-from mmquant.kernels.book import BAD_LEVEL, OK, book_apply, book_bbo, book_clear
+from mmquant.kernels.book import BAD_LEVEL, OK, apply_event, book_bbo, book_clear
 from mmquant.kernels.book_read import book_touch
 
 SNAPSHOT = int(BookEvent.SNAPSHOT)
@@ -47,7 +48,7 @@ def _best_bid_offer(book: np.ndarray, words: np.ndarray, at: int, n_bids: int, n
     return book_bbo(book, words[at + UPDATE_ID], bid_ticks, bid_lots, ask_ticks, ask_lots)
 
 
-@njit
+@inlined
 def book_step(book: np.ndarray, words: np.ndarray, at: int) -> int:
     """Apply the packed event at word `at`.
 
@@ -84,7 +85,7 @@ def book_step(book: np.ndarray, words: np.ndarray, at: int) -> int:
     asks_at = bids_at + LEVEL_WORDS * n_bids
     load = 1 if kind == SNAPSHOT else 0
     update_id = words[np.uint64(at + UPDATE_ID)]
-    return book_apply(book, words, bids_at, n_bids, asks_at, n_asks, update_id, load)
+    return apply_event(book, words, bids_at, n_bids, asks_at, n_asks, update_id, load)
 
 
 @njit

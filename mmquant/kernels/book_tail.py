@@ -46,7 +46,7 @@ def _home(tick: int) -> int:
 
 
 @njit
-def _find(table: np.ndarray, tick: int) -> int:
+def tail_find(table: np.ndarray, tick: int) -> int:
     """Return the word of `tick`'s slot, or of the free slot where it belongs."""
     slot = _home(tick)
     key = table[np.uint64(2 * slot)]
@@ -91,7 +91,7 @@ def tail_set(book: np.ndarray, sign: int, tick: int, qty: int) -> None:
     b = book[0]
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     n = b["tail_bids"] if sign > 0 else b["tail_asks"]
-    at = _find(table, tick)
+    at = tail_find(table, tick)
     known = table[np.uint64(at)] == tick
     if known and qty > 0:
         table[np.uint64(at + 1)] = qty
@@ -107,8 +107,8 @@ def tail_set(book: np.ndarray, sign: int, tick: int, qty: int) -> None:
             farthest = _farthest(table, sign)
             if (tick < farthest) if sign > 0 else (tick > farthest):
                 return
-            _remove(table, _find(table, farthest))
-            at = _find(table, tick)
+            _remove(table, tail_find(table, farthest))
+            at = tail_find(table, tick)
             n -= 1
         table[at] = tick
         table[at + 1] = qty
@@ -128,7 +128,7 @@ def tail_lots(book: np.ndarray, sign: int, tick: int) -> int:
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     if (b["tail_bids"] if sign > 0 else b["tail_asks"]) == 0 or tick < 1:
         return 0
-    at = _find(table, tick)
+    at = tail_find(table, tick)
     return int(table[at + 1]) if table[at] == tick else 0
 
 
