@@ -2,7 +2,8 @@
 
     python -m benchmarks.book [FOLDER]
 
-FOLDER holds the recorded captures; without it the generated market alone is measured. Every book
+FOLDER holds the recorded captures, by default where the tests look for them; where they are absent,
+which is said, the generated market alone is measured. Every book
 gets the same diffs, message by message, and its best prices are read after each message. Ours and
 the plain store (the quantity written to a slot of an array, nothing else) run in one compiled
 loop each, alternating, the best of many rounds. Peers run in their own environments, at the same
@@ -35,6 +36,7 @@ from mmquant.kernels.book_path import book_path
 from mmquant.state import BOOK_TOUCH
 
 ROUNDS = 60
+FOLDER = Path(__file__).parents[2] / "shared" / "data" / "binance"
 MASK = np.uint64(65_535)
 TWO = np.uint64(2)
 CAPTURES = {
@@ -278,13 +280,18 @@ def compare_with_peers(events: list[Any], ours: float) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("folder", nargs="?", type=Path, help="of the recorded captures")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=FOLDER, help="of the recorded captures"
+    )
     arguments = parser.parse_args()
     events = generated()
     ours = compare_with_store("generated", events)
-    if arguments.folder:
-        for name, (files, tick_e8, lot_e8) in CAPTURES.items():
-            paths = [arguments.folder / file for file in files]
+    for name, (files, tick_e8, lot_e8) in CAPTURES.items():
+        paths = [arguments.folder / file for file in files]
+        missing = [path for path in paths if not path.is_file()]
+        if missing:
+            print(f"{name} left out: no capture {missing[0]}")
+        else:
             compare_with_store(name, captured(paths, tick_e8, lot_e8))
     from_python(events)
     compare_with_peers(events, ours)
