@@ -3,11 +3,11 @@
     python -m benchmarks.book [FOLDER]
 
 FOLDER holds the recorded captures, by default where the tests look for them; where they are absent,
-which is said, the generated market alone is measured. Every book
-gets the same diffs, message by message, and its best prices are read after each message. Ours and
-the plain store (the quantity written to a slot of an array, nothing else) run in one compiled
-loop each, alternating, the best of many rounds. Peers run in their own environments, at the same
-diffs in the form that they document as the fastest, conversion not counted:
+which is said, the generated market alone is measured. Every book gets the same diffs, message by
+message, and its best prices are read after each message. Ours and the plain store (the quantity
+written to a slot of an array, nothing else) run in one compiled loop each, alternating, the best
+of many rounds. Peers run in their own environments, at the same diffs in the form that they
+document as the fastest, conversion not counted:
 
 - mm-toolbox: `Orderbook(500)` (compiled), `update_full` a message, float arrays;
 - nautilus_trader: `apply_deltas` a message, the deltas built beforehand;
