@@ -16,7 +16,7 @@ from mmquant.kernels.simulator import (
 from mmquant.kernels.simulator_level import simulator_on_level
 from mmquant.records import INSTRUMENT, LEVEL, QUOTES
 from mmquant.simulator import recorded_latencies, simulator_params, simulator_state
-from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
+from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS, MAX_TAKEN
 
 pytestmark = pytest.mark.kernels
 
@@ -101,8 +101,8 @@ def moves(rng, steps):
         elif what == "trade":
             yield what, (price, int(rng.integers(1, 8)), -sign, now)
         elif what == "quotes":
-            back = int(rng.integers(1, 4))
-            yield what, (MIDDLE - back, MIDDLE + back, int(rng.integers(1, 4)), now)
+            back = int(rng.integers(0, 4))  # a bid in the middle is reached by an ask there
+            yield what, (MIDDLE - back, MIDDLE + max(back, 1), int(rng.integers(1, 9)), now)
         else:
             yield what, (i + int(rng.integers(0, 4)), MIDDLE - 1, MIDDLE + 1, now)
 
@@ -116,3 +116,39 @@ def test_a_level_at_once_is_the_long_way_bit_for_bit(model):
         assert ours.seen(n) == slow.seen(n), (what, arguments)
     assert ours.book.tobytes() == slow.book.tobytes()
     assert model == FillModel.FIFO_L3 or ours.account[0]["fills"] > 5
+
+
+def test_what_was_taken_is_forgotten_with_its_level():
+    sides = Side(FillModel.CROSS, True), Side(FillModel.CROSS, False)
+    told = [
+        ("level", (np.array([MIDDLE - 5, 9]), 1, 1, 1)),
+        ("level", (np.array([MIDDLE + 5, 9]), -1, 2, 2)),
+        ("quotes", (MIDDLE, MIDDLE + 9, 4, 3)),
+        ("level", (np.array([MIDDLE, 6]), -1, 3, 20)),  # fills the bid: 4 lots are taken
+        ("level", (np.array([MIDDLE + 7, 2]), -1, 4, 21)),
+        ("level", (np.array([MIDDLE, 3]), -1, 5, 22)),
+        ("level", (np.array([MIDDLE, 0]), -1, 6, 23)),
+    ]
+    taken = []
+    for what, arguments in told:
+        n = [getattr(side, what)(*arguments) for side in sides]
+        assert n[0] == n[1]
+        assert sides[0].seen(n[0]) == sides[1].seen(n[0]), (what, arguments)
+        s = sides[0].sim[0]
+        taken.append(int(s["taken_lots"][0, 0]) if s["taken"][0] else 0)
+    assert taken == [0, 0, 0, 4, 4, 3, 0]
+
+
+def test_a_full_table_of_what_was_taken_forgets_what_the_book_does_not_tell():
+    sides = Side(FillModel.CROSS, True), Side(FillModel.CROSS, False)
+    for side in sides:
+        side.level(np.array([MIDDLE - 5, 9]), 1, 1, 1)
+        side.level(np.array([MIDDLE + 5, 9]), -1, 2, 2)
+        side.book[0]["known_low_ticks"], side.book[0]["known_high_ticks"] = MIDDLE - 50, MIDDLE + 50
+        s = side.sim[0]
+        s["taken"][1] = MAX_TAKEN
+        s["taken_ticks"][1] = MIDDLE - 60 - np.arange(MAX_TAKEN)
+        s["taken_lots"][1] = 1
+        side.level(np.array([MIDDLE + 6, 9]), -1, 3, 3)
+    assert sides[0].seen(0) == sides[1].seen(0)
+    assert sides[0].sim[0]["taken"][1] == 0
