@@ -3,6 +3,9 @@
 The tape is int64 words, a message behind the other: kind, the venue's time, the time it is seen,
 then for a change of levels n_bids, n_asks and pairs of price and lots (bids first), for a trade
 price, lots and aggressor.
+
+What the venue sees and what the trader sees meet only where he sends quotes: between two of these
+times each side takes in its messages in one go.
 """
 
 import numpy as np
@@ -20,20 +23,13 @@ from mmquant.kernels.simulator import (
     simulator_on_trade,
 )
 from mmquant.kernels.simulator_level import simulator_on_level
-from mmquant.state import MAX_LEVELS, NEVER_NS
+from mmquant.state import MAX_LEVELS
 
 LEVELS, TRADE = 1, 2
 HEAD = 5
 _FILL = int(Template.FILL)
 ORDERS, FILLS, POSITION, REJECTED = 0, 1, 2, 3
 _ZERO = np.int64(0)
-
-
-@njit
-def _length(words: np.ndarray, at: int) -> int:
-    if words[at] == TRADE:
-        return HEAD + 1
-    return HEAD + 2 * (words[at + 3] + words[at + 4])
 
 
 @njit
@@ -51,50 +47,53 @@ def _count(sim, params, recorded, events, n, out):
 
 
 @njit
-def _at_venue(sim, account, params, book, recorded, words, at, events, out):
-    """Let the venue see the message at word `at`."""
-    now = words[at + 1]
-    if words[at] == TRADE:
-        price = words[at + 3]
-        qty = words[at + 4]
-        aggressor = words[at + 5]
-        n = simulator_on_trade(
-            sim, account, params, book, price, qty, aggressor, at, now, now, events
-        )
-    else:
+def _venue_until(sim, account, params, book, recorded, words, at, until_ns, events, out):
+    """Let the venue see the messages from word `at` on that it sends up to `until_ns`."""
+    while at < words.size and words[at + 1] <= until_ns:
+        now = words[at + 1]
         bids = words[at + 3]
         asks = words[at + 4]
-        if bids + asks == 1:
-            n = simulator_on_level(
-                sim,
-                account,
-                params,
-                book,
-                words,
-                at + HEAD,
-                bids - asks,
-                at,
-                now,
-                now,
-                events,
+        first = at + HEAD
+        if words[at] == TRADE:
+            side = words[first]
+            n = simulator_on_trade(
+                sim, account, params, book, bids, asks, side, at, now, now, events
             )
+            step = HEAD + 1
+        elif bids + asks == 1:
+            sign = bids - asks
+            n = simulator_on_level(
+                sim, account, params, book, words, first, sign, at, now, now, events
+            )
+            step = HEAD + 2
         else:
             n = simulator_advance(sim, account, params, book, now - 1, events, _ZERO)
-            _apply(book, words, at)
+            book_apply(book, words, first, bids, first + 2 * bids, asks, at, _ZERO)
             n = simulator_on_book(sim, account, params, book, now, now, events, n)
-    if n > 0:
-        _count(sim, params, recorded, events, n, out)
+            step = HEAD + 2 * (bids + asks)
+        if n > 0:
+            _count(sim, params, recorded, events, n, out)
+        at += step
+    return at
 
 
 @njit
-def _apply(book, words, at):
-    bids = words[at + 3]
-    asks = words[at + 4]
-    first = at + HEAD
-    if bids + asks == 1:
-        book_apply_level(book, words, first, bids - asks, at)
-        return
-    book_apply(book, words, first, bids, first + 2 * bids, asks, at, _ZERO)
+def _local_until(book, words, at, until_ns):
+    """Let the trader see the messages from word `at` on that reach him up to `until_ns`."""
+    while at < words.size and words[at + 2] <= until_ns:
+        bids = words[at + 3]
+        asks = words[at + 4]
+        first = at + HEAD
+        if words[at] == TRADE:
+            step = HEAD + 1
+        elif bids + asks == 1:
+            book_apply_level(book, words, first, bids - asks, at)
+            step = HEAD + 2
+        else:
+            book_apply(book, words, first, bids, first + 2 * bids, asks, at, _ZERO)
+            step = HEAD + 2 * (bids + asks)
+        at += step
+    return at
 
 
 @njit
@@ -115,24 +114,16 @@ def run(
     out,
 ):
     """Play the tape; each `interval_ns` join the best prices that the trader sees."""
-    end = words.size
     at_venue = 0
     at_local = 0
     timer = start_ns + interval_ns
-    venue_ns = words[1]
-    local_ns = words[2]
-    while at_local < end:
-        if venue_ns <= local_ns and venue_ns <= timer:
-            _at_venue(sim, account, params, venue, recorded, words, at_venue, events, out)
-            at_venue += _length(words, at_venue)
-            venue_ns = words[at_venue + 1] if at_venue < end else NEVER_NS
-            continue
-        if local_ns <= timer:
-            if words[at_local] == LEVELS:
-                _apply(local, words, at_local)
-            at_local += _length(words, at_local)
-            local_ns = words[at_local + 2] if at_local < end else NEVER_NS
-            continue
+    while True:
+        at_venue = _venue_until(
+            sim, account, params, venue, recorded, words, at_venue, timer, events, out
+        )
+        at_local = _local_until(local, words, at_local, timer)
+        if at_local >= words.size:
+            return at_venue
         bid, bid_lots, ask, ask_lots = book_touch(local)
         if bid_lots > 0 and ask_lots > 0 and bid < ask:
             quotes[0]["seq"] += 1
@@ -155,4 +146,3 @@ def run(
             if n > 0:
                 _count(sim, params, recorded, events, n, out)
         timer += interval_ns
-    return at_venue
