@@ -35,20 +35,25 @@ MESSAGE_WORDS = _SNAPSHOT_GROUPS + 2 * wire.GROUP_WORDS
 
 
 @njit
+def _copy(levels: np.ndarray, at: int, n: int, words: np.ndarray, to: int) -> None:
+    """Copy `n` words, several an instruction: an unsigned index is never one from the end."""
+    for k in range(n):
+        words[np.uint64(to + k)] = levels[np.uint64(at + k)]
+
+
+@njit
 def _copy_groups(
     levels: np.ndarray, at: int, n_bids: int, n_asks: int, words: np.ndarray, to: int
 ) -> None:
     """Lay out both sides of levels that lie one behind the other from word `at` on."""
     words[to] = _GROUP | n_bids << wire.COUNT_SHIFT
     to += wire.GROUP_WORDS
-    for k in range(2 * n_bids):
-        words[to + k] = levels[at + k]
+    _copy(levels, at, 2 * n_bids, words, to)
     to += 2 * n_bids
     at += 2 * n_bids
     words[to] = _GROUP | n_asks << wire.COUNT_SHIFT
     to += wire.GROUP_WORDS
-    for k in range(2 * n_asks):
-        words[to + k] = levels[at + k]
+    _copy(levels, at, 2 * n_asks, words, to)
 
 
 @njit
