@@ -54,7 +54,7 @@ def _concern(sim: NDArray[Any], sign: int, tick: int, bid: int, ask: int) -> int
 def _is_taken(sim: NDArray[Any], sign: int, tick: int) -> bool:
     """Tell whether own orders took from a level, or no more levels to take from can be noted."""
     s = sim[0]
-    found = (s["taken"][0] == MAX_TAKEN) | (s["taken"][1] == MAX_TAKEN)
+    found: bool = (s["taken"][0] == MAX_TAKEN) | (s["taken"][1] == MAX_TAKEN)
     for slot in range(2):  # both, because no processor can guess the side
         is_side = sign == 2 * slot - 1
         for i in range(s["taken"][slot]):
@@ -127,7 +127,7 @@ def simulator_on_level(
     b = book[0]
     a = account[0]
     now = max(now_ns, s["now_ns"])
-    n = _ZERO
+    n: int = _ZERO
     if s["next_due_ns"] < now:
         n = advance_orders(sim, account, params, book, now - 1, events, n)
     # What another level can do to an own order's: end a best bid and offer laid over the book, a
