@@ -278,7 +278,7 @@ class _Traded:
             except Exception as error:  # kernels raise nothing: it is the model's
                 raise self._of_model(error) from error
             if code != DONE:
-                self._rows = _grown(self._rows, self._run)
+                _grow(self._rows, self._run)
             on_progress(float(self._run[0]["row"]) / size)
         return InstrumentResult(self._instrument, self._kind, self._run, self._desk, self._rows)
 
@@ -377,17 +377,14 @@ def _rows(size: int) -> Rows:
     )
 
 
-def _grown(rows: Rows, run: NDArray[Any]) -> Rows:
-    """Return `rows` with twice the room where there was little left."""
+def _grow(rows: Rows, run: NDArray[Any]) -> None:
+    """Give `rows` more room where there is little left.
+
+    In place: the allocator moves the pages of a long array, and no row is there twice. What is new
+    is zeros: of bytes that are no field the hash is made, too.
+    """
     r = run[0]
     names = ("events", "positions", "positions", "quotes", "samples", "fundings")
-    used = [r[name] for name in names]
-    grown = []
-    for array, count in zip(rows, used, strict=True):
-        if 2 * int(count) < array.size:
-            grown.append(array)
-            continue
-        longer = np.zeros(2 * array.size, array.dtype)  # of what is no field, too, the hash is made
-        longer[:count] = array[:count]
-        grown.append(longer)
-    return Rows(*grown)
+    for array, name in zip(rows, names, strict=True):
+        if array.size - int(r[name]) < max(2 * MAX_EVENTS, array.size // 4):
+            array.resize(array.size + array.size // 4, refcheck=False)  # views come at the end

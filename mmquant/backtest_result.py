@@ -164,6 +164,22 @@ def _fee_revaluation(rows: Any) -> Any:
     return (rows["base_fees_micro_tick_lots"] - now) / _MICRO
 
 
+def _profits(one: InstrumentResult) -> dict[str, NDArray[np.float64]]:
+    """Return what was made by the time of each position message."""
+    p = one.positions
+    gross = p["total_half_tick_lots"] / 2 * one.unit
+    fees = p["fees_micro_tick_lots"] / _MICRO * one.unit
+    funding = p["funding_micro_tick_lots"] / _MICRO * one.unit
+    revaluation = _fee_revaluation(p) * one.unit
+    return {
+        "gross": gross,
+        "fees": fees,
+        "funding": funding,
+        "fee_revaluation": revaluation,
+        "net": gross - fees + funding + revaluation,
+    }
+
+
 def _frame(rows: NDArray[Any], columns: Sequence[str] | None = None) -> "pandas.DataFrame":
     import pandas
 
@@ -294,11 +310,8 @@ class Result:
         frame = _frame(p, ["now_ns", "position_lots", "mark_half_ticks"])
         frame["position"] = p["position_lots"] * one.lot
         frame["mid"] = p["mark_half_ticks"] / 2 * one.tick
-        frame["gross"] = p["total_half_tick_lots"] / 2 * one.unit
-        frame["fees"] = p["fees_micro_tick_lots"] / _MICRO * one.unit
-        frame["funding"] = p["funding_micro_tick_lots"] / _MICRO * one.unit
-        frame["fee_revaluation"] = _fee_revaluation(p) * one.unit
-        frame["net"] = frame["gross"] - frame["fees"] + frame["funding"] + frame["fee_revaluation"]
+        for name, values in _profits(one).items():
+            frame[name] = values
         return frame
 
     def decomposition(self, symbol: str | None = None) -> "pandas.DataFrame":
@@ -344,7 +357,7 @@ class Result:
             total = {name: sum(each[name] for each in every) for name in names}
             total["seconds"] = max(each["seconds"] for each in every)
             return total | _rates(total)
-        return _metrics(self, self.instrument(symbol))
+        return _metrics(self.instrument(symbol))
 
     def warnings(self) -> list[str]:
         """Return what speaks against believing this result."""
@@ -399,13 +412,14 @@ ADDED = (
 )
 
 
-def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
+def _metrics(one: InstrumentResult) -> dict[str, float]:
+    # Of plain arrays: pandas would cost a process half a second and 60 MB.
     fills, seconds = one.fills, one.seconds()
-    equity = result.equity(one.symbol)
+    net, times_ns = _profits(one)["net"], one.positions["now_ns"]
     parts = one.parts()
     gross = parts["spread"] + parts["adverse_selection"] + parts["inventory"]
-    orders = one.events[one.events["template_id"] == Template.ORDER_UPDATE]
-    entered = int(np.unique(orders["order_id"]).size)
+    is_update = one.events["template_id"] == Template.ORDER_UPDATE
+    entered = int(np.unique(one.events["order_id"][is_update]).size)
     values = {
         "net_profit": sum(parts.values()),
         "gross_profit": gross,
@@ -421,7 +435,7 @@ def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
     }
     values |= _rates(values)
     values["fill_share"] = float(np.unique(fills["order_id"]).size) / max(1, entered)
-    values["max_drawdown"] = drawdown(equity["net"].to_numpy(), equity["now_ns"]).depth
+    values["max_drawdown"] = drawdown(net, times_ns).depth
     held = np.abs(one.positions["position_lots"])
     values["max_position"] = float(held.max()) * one.lot if held.size else 0.0
     values["last_position"] = float(one.desk.account[0]["position_lots"]) * one.lot
@@ -429,7 +443,7 @@ def _metrics(result: Result, one: InstrumentResult) -> dict[str, float]:
     values["live_share"] = float(live.mean()) if live.size else 0.0
     values["quoted_share"] = _quoted_share(one)
     if seconds >= 2.0 * _MINUTE_NS / _S:
-        ratio = sharpe(equity["net"].to_numpy(), equity["now_ns"], interval_ns=_MINUTE_NS)
+        ratio = sharpe(net, times_ns, interval_ns=_MINUTE_NS)
         values["sharpe_per_minute"] = float(ratio.ratio)
     if fills.size and seconds:
         turned = turnover(
