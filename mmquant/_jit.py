@@ -27,6 +27,22 @@ __all__ = [
     "trailing_zeros",
 ]
 
+
+class _LateCache:
+    """Stands for a function's cache on disk until something is asked of it.
+
+    numba looks at the folder, at the source and whether it may write for each function that it
+    decorates, a third of an import. Most are only ever called by others, and compiled with them.
+    """
+
+    def __init__(self, dispatcher: Any) -> None:
+        self._dispatcher = dispatcher
+
+    def __getattr__(self, name: str) -> Any:
+        self._dispatcher.enable_caching()  # puts numba's own in this one's place
+        return getattr(self._dispatcher._cache, name)
+
+
 if TYPE_CHECKING:
 
     def njit[F: Callable[..., object]](function: F) -> F:
@@ -44,12 +60,19 @@ else:
     numba.config.CACHE_DIR = str(cache_dir())
     prange = numba.prange
 
+    def _compiled(function, **options):
+        """Return what numba makes of `function`, its cache on disk looked for when needed."""
+        compiled = numba.njit(**options)(function)
+        if not numba.config.DISABLE_JIT:
+            compiled._cache = _LateCache(compiled)
+        return compiled
+
     def njit[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with numba, the machine code cached on disk.
 
         Nobody calls it as a C function, so that wrapper is not made.
         """
-        return numba.njit(cache=True, no_cfunc_wrapper=True)(function)
+        return _compiled(function, no_cfunc_wrapper=True)
 
     def bare_njit[F: Callable[..., object]](function: F) -> F:
         """Compile `function` without reference counts: it must not allocate.
@@ -57,15 +80,15 @@ else:
         numba counts references with atomic instructions at each call. Without, a call from
         Python costs half as much, and calls among such functions nearly nothing.
         """
-        return numba.njit(cache=True, no_cfunc_wrapper=True, _nrt=False)(function)
+        return _compiled(function, no_cfunc_wrapper=True, _nrt=False)
 
     def bare_inlined[F: Callable[..., object]](function: F) -> F:
         """Compile `function` into its bare callers: what is too large for LLVM to inline."""
-        return numba.njit(cache=True, no_cfunc_wrapper=True, _nrt=False, inline="always")(function)
+        return _compiled(function, no_cfunc_wrapper=True, _nrt=False, inline="always")
 
     def njit_parallel[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with its `prange` loops spread over the cores."""
-        return numba.njit(cache=True, parallel=True)(function)
+        return _compiled(function, parallel=True)
 
 
 def _fma_exactly(a: float, b: float, c: float) -> float:

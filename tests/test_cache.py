@@ -35,3 +35,9 @@ def test_a_read_only_cache_is_used_through_a_copy(tmp_path: Path) -> None:
     for _ in range(2):
         folder, hits, misses = call("unshare", "--mount", "sh", "-c", _READ_ONLY, str(cache))
         assert (folder.parent.parent, hits, misses) == (temporary, "1", "0")
+
+
+def test_an_import_alone_looks_at_no_cache(tmp_path: Path) -> None:
+    environ = {**os.environ, "MMQUANT_CACHE_DIR": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", "import mmquant.backtest"], env=environ, check=True)
+    assert not (tmp_path / "cache").exists()
