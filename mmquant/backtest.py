@@ -3,7 +3,8 @@
 The loop is mmquant.kernels.backtest; what comes of it is mmquant.backtest_result.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,6 +46,7 @@ from mmquant.state import (
     STRATEGY_INPUTS,
     STRATEGY_STATE,
 )
+from mmquant.tape.progress import Progress
 
 __all__ = ["Config", "Result", "load_config", "run"]
 
@@ -54,6 +56,7 @@ _POSITION_INTERVAL_NS = 1_000 * _MS  # of mm_simulator
 _MIN_CLEAR_LEVELS = 4_096  # room for the levels that a CLEAR removes
 _FIRST_ROWS = 16_384
 _ROWS_A_TURN = 200_000
+_PARTS = 1_000  # of a bar
 _FILTERS = {
     "min_price_ticks": 1,
     "max_price_ticks": 2**52,
@@ -112,7 +115,8 @@ def run(
     sample_ms : float
         Least time between two rows of `result.signals()`.
     on_progress : function, optional
-        Told the share of the tape that is done.
+        Told the share of the tape that is done. Without it a run that takes long has a bar, on a
+        terminal and in a notebook.
 
     Returns
     -------
@@ -133,21 +137,23 @@ def run(
     config = (config or Config()).changed(strategy=changes, pricing=pricing, simulator=simulator)
     check_tape(tape)
     numbers = _numbers(tape, symbols)
-    share = 1.0 / len(numbers)
     results = []
-    for k, index in enumerate(numbers):
-        traded = _Traded(tape, index, config, filters or {}, sample_ms)
-        results.append(traded.run(_step_of(on_progress, k * share, share)))
+    with _told(on_progress) as told:
+        for k, index in enumerate(numbers):
+            traded = _Traded(tape, index, config, filters or {}, sample_ms)
+            results.append(traded.run(lambda done, k=k: told((k + done) / len(numbers))))
     doubts = [*doubts_of(tape, numbers), *_reference_doubts(config)]
     return Result(results, config, tape.source, doubts)
 
 
-def _step_of(
-    on_progress: Callable[[float], None] | None, start: float, share: float
-) -> Callable[[float], None]:
-    if on_progress is None:
-        return lambda done: None
-    return lambda done: on_progress(start + share * done)
+@contextmanager
+def _told(on_progress: Callable[[float], None] | None) -> Iterator[Callable[[float], None]]:
+    """Give who is told what share is done: the caller's function, or a bar."""
+    if on_progress is not None:
+        yield on_progress
+        return
+    with Progress("backtest", _PARTS) as bar:
+        yield lambda share: bar.advance(int(share * _PARTS) - bar.done)
 
 
 def _numbers(tape: TapeLike, symbols: Sequence[str] | None) -> list[int]:

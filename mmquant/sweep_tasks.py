@@ -142,7 +142,13 @@ def _metrics(tape: TapeLike, config: Config, model: Any, task: Task) -> dict[str
     if task.window_ns is not None and tape.events.size == 0:
         return {}
     parameters = None if model is None else changed.strategy["model_parameters"]
-    result = backtest.run(tape, config=changed, model=model, model_parameters=parameters)
+    result = backtest.run(
+        tape,
+        config=changed,
+        model=model,
+        model_parameters=parameters,
+        on_progress=lambda share: None,  # the sweep tells how far it is
+    )
     return {**result.metrics(), "hash": result.hash}
 
 

@@ -4,6 +4,8 @@ import hashlib
 import math
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -115,6 +117,25 @@ def test_rows_that_grow_give_the_same(monkeypatch):
     assert grown.instrument().events.base.size > 1_100
     assert done == sorted(done)
     assert done[-1] == 1.0
+
+
+def test_numbers_need_no_pandas():
+    script = (
+        "import sys; import test_backtest as t; from mmquant import backtest; "
+        "m = backtest.run(t.make_tape(100), **t.QUICK).metrics(); "
+        "assert 'pandas' not in sys.modules; print(m['net_profit'], m['max_drawdown'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    result = backtest.run(make_tape(100), **QUICK)
+    net = result.equity()["net"]
+    told = [float(word) for word in done.stdout.split()]
+    assert told == [result.metrics()["net_profit"], (net.cummax() - net).max()]
 
 
 def test_several_symbols_are_traded_each_by_itself():

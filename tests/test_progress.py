@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from small_tape import make_tape
 
-from mmquant import sweep, sweep_tasks
+from mmquant import backtest, sweep, sweep_tasks
 from mmquant.tape import progress
 from mmquant.tape.progress import Progress
 
@@ -85,6 +85,26 @@ def test_a_notebook_has_it_too_and_needs_no_escape_sequences(clock, monkeypatch)
         bar.advance(5)
     assert drawn(cell) == [f"reading [{'#' * 15:<30}]  50%, 9 s left", ""]
     assert "\x1b" not in cell.getvalue()
+
+
+def test_a_backtest_has_a_bar_of_its_own(clock, terminal, monkeypatch):
+    def slow(*arguments):
+        clock.now_s += 1.0
+        return compiled(*arguments)
+
+    compiled = backtest.backtest_run
+    monkeypatch.setattr(backtest, "backtest_run", slow)
+    monkeypatch.setattr(backtest, "_ROWS_A_TURN", 5)
+    tape = make_tape(10, symbols=("BTCUSDT", "ETHUSDT"))
+    tape.events = tape.events[:10]
+    backtest.run(tape)
+    shown = [text.rpartition("] ")[2] for text in drawn(terminal)]
+    assert shown == [" 25%, 3 s left", " 50%, 2 s left", " 75%, 1 s left", "100%, 0 s left", ""]
+    assert drawn(terminal)[0].startswith("backtest [#######  ")
+    told = []
+    backtest.run(tape, on_progress=told.append)
+    assert told == [0.25, 0.5, 0.75, 1.0]
+    assert len(drawn(terminal)) == 5, "who is told has no bar"
 
 
 @pytest.fixture
