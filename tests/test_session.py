@@ -90,6 +90,7 @@ def position_of(items, kind, stream=0, skip=0):
 def test_every_output_is_computed_to_the_same_bytes(recorded):
     result = verify_session(recorded, silent)
     assert result.is_equal
+    assert (result.verdict, result.unverified) == ("EQUAL", [])
     compared = {}
     for service in result.services:
         assert service.ended == "in order"
@@ -106,6 +107,7 @@ def test_a_killed_service_and_its_successor_are_both_computed(tmp_path):
     assert result.is_equal
     ended = [service.ended for service in result.services if service.service == "mm_strategy"]
     assert ended == ["killed", "in order"]
+    assert result.verdict == "EQUAL", "it had written down all that it sent"
 
 
 def test_restarted_services_go_on_from_their_journals(tmp_path):
@@ -235,6 +237,36 @@ def test_a_file_cut_short_is_read_to_its_last_whole_record(session):
     assert simulator.ended == "killed"
     assert sum(simulator.beyond.values()) > 0
     assert result.is_equal
+    assert result.verdict == "INCOMPLETE"
+    assert [
+        f"{journal_of(session, 'mm_simulator').name}: {name}: {n} messages were recorded after the "
+        "end of its journal"
+        for name, n in simulator.beyond.items()
+    ] == sorted(result.unverified)
+
+
+def test_a_killed_service_that_computed_nothing_of_a_stream_is_not_equal(session, tmp_path):
+    path = journal_of(session, "mm_simulator")
+
+    def before_its_first_output(items):
+        """Leave its start, in which it publishes, and nothing that it computed."""
+        turns = [i for i, item in enumerate(items) if item.kind == Kind.TURN]
+        return items[: turns[1]]
+
+    rewrite(path, before_its_first_output)
+    result = verify_session(session, silent)
+    assert result.is_equal, "nothing that was compared differs"
+    assert result.verdict == "INCOMPLETE"
+    assert [text.partition(",")[0] for text in result.unverified] == [
+        f"{path.name}: fills: nothing was compared",
+        f"{path.name}: positions: nothing was compared",
+    ]
+    done = CliRunner().invoke(app, ["verify-session", str(session), "--json", str(tmp_path / "r")])
+    assert done.exit_code == 1
+    assert "INCOMPLETE" in done.output
+    assert "left no last words" in done.output
+    told = json.loads((tmp_path / "r").read_text())
+    assert (told["verdict"], told["equal"]) == ("INCOMPLETE", False)
 
 
 @pytest.mark.parametrize("service", ["mm_pricing", "mm_strategy", "mm_simulator"])
@@ -247,6 +279,10 @@ def test_a_service_killed_before_its_first_turn_computes_nothing(session, servic
     path.with_name(f"{service}-9-9.mms").write_bytes(MAGIC + pack(0, first))
     result = verify_session(session, silent)
     assert result.is_equal
+    assert result.verdict == "INCOMPLETE"
+    assert result.unverified == [
+        f"{service}-9-9.mms: it published nothing before its journal ends: nothing of it was computed"
+    ]
     ends = [(each.turns, each.ended) for each in result.services if each.service == service]
     assert (0, "killed") in ends
 

@@ -185,7 +185,7 @@ def verify_session(
     for line in _session_lines(result):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     _write(json_file, json.dumps(result.as_json(), indent=2, default=str) + "\n")
-    raise typer.Exit(0 if result.is_equal else 1)
+    raise typer.Exit(0 if result.verdict == "EQUAL" else 1)
 
 
 def _session_lines(result: "SessionResult") -> list[str]:
@@ -194,14 +194,15 @@ def _session_lines(result: "SessionResult") -> list[str]:
     for service in result.services:
         lines += _service_lines(service)
     lines += [f"PROBLEM          {problem}" for problem in result.problems]
-    compared = sum(sum(service.compared.values()) for service in result.services)
-    if not compared:
-        lines.append("NOT VERIFIED     nothing could be compared")
-    elif result.is_equal:
-        lines.append(f"EQUAL            all {compared} messages are the same, byte for byte")
-    else:
-        lines.append("DIFFERENT        the session does not compute to what was recorded")
-    return lines
+    lines += [f"NOT VERIFIED     {text}" for text in result.unverified]
+    words = {
+        "NOT VERIFIED": "nothing could be compared",
+        "EQUAL": f"all {result.compared} messages are the same, byte for byte",
+        "INCOMPLETE": f"all {result.compared} messages that could be compared are the same, byte for "
+        "byte; what could not is named above",
+        "DIFFERENT": "the session does not compute to what was recorded",
+    }
+    return [*lines, f"{result.verdict:16} {words[result.verdict]}"]
 
 
 def _service_lines(service: "ServiceResult") -> list[str]:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class ServiceResult:
 
     `unrecorded` counts, by stream, messages that the recorder did not hear: replaced by newer ones
     while the stream was blocked, or sent before it listened. `beyond` counts what was recorded and
-    is not in the journal any more, of a service that was killed.
+    is not in the journal any more, of a service that was killed. `unverified` says of which streams
+    something, or all, was not compared where no last words say how many messages it sent.
     """
 
     service: str
@@ -52,6 +53,7 @@ class ServiceResult:
     compared: dict[str, int] = field(default_factory=dict)
     unrecorded: dict[str, int] = field(default_factory=dict)
     beyond: dict[str, int] = field(default_factory=dict)
+    unverified: list[str] = field(default_factory=list)
     difference: Difference | None = None
     problem: str = ""
 
@@ -71,14 +73,32 @@ class SessionResult:
     problems: list[str]
 
     @property
+    def compared(self) -> int:
+        """How many messages were compared."""
+        return sum(sum(each.compared.values()) for each in self.services)
+
+    @property
     def is_equal(self) -> bool:
         """Whether something was compared and nothing differs."""
-        compared = sum(sum(each.compared.values()) for each in self.services)
-        return bool(compared and not self.problems and all(s.is_equal for s in self.services))
+        return bool(self.compared and not self.problems and all(s.is_equal for s in self.services))
+
+    @property
+    def unverified(self) -> list[str]:
+        """What was not compared, and why, by journal."""
+        return [f"{each.journal}: {text}" for each in self.services for text in each.unverified]
+
+    @property
+    def verdict(self) -> str:
+        """EQUAL, INCOMPLETE (nothing differs, but not all was compared), DIFFERENT, NOT VERIFIED."""
+        if not self.compared:
+            return "NOT VERIFIED"
+        if not self.is_equal:
+            return "DIFFERENT"
+        return "INCOMPLETE" if self.unverified else "EQUAL"
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it for a file."""
-        return {"equal": self.is_equal, **asdict(self)}
+        return {"verdict": self.verdict, "equal": self.verdict == "EQUAL", **asdict(self)}
 
 
 class _Heard:
@@ -255,6 +275,7 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
     result = ServiceResult(path.name.partition("-")[0], path.name)
     if path.stat().st_size <= len(MAGIC):
         result.ended = "killed at its start"
+        result.unverified = list(_unverified(result, []))
         return result
     file = journal = None
     try:
@@ -271,6 +292,8 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
                 pass  # the result says what it was
         if journal.closed is None and result.is_equal:
             result.ended = "by an error" if journal.has_failed else "killed"
+            streams = sorted(stream for stream, _ in journal.publications if stream in VERIFIED)
+            result.unverified = list(_unverified(result, streams))
     except (SessionError, Diverged) as error:
         result.problem = str(error)
     finally:
@@ -279,6 +302,21 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
         if file is not None:
             file.close()
     return result
+
+
+def _unverified(result: ServiceResult, streams: Sequence[int]) -> Iterator[str]:
+    """Say what of a service without last words was not compared: nobody knows what it sent."""
+    if not streams:
+        yield "it published nothing before its journal ends: nothing of it was computed"
+    for name in (Stream(stream).name.lower() for stream in streams):
+        beyond = result.beyond.get(name, 0)
+        if not result.compared.get(name):
+            yield (
+                f"{name}: nothing was compared, {beyond} messages were recorded, and it left no "
+                "last words that say how many it sent"
+            )
+        elif beyond:
+            yield f"{name}: {beyond} messages were recorded after the end of its journal"
 
 
 def _orphans(heard: _Heard, journals: list[Path]) -> Iterator[str]:
