@@ -281,7 +281,8 @@ def test_a_service_killed_before_its_first_turn_computes_nothing(session, servic
     assert result.is_equal
     assert result.verdict == "INCOMPLETE"
     assert result.unverified == [
-        f"{service}-9-9.mms: it published nothing before its journal ends: nothing of it was computed"
+        f"{service}-9-9.mms: it published nothing before its journal ends: nothing of it was "
+        "computed"
     ]
     ends = [(each.turns, each.ended) for each in result.services if each.service == service]
     assert (0, "killed") in ends

@@ -322,10 +322,25 @@ def test_bad_tables_are_refused_with_line_and_column(tmp_path):
         read_tape(tmp_path / "mixed.csv")
 
 
-def test_a_table_of_column_names_alone_has_no_row(tmp_path):
-    (tmp_path / "empty.csv").write_text(BOOK_CSV.partition("\n")[0] + "\n")
-    with pytest.raises(TapeError, match=r"empty\.csv: no row in it"):
-        read_tape(tmp_path / "empty.csv")
+VISION_NAMES = "agg_trade_id,price,quantity,first_id,last_id,transact_time,is_buyer_maker"
+
+
+@pytest.mark.parametrize("names", [BOOK_CSV.partition("\n")[0], VISION_NAMES])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_table_of_column_names_alone_has_no_row(tmp_path, names, end):
+    path, good = tmp_path / "BTCUSDT-empty.csv", tmp_path / "BTCUSDT-x.csv"
+    path.write_text(names + end)
+    good.write_text(f"9,100.10,2,3,4,{MS},true\n")
+    for files in (path, [good, path]) if names == VISION_NAMES else (path,):
+        with pytest.raises(TapeError, match=r"BTCUSDT-empty\.csv: no row in it: .* leave the file"):
+            read_tape(files)
+
+
+def test_an_archive_of_column_names_alone_has_no_row(tmp_path):
+    with zipfile.ZipFile(tmp_path / "BTCUSDT-aggTrades.zip", "w") as archive:
+        archive.writestr("BTCUSDT-aggTrades.csv", VISION_NAMES + "\n")
+    with pytest.raises(TapeError, match=r"BTCUSDT-aggTrades\.zip: no row in it: a table must"):
+        read_tape(tmp_path / "BTCUSDT-aggTrades.zip")
 
 
 def test_a_table_that_was_sorted_says_so_though_it_is_one_of_several(tmp_path):
@@ -378,3 +393,30 @@ def test_the_real_captures_rebuild_to_the_venues_own_touch():
         assert int(((tape.events["kind"] == TapeKind.DELTA) & once).sum()) == deltas
         touches = tape.touches()
         assert (touches["bid"] < touches["ask"]).all()
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"no captures in {DATA}: clock skew is not tested")
+@pytest.mark.parametrize(
+    ("files", "least_ms"),
+    [
+        (["usdm_btcusdt_20240808.gz"], -1272.402468),
+        (["spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"], -1276.159997),
+    ],
+)
+def test_the_clock_of_the_real_captures_is_said_to_be_behind(files, least_ms):
+    """The host that recorded them was 1.27 s behind the venue."""
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        pytest.skip("minutes without the compiler")
+    tape = read_tape([DATA / name for name in files])
+    report = tape.report()
+    assert not report.is_clean
+    assert report.received_before_venue == 1.0
+    assert report.latency_ms["min"] == least_ms
+    assert -1275.0 < report.latency_ms["median"] < -1265.0
+    said = f"(by {-least_ms:.1f} ms at most): the clocks disagree; repair with tape.repair('clock')"
+    assert said in str(report)
+    moved = tape.repair("clock")
+    assert moved.repairs == (f"clock: times received moved by {round(-least_ms * 1e6)} ns",)
+    assert moved.report().received_before_venue == 0.0
+    assert moved.report().latency_ms["min"] == 0.0
+    assert 0.0 < moved.report().latency_ms["median"] < 10.0

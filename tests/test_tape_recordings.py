@@ -1,6 +1,7 @@
 """Recordings of several files and symbols, with the collector's markers, into one tape or none."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from mm_collector.recording import Recorder
 from recorded_lines import FRAMES, MS, NS, SNAPSHOT, depth, trade, write
 
 from mmquant.codes import TapeKind
-from mmquant.state import TAPE_SKIP
+from mmquant.state import TAPE_EVENT, TAPE_SKIP
 from mmquant.tape import TapeError, read_capture, read_tape
+from mmquant.tape.order import sort_in_place
 
 pytestmark = pytest.mark.kernels
 STEP_NS = 1_000_000
@@ -202,3 +204,19 @@ def test_an_aggregate_of_hidden_orders_alone_is_counted_and_makes_no_row(tmp_pat
     lots = tape.levels["qty_lots"][trades["first_level"]] * tape.instruments[0].lot_size_e8
     assert tape.report().left_out == {"aggregate of hidden orders alone": 1}
     assert lots.tolist() == [50_000_000, 20_000_000], "the trade of the frames, and what was shown"
+
+
+def test_events_are_sorted_in_place_with_little_memory():
+    random = np.random.default_rng(3)
+    events = np.zeros(100_000, TAPE_EVENT)
+    events["received_ns"] = random.integers(0, 1_000, events.size)
+    events["update_id"] = np.arange(events.size)
+    events["flags"] = random.integers(0, 9, events.size)
+    column = TAPE_EVENT.names.index("received_ns")
+    expected = np.array(sorted(events.tolist(), key=lambda row: row[column]), TAPE_EVENT)
+    tracemalloc.start()
+    sort_in_place(events)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert events.tobytes() == expected.tobytes()
+    assert peak / events.size < 30, "bytes an event"

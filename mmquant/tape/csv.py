@@ -17,7 +17,7 @@ from mmquant.records import LEVEL
 from mmquant.state import TAPE_AGGREGATE, TAPE_EVENT
 from mmquant.tape.capture import CHUNK_BYTES, read_chunks
 from mmquant.tape.core import ReadNotes, Tape
-from mmquant.tape.csv_layout import Layout, layout_of
+from mmquant.tape.csv_layout import NO_ROW, Layout, layout_of
 from mmquant.tape.errors import TapeError
 from mmquant.tape.progress import Progress
 from mmquant.tape.units import Sizes, settle_units
@@ -155,7 +155,7 @@ class _Reader:
             blocks += self._take(rest + b"\n")
         layout = self._layout
         if layout is None or not any(map(len, blocks)):
-            raise TapeError("no row in it", self._path)
+            raise TapeError(NO_ROW, self._path)
         rows = np.concatenate(blocks)
         self._notes.rows += len(rows)
         if layout.market is not None:
@@ -184,6 +184,8 @@ class _Reader:
             if has_names:
                 data = data[data.find(b"\n") + 1 :]
                 self._line = 1
+        if not data or data.isspace():
+            return []
         layout = self._layout
         if self._source == "tardis":
             self._check_symbol(data)
@@ -240,8 +242,6 @@ class _Reader:
 
     def _check_symbol(self, data: bytes) -> None:
         """Refuse a second symbol: count the rows that name the first one."""
-        if not data:
-            return
         if not self._symbol:
             self._symbol = data.split(b",", 2)[1].decode(errors="replace")
         named = b",%b," % self._symbol.encode()

@@ -7,10 +7,14 @@ from mmquant.codes import Market, TapeKind
 from mmquant.kernels.tape_csv import DECIMAL, INTEGER, LETTER, SKIPPED
 from mmquant.tape.errors import TapeError
 
-__all__ = ["Layout", "layout_of"]
+__all__ = ["NO_ROW", "Layout", "layout_of"]
 
 _TARDIS = (("exchange", LETTER), ("symbol", LETTER), ("time", INTEGER), ("received", INTEGER))
 _BOOLEANS = (b"true", b"false")
+NO_ROW = (
+    "no row in it: a table must have one at least besides the names of its columns; leave the file "
+    "out, or download it again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +134,8 @@ def layout_of(head: bytes, source: str, path: Path) -> tuple[Layout, bool]:
             layout = _TRADES_WITHOUT_IDS
         return layout, True
     has_names = not lines[0][:1].isdigit()
-    if has_names and len(lines) < 2:
-        raise TapeError("no row in it", path)
+    if has_names and not any(lines[1:]):
+        raise TapeError(NO_ROW, path)
     fields = lines[1 if has_names else 0].split(b",")
     pattern = "".join("b" if field.lower() in _BOOLEANS else "n" for field in fields)
     if pattern not in _VISION:

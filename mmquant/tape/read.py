@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mmquant.tape import native
 from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.errors import TapeError
-from mmquant.tape.order import first_step_back
+from mmquant.tape.order import first_step_back, sort_in_place
 from mmquant.tape.progress import Progress
 from mmquant.tape.raw import UNITS, RawReader, first_stamp
 from mmquant.tape.store import DiskStore, MemoryStore, Store
@@ -223,7 +223,7 @@ def _read_raw(
     for path, part in zip(paths, parts, strict=True):
         _check_order(part, path)
     if first_step_back(events) >= 0:  # each file is in order: it is no repair to merge them
-        events[:] = tape.repair("order").events
+        sort_in_place(events)
     return tape
 
 

@@ -198,8 +198,8 @@ def _session_lines(result: "SessionResult") -> list[str]:
     words = {
         "NOT VERIFIED": "nothing could be compared",
         "EQUAL": f"all {result.compared} messages are the same, byte for byte",
-        "INCOMPLETE": f"all {result.compared} messages that could be compared are the same, byte for "
-        "byte; what could not is named above",
+        "INCOMPLETE": f"{result.compared} messages were compared and are the same, byte for byte; "
+        "what was not compared stands above",
         "DIFFERENT": "the session does not compute to what was recorded",
     }
     return [*lines, f"{result.verdict:16} {words[result.verdict]}"]

@@ -89,7 +89,7 @@ class SessionResult:
 
     @property
     def verdict(self) -> str:
-        """EQUAL, INCOMPLETE (nothing differs, but not all was compared), DIFFERENT, NOT VERIFIED."""
+        """EQUAL, INCOMPLETE (nothing differs, not all was compared), DIFFERENT, NOT VERIFIED."""
         if not self.compared:
             return "NOT VERIFIED"
         if not self.is_equal:
