@@ -36,6 +36,7 @@ from mmquant.state import (
     BACKTEST_SAMPLE,
     BOOK,
     EVENT,
+    MAX_EVENTS,
     MAX_KNOWN_ORDERS,
     MAX_LEVELS,
     MODEL_INPUTS,
@@ -303,7 +304,8 @@ def _reference_doubts(config: Config) -> list[str]:
         return []
     return [
         f"pricing.toml: reference.symbol {symbol!r} has no effect here: each symbol is traded by "
-        "itself, its basis is unknown (live it is known)"
+        "itself, its basis is unknown (live it is known): judge basis_ticks_per_bp live, or set it "
+        'to 0 and reference.symbol to ""'
     ]
 
 
