@@ -1,12 +1,15 @@
 """Each fill model against the true fills of an exchange in whose queues our orders really rest.
 
     python -m benchmarks.fill_truth [--orders 2000] [--seconds 5] [--lots 1] [--markets 4]
+        [--late-ms 0]
 
 At random times an order is placed at the touch, on a random side, in the exchange
 (mmquant.market.Exchange) and in a simulator of each model, which sees only what a trader would:
 levels without our lots, and trades. After `--seconds` what is left is cancelled. Every order is
 compared with itself, so the error of a difference is that of the mean of paired differences.
 The first 100 orders of each market let the models that learn do so, and are not counted.
+With `--late-ms` the simulators see each trade that much later than the level it changed, some of
+them after the order was cancelled (not `fifo_l3`, whose feed tells no times).
 Prints a Markdown table for each of two markets: one with a large tick, where the place in the
 queue decides, and the default one, where the price mostly moves through. Without latency: what
 is judged is the model of the queue.
@@ -111,10 +114,24 @@ def without_ours(events: np.ndarray, own_side: int, own_price: int) -> list[tupl
     return rows
 
 
-def feed(simulator: Simulator, is_l3: bool, rows: list[tuple[int, ...]]) -> tuple[int, int]:
+def seen(
+    rows: list[tuple[int, ...]], end_ns: int, late_ns: int
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Return the rows in the order they are seen, each behind that time; up to `end_ns`, and later.
+
+    Trades are seen `late_ns` after they were matched.
+    """
+    told = [(row[1] + late_ns * (row[0] == TRADE), *row) for row in rows]
+    told.sort(key=lambda row: row[0])
+    return [row for row in told if row[0] <= end_ns], [row for row in told if row[0] > end_ns]
+
+
+def feed(
+    simulator: Simulator, is_l3: bool, rows: list[tuple[int, ...]], wanted: int
+) -> tuple[int, int]:
     """Let a simulator see the market until it has filled all; return lots and time of the first."""
     filled, first_ns = 0, 0
-    for kind, at, update_id, side, price, lots, order_id, own in rows:
+    for now, kind, at, update_id, side, price, lots, order_id, own in rows:
         if kind == LEVEL:
             level = [(price, lots)]
             bids, asks = (level, []) if side == Side.BUY else ([], level)
@@ -124,16 +141,16 @@ def feed(simulator: Simulator, is_l3: bool, rows: list[tuple[int, ...]]) -> tupl
             # A fill of ours was of the order behind us, in a market without us.
             events = simulator.order_event(KINDS[kind], resting, price, lots, order_id, at)
         elif kind == TRADE:
-            events = simulator.trade(price, lots, side, update_id, at)
+            events = simulator.trade(price, lots, side, update_id, now, at)
         else:
             continue
         if events.size == 0:
             continue
         fills = events[events["template_id"] == Template.FILL]
         if fills.size:
-            first_ns = first_ns or int(fills["now_ns"][0])
+            first_ns = first_ns or at
             filled += int(fills["qty_lots"].sum())
-            if simulator.orders.size == 0:
+            if filled == wanted:
                 break
     return filled, first_ns
 
@@ -147,6 +164,7 @@ def one_market(
     make: Callable[[dict[str, Any], int], Simulator],
     parameters: MarketParameters | None,
     found: dict[str, Fills],
+    late_ns: int,
 ) -> None:
     """Place orders in one market and add what became of them."""
     chance = random.Random(seed)
@@ -175,10 +193,12 @@ def one_market(
         add(counted["truth"], int(true["qty_lots"].sum()), int(true["time_ns"][:1].sum()), now)
         for name, simulator in simulators.items():
             is_l3 = models[name]["fill_model"] == "fifo_l3"
-            filled, first_ns = feed(simulator, is_l3, rows)
-            add(counted[name], filled, first_ns, now)
+            early, late = seen(rows, now + window_ns, 0 if is_l3 else late_ns)
+            filled, first_ns = feed(simulator, is_l3, early, lots)
             simulator.cancel_all(now + window_ns, Reason.STOPPING)
-        now += window_ns
+            more, late_first_ns = feed(simulator, is_l3, late, lots - filled)
+            add(counted[name], filled + more, first_ns or late_first_ns, now)
+        now += window_ns + late_ns
         exchange.run(now)
 
 
@@ -226,13 +246,14 @@ def compare(
     models: dict[str, dict[str, Any]] | None = None,
     make: Callable[[dict[str, Any], int], Simulator] = simulator_of,
     parameters: MarketParameters | None = None,
+    late_ns: int = 0,
 ) -> dict[str, Fills]:
     """Return what became of every order, in truth and by each model."""
     chosen = MODELS if models is None else models
     found = {name: Fills() for name in ("truth", *chosen)}
     for seed in range(1, markets + 1):
         share = orders // markets
-        one_market(seed, share, round(seconds * S), lots, chosen, make, parameters, found)
+        one_market(seed, share, round(seconds * S), lots, chosen, make, parameters, found, late_ns)
     return found
 
 
@@ -243,10 +264,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--lots", type=int, default=1)
     parser.add_argument("--markets", type=int, default=4, help="seeds 1, 2, ...")
+    parser.add_argument("--late-ms", type=float, default=0.0, help="trades behind levels")
     a = parser.parse_args()
-    print(f"{a.orders} orders of {a.lots} lots, {a.seconds:g} s each, seeds 1 to {a.markets}")
+    print(
+        f"{a.orders} orders of {a.lots} lots, {a.seconds:g} s each, seeds 1 to {a.markets}, "
+        f"trades {a.late_ms:g} ms late"
+    )
+    late_ns = round(a.late_ms * S / 1000)
     for name, parameters in MARKETS.items():
-        found = compare(a.orders, a.seconds, a.lots, a.markets, parameters=parameters)
+        found = compare(
+            a.orders, a.seconds, a.lots, a.markets, parameters=parameters, late_ns=late_ns
+        )
         print(f"\n{name}:\n\n{table(found, a.lots)}", flush=True)
 
 

@@ -1,20 +1,38 @@
-"""Slow obvious twin of what the trader has heard of: answers are on their way."""
+"""Slow obvious twin of what the trader has heard of, and how late: answers are on their way."""
 
 from mmquant.codes import OrderStatus, Template
 from mmquant.state import MAX_ORDERS
 
+ONE_CLOCK_NS = 10**10
+UNTOLD = (OrderStatus.FILLED, OrderStatus.REJECTED)  # a cancellation was asked for
+
 
 class ReferenceHearing:
-    """The part of the reference simulator that answers; it has `params`, `late`, `events`."""
+    """The part of the reference simulator that answers; it has `params`, `now`, `events`."""
 
     def __init__(self):
+        self.late = 0  # of the book's last message, negative where the venue's clock is ahead
+        self.is_timed = None  # whether the book tells the venue's time
         self.answer_at = 0  # when the newest answer is
         self.late_fills = []  # (when it is known, order id, lots)
         self.late_ends = []  # (when it is known, side, price)
+        self.repeats = set()  # which of the events are told once more
+
+    def hear_feed(self, now, venue):
+        """Learn from a message of the book how late it is seen."""
+        now = max(now, self.now)
+        if venue > 0 and now - venue < ONE_CLOCK_NS:
+            self.late, self.is_timed = now - venue, True
+        elif self.is_timed is None:
+            self.is_timed = False
+
+    def venue_time(self, now, venue):
+        is_told = venue > 0 and now - venue < ONE_CLOCK_NS and self.is_timed is not False
+        return venue if is_told else now - self.late
 
     def answered(self):
         """Send the answers to what has just happened, none before another; return the events."""
-        for template, now, order_id, side, price, qty, *rest in self.events:
+        for k, (template, now, order_id, side, price, qty, *rest) in enumerate(self.events):
             is_fill = template == Template.FILL
             if not is_fill and rest[1] == OrderStatus.NEW:
                 continue  # the trader's own doing
@@ -24,7 +42,7 @@ class ReferenceHearing:
             )
             if self.answer_at > now and is_fill:
                 self.late_fills.append((self.answer_at, order_id, qty))
-            elif self.answer_at > now and rest[1] in (OrderStatus.FILLED, OrderStatus.REJECTED):
+            elif self.answer_at > now and k not in self.repeats and rest[1] in UNTOLD:
                 self.late_ends.append((self.answer_at, side, price))
         return self.events
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from reference_gone import ReferenceGone
 from reference_hearing import ReferenceHearing
 from reference_queue import ReferenceQueue
 from reference_strategy import venue_reason
@@ -20,11 +21,10 @@ from mmquant.codes import (
 from mmquant.state import MAX_TAKEN
 
 UNKNOWN = 2**53
-ONE_CLOCK_NS = 10**10
 ENDED = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED)
 
 
-class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
+class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
     """Every method returns a list of event tuples.
 
     An order update is (ORDER_UPDATE, now, id, side, price, qty, filled, status, reason), a fill
@@ -35,6 +35,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
     def __init__(self, params, instrument, random):
         ReferenceQueue.__init__(self)
         ReferenceHearing.__init__(self)
+        ReferenceGone.__init__(self)
         self.params = params
         self.model = params["fill_model"]
         self.instrument = instrument
@@ -52,8 +53,6 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         self.mark = 0
         self.arrival = 0
         self.places = 0  # taken by own orders so far
-        self.late = 0  # of the book's last message, negative where the venue's clock is ahead
-        self.is_timed = None  # whether the book tells the venue's time
         self.book_at = 0  # the venue's time of the book
         self.events = []
 
@@ -68,6 +67,8 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
     # ---- reports ----
 
     def update(self, o, now, status, reason=Reason.NONE):
+        if status == OrderStatus.CANCELLED and o["status"] == OrderStatus.OPEN:
+            self.keep_gone(o, now)
         o["status"], o["reason"] = status, reason
         if status in ENDED:
             self.orders = [other for other in self.orders if other is not o]
@@ -92,7 +93,12 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         position = self.account.position
         self.events.append((Template.FILL, *what, self.mark, trade_id, position, kind, *queue))
         done = o["filled"] == o["qty"]
-        self.update(o, now, OrderStatus.FILLED if done else OrderStatus.OPEN)
+        if o["status"] == OrderStatus.CANCELLED:
+            self.update(o, now, OrderStatus.CANCELLED, o["reason"])
+            if done:
+                self.drop_gone(o)
+        else:
+            self.update(o, now, OrderStatus.FILLED if done else OrderStatus.OPEN)
 
     def refuse(self, reason, now, order_id, side, price, qty):
         row = (now, order_id, side, price, qty, 0, OrderStatus.REJECTED, reason)
@@ -183,12 +189,13 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         price, qty = o["amend_to"]
         o["amend"] = None
         keeps = price == o["price"] and qty <= o["qty"]
+        cancelled_there, o["gone_there"] = o["gone_there"], o["amend_there"]
         if qty <= o["filled"]:
             self.update(o, now, OrderStatus.CANCELLED, Reason.BELOW_FILLED)
         elif not keeps and o["kind"] == OrderKind.POST_ONLY and self.crosses(o["side"], price):
             self.update(o, now, OrderStatus.CANCELLED, Reason.WOULD_CROSS)
         else:
-            o["price"], o["qty"] = price, qty
+            o["price"], o["qty"], o["gone_there"] = price, qty, cancelled_there
             self.update(o, now, OrderStatus.OPEN)
             if not keeps:
                 o["there"] = o["amend_there"]
@@ -216,7 +223,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         self.now = max(self.now, until)
 
     def start(self, now, market):
-        self.events = []
+        self.events, self.repeats = [], set()
         now = max(now, self.now)
         self.arrivals(now - 1 if market else now)
         return now
@@ -239,7 +246,9 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         return now + max(-self.late, 0) + latency
 
     def send_cancel(self, o, now, why):
-        o["cancel"] = max(self.seen_after(now, self.params["cancel_latency_ns"]), o["active"])
+        latency = self.params["cancel_latency_ns"]
+        o["cancel"] = max(self.seen_after(now, latency), o["active"])
+        o["gone_there"] = max(self.there_after(now, latency), o["there"])
         o["why"] = why
 
     def send_amend(self, o, price, qty, now):
@@ -276,6 +285,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         latency = self.params["entry_latency_ns"]
         o |= {"active": self.seen_after(now, latency), "there": self.there_after(now, latency)}
         o |= {"cancel": None, "why": None, "kind": kind, "amend": None}
+        o |= {"status": None, "gone_there": None}
         o |= {"entry_ahead": 0, "queued": 0}
         reason = Reason.NONE if checked else self.edge_reason(side, price, qty)
         if len(self.orders) >= self.params["max_orders"]:
@@ -316,6 +326,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
             if asked == tuple(known[name] for name in ("side", "kind", "price", "qty")):
                 reason = o["reason"] if o["status"] in ENDED else Reason.NONE
                 self.update(o, now, o["status"], reason)
+                self.repeats.add(len(self.events) - 1)
             else:
                 self.refuse(Reason.DUPLICATE_CLIENT_ID, now, 0, side, price, qty)
             return self.finish(now)
@@ -367,28 +378,17 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
     def cancel_all(self, now, reason):
         now = self.start(now, market=False)
         for o in self.orders:
+            o["gone_there"] = self.venue_time(now, 0)
             self.update(o, now, OrderStatus.CANCELLED, reason)
         return self.answered()
 
     # ---- the market ----
 
-    def queue(self, side, reached):
+    def queue(self, side, reached, gone=()):
         """Return the open orders of a side that satisfy `reached`, in the order they fill."""
-        here = [o for o in self.orders if o["side"] == side and o["status"] == OrderStatus.OPEN]
-        here = [o for o in here if reached(o["price"])]
+        here = [o for o in self.orders if o["status"] == OrderStatus.OPEN]
+        here = [o for o in (*here, *gone) if o["side"] == side and reached(o["price"])]
         return sorted(here, key=lambda o: (-side * o["price"], o["place"]))
-
-    def hear_feed(self, now, venue):
-        """Learn from a message of the book how late it is seen."""
-        now = max(now, self.now)
-        if venue > 0 and now - venue < ONE_CLOCK_NS:
-            self.late, self.is_timed = now - venue, True
-        elif self.is_timed is None:
-            self.is_timed = False
-
-    def venue_time(self, now, venue):
-        is_told = venue > 0 and now - venue < ONE_CLOCK_NS and self.is_timed is not False
-        return venue if is_told else now - self.late
 
     def touch(self, bid, bid_lots, ask, ask_lots, now):
         now = self.start(now, market=True)
@@ -452,7 +452,8 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing):
         left = qty
         is_l3 = self.model == FillModel.FIFO_L3
         at = self.venue_time(now, venue)
-        for o in self.queue(side, lambda own: side * own >= side * price):
+        gone = [] if is_l3 else self.still_there(at, now)
+        for o in self.queue(side, lambda own: side * own >= side * price, gone):
             if is_l3 and maker is None:
                 break
             ahead = o["ahead"]

@@ -197,6 +197,17 @@ def test_a_client_id_stands_for_its_orders_end_as_well(price, end, status, lots)
     assert bare(simulator) == before
 
 
+def test_a_client_id_sent_again_after_the_end_is_no_news_that_quotes_wait_for():
+    simulator = venue(response_latency_ns=30)
+    sent(simulator, Side.BUY, 101, 5, client_id=77)
+    assert statuses(simulator.trade(90, 9, Side.SELL, 1, 20)) == [("FILLED", "NONE")]
+    assert statuses(simulator.quotes([(101, 5)], [], 40)) == []  # he hears of it at 50
+    again = simulator.order(Side.BUY, 101, 5, 45, client_id=77)
+    assert (statuses(again), again[0]["known_ns"]) == ([("FILLED", "NONE")], 75)
+    assert statuses(simulator.quotes([(101, 5)], [], 49)) == []
+    assert statuses(simulator.quotes([(101, 5)], [], 50)) == [("NEW", "NONE")]
+
+
 def test_a_client_id_stands_for_what_was_sent_whatever_was_amended():
     simulator = venue()
     sent(simulator, Side.BUY, 100, 10, client_id=77)

@@ -238,9 +238,11 @@ def check_orders(events, entry_latency_ns):
         refused = template == Template.ORDER_UPDATE and rest[1] == OrderStatus.REJECTED
         if refused and (order_id == 0 or side == 0):
             continue  # a request, not an order
-        if order_id in ended:  # told once more, for its client id was sent again
-            assert (template, rest[1]) == (Template.ORDER_UPDATE, ended[order_id])
+        if order_id in ended and template == Template.ORDER_UPDATE:
+            # Told once more, for its client id was sent again, or a late trade filled it.
+            assert (rest[0], rest[1]) == (filled.get(order_id, 0), ended[order_id])
             continue
+        assert ended.get(order_id, OrderStatus.CANCELLED) == OrderStatus.CANCELLED
         if template == Template.FILL:
             assert now >= entered[order_id] + entry_latency_ns
             filled[order_id] = filled.get(order_id, 0) + qty

@@ -206,7 +206,8 @@ def simulator_respond(
     The answers come in the order they were sent: none overtakes another. What happened on a
     market seen late (`feed_latency_ns`) happened that much earlier, so its answer may be known
     at once when the market's own news of it arrives. Until the trader hears that an order was
-    filled, all of it or a part, or rejected, his quotes count on it (`reconcile_orders`).
+    filled, all of it or a part, or rejected, his quotes count on it (`reconcile_orders`); that it
+    is told once more (`is_repeat`) is no news.
 
     Parameters
     ----------
@@ -236,5 +237,5 @@ def simulator_respond(
             continue
         if e["template_id"] != _ORDER_UPDATE:
             _note_late_fill(sim, e["order_id"], e["qty_lots"], e["now_ns"])
-        elif e["status"] == _FILLED or e["status"] == _REJECTED:
+        elif (e["status"] == _FILLED or e["status"] == _REJECTED) and e["is_repeat"] == 0:
             _note_unheard(sim, e["side"], e["price_ticks"])

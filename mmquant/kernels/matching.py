@@ -10,7 +10,8 @@ How an own order is filled, at its own price as maker unless it takes:
 
 Best price first, then whoever took his place first. A print's lots fill one own order each, and
 a displayed lot that an own order took or was crossed by is taken for as long as the level stands.
-A print fills no order that reached the venue no earlier than the venue matched it.
+A print fills no order that reached the venue no earlier than the venue matched it, and one that was
+cancelled meanwhile where its cancellation reached the venue no earlier (`gone_orders`).
 """
 
 from typing import Any
@@ -24,10 +25,11 @@ from mmquant.kernels.accounting import account_fill
 from mmquant.kernels.book_read import book_depth_at
 from mmquant.kernels.book_ring import next_level
 from mmquant.kernels.book_tail import NO_ASK, NO_BID
+from mmquant.kernels.gone_orders import drop_gone, forget_gone
 from mmquant.kernels.latency import uniform
-from mmquant.kernels.orders import end_order, report_order
+from mmquant.kernels.orders import client_at, end_order, report_order
 from mmquant.kernels.queue_models import UNKNOWN_AHEAD, displayed_lots, queue_print
-from mmquant.state import MAX_TAKEN, NEVER_NS
+from mmquant.state import GONE_FROM, MAX_TAKEN, NEVER_NS
 
 __all__ = [
     "fill_order",
@@ -44,6 +46,7 @@ _NEVER: Any = np.int64(NEVER_NS)
 _NOBODY: Any = np.int64(-1)
 _OPEN: Any = np.int64(OrderStatus.OPEN)
 _FILLED: Any = np.int64(OrderStatus.FILLED)
+_CANCELLED: Any = np.int64(OrderStatus.CANCELLED)
 _NONE: Any = np.int64(Reason.NONE)
 _CROSS: Any = np.int64(FillKind.CROSS)
 _THROUGH: Any = np.int64(FillKind.THROUGH)
@@ -58,20 +61,27 @@ _FILL: Any = np.int64(Template.FILL)
 
 @njit
 def _next_order(
-    sim: NDArray[Any], side: int, least_key: int, after_key: int, after_seq: int
+    sim: NDArray[Any], side: int, least_key: int, after_key: int, after_seq: int, gone_ns: int
 ) -> int:
     """Return the slot of the next open order to fill, -1 without one.
 
     The key is side times price, larger is better: an order comes up where its key is at least
-    `least_key`, best key first, then by its place, and behind (`after_key`, `after_seq`).
+    `least_key`, best key first, then by its place, and behind (`after_key`, `after_seq`). So do
+    the orders that are gone since before `gone_ns`.
     """
     s = sim[0]
     found = -1
     found_key = least_key
     found_seq = _NEVER
-    for i in range(s["count"]):
+    alive = s["count"]
+    gone = s["gone"] if gone_ns > 0 else 0
+    for k in range(alive + gone):
+        i = k if k < alive else GONE_FROM + k - alive
         order = s["orders"][i]
-        if order["side"] != side or order["status"] != _OPEN:
+        if order["side"] != side:
+            continue
+        is_there = order["status"] == _OPEN if k < alive else order["cancel_ns"] < gone_ns
+        if not is_there:
             continue
         key = side * order["price_ticks"]
         seq = order["queue_seq"]
@@ -82,6 +92,21 @@ def _next_order(
             found_key = key
             found_seq = seq
     return found
+
+
+@njit
+def _report_gone(sim: NDArray[Any], slot: int, now_ns: int, events: NDArray[Any], n: int) -> int:
+    """Report the gone order in `slot` once more, cancelled as it is, with what it has filled."""
+    s = sim[0]
+    order = s["orders"][slot]
+    if order["client_id"] != 0:
+        at = client_at(sim, order["client_id"])
+        if at >= 0 and s["client_table"][at]["order_id"] == order["order_id"]:
+            s["client_table"][at]["filled_lots"] = order["filled_lots"]
+    n = report_order(sim, slot, _CANCELLED, order["reason"], now_ns, events, n)
+    if order["filled_lots"] >= order["qty_lots"]:
+        drop_gone(sim, slot)
+    return n
 
 
 @njit
@@ -127,6 +152,8 @@ def fill_order(
         e["queue_entry_lots"] = order["entry_ahead_lots"]
         e["queue_ahead_lots"] = int(ahead_lots) if ahead_lots < UNKNOWN_AHEAD else -1
         e["queue_ns"] = now_ns - order["queued_ns"]
+    if index >= GONE_FROM:
+        return _report_gone(sim, index, now_ns, events, n + 1)
     if done:
         return end_order(sim, index, _FILLED, _NONE, now_ns, events, n + 1)
     return report_order(sim, index, _OPEN, _NONE, now_ns, events, n + 1)
@@ -211,7 +238,7 @@ def match_touch(
     tick = s["ask_ticks"] if side > 0 else s["bid_ticks"]
     displayed = s["ask_lots"] if side > 0 else s["bid_lots"]
     while tick > 0:
-        index = _next_order(sim, side, side * tick, _NEVER, _NOBODY)
+        index = _next_order(sim, side, side * tick, _NEVER, _NOBODY, _ZERO)
         if index < 0:
             break
         left = takeable_lots(sim, slot, tick, displayed, _ZERO)
@@ -279,8 +306,12 @@ def match_print(
     left = qty_lots
     key = _NEVER
     seq = _NOBODY
+    gone_ns = _ZERO
+    if s["gone"] > 0 and params[0]["fill_model"] != _MODEL_L3:
+        forget_gone(sim, venue_ns)
+        gone_ns = now_ns
     while True:
-        index = _next_order(sim, side, side * price_ticks, key, seq)
+        index = _next_order(sim, side, side * price_ticks, key, seq, gone_ns)
         if index < 0:
             return n
         order = s["orders"][index]

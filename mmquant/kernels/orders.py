@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderKind, OrderStatus, Reason, Side, Template
+from mmquant.kernels.gone_orders import keep_gone
 from mmquant.kernels.latency import cancel_delay_ns, entry_delay_ns
 from mmquant.kernels.risk import (
     maximum_tick_lots,
@@ -48,12 +49,14 @@ _BUY: Any = np.int64(Side.BUY)
 _SELL: Any = np.int64(Side.SELL)
 _NEW: Any = np.int64(OrderStatus.NEW)
 _OPEN: Any = np.int64(OrderStatus.OPEN)
+_CANCELLED: Any = np.int64(OrderStatus.CANCELLED)
 _REJECTED: Any = np.int64(OrderStatus.REJECTED)
 _NONE: Any = np.int64(Reason.NONE)
 _TOO_MANY_ORDERS: Any = np.int64(Reason.TOO_MANY_ORDERS)
 _REPLACED: Any = np.int64(Reason.REPLACED)
 _ORDER_UPDATE: Any = np.int64(Template.ORDER_UPDATE)
 _POST_ONLY: Any = np.int64(OrderKind.POST_ONLY)
+_LIMIT: Any = np.int64(OrderKind.LIMIT)
 
 
 @njit
@@ -94,6 +97,7 @@ def report_order(
     e["queue_ahead_lots"] = 0
     e["queue_ns"] = 0
     e["known_ns"] = now_ns
+    e["is_repeat"] = 0
     return n + 1
 
 
@@ -182,7 +186,10 @@ def end_order(
     events: NDArray[Any],
     n: int,
 ) -> int:
-    """Report and remove the order in slot `index`; its client id goes on standing for its end."""
+    """Report and remove the order in slot `index`; its client id goes on standing for its end.
+
+    One that rested and is cancelled is gone: a trade matched before may still fill it.
+    """
     s = sim[0]
     order = s["orders"][index]
     n = report_order(sim, index, status, reason, now_ns, events, n)
@@ -193,6 +200,9 @@ def end_order(
         client["last_price_ticks"] = order["price_ticks"]
         client["last_qty_lots"] = order["qty_lots"]
         client["filled_lots"] = order["filled_lots"]
+    rested = order["status"] == _OPEN and order["kind"] <= _LIMIT
+    if status == _CANCELLED and rested:
+        keep_gone(sim, index, reason, now_ns)
     remove_order(sim, index)
     return n
 
@@ -209,8 +219,9 @@ def cancel_order(
     """Send the cancellation of one order; it never arrives before the order itself."""
     s = sim[0]
     order = s["orders"][index]
-    due_ns = now_ns + s["feed_latency_ns"] + cancel_delay_ns(sim, params, recorded, now_ns)
-    order["cancel_ns"] = max(due_ns, order["active_ns"])
+    delay = cancel_delay_ns(sim, params, recorded, now_ns)
+    order["cancel_ns"] = max(now_ns + s["feed_latency_ns"] + delay, order["active_ns"])
+    order["cancel_there_ns"] = max(now_ns + s["clock_ahead_ns"] + delay, order["there_ns"])
     order["reason"] = reason
     s["next_due_ns"] = min(s["next_due_ns"], order["cancel_ns"])
 

@@ -152,9 +152,11 @@ def _arrive_amendment(
     qty = order["amend_qty_lots"]
     order["amend_ns"] = NEVER_NS
     if qty <= order["filled_lots"]:
+        order["cancel_there_ns"] = order["amend_there_ns"]
         return end_order(sim, index, _CANCELLED, _BELOW_FILLED, now, events, n)
     keeps_place = price == order["price_ticks"] and qty <= order["qty_lots"]
     if not keeps_place and order["kind"] == _POST_ONLY and _crosses(sim, order["side"], price):
+        order["cancel_there_ns"] = order["amend_there_ns"]
         return end_order(sim, index, _CANCELLED, _WOULD_CROSS, now, events, n)
     order["price_ticks"] = price
     order["qty_lots"] = qty
@@ -263,6 +265,7 @@ def _repeat_state(sim: NDArray[Any], at: int, now_ns: int, events: NDArray[Any],
     e["price_ticks"] = client["last_price_ticks"]
     e["qty_lots"] = client["last_qty_lots"]
     e["filled_lots"] = client["filled_lots"]
+    e["is_repeat"] = 1
     return n
 
 

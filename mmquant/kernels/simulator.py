@@ -179,7 +179,9 @@ def simulator_cancel_all(
     s = sim[0]
     now = max(now_ns, s["now_ns"])
     n = advance_orders(sim, account, params, book, now, events, _ZERO)
+    there_ns = venue_time_ns(sim, now, _ZERO)
     while s["count"] > 0:
+        s["orders"][0]["cancel_there_ns"] = there_ns
         n = end_order(sim, _ZERO, _CANCELLED, reason, now, events, n)
     s["next_due_ns"] = NEVER_NS
     return n
@@ -346,7 +348,7 @@ def simulator_on_trade(
     s = sim[0]
     now = max(now_ns, s["now_ns"])
     n = advance_orders(sim, account, params, book, now - 1, events, _ZERO)
-    if s["count"] > 0 and params[0]["fill_model"] != _MODEL_L3:
+    if s["count"] + s["gone"] > 0 and params[0]["fill_model"] != _MODEL_L3:
         at = venue_time_ns(sim, now, venue_ns)
         n = match_print(
             sim,

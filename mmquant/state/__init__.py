@@ -63,6 +63,7 @@ from mmquant.state.pricing import (
 )
 from mmquant.state.simulator import (
     EVENT,
+    GONE_FROM,
     MAX_ARRIVALS,
     MAX_CLIENTS,
     MAX_LATE_FILLS,
@@ -93,7 +94,14 @@ from mmquant.state.tape import (
     TAPE_SYNC,
     TAPE_VENUE_ONLY,
 )
-from mmquant.state.trading import MAX_EVENTS, MAX_LEVELS, MAX_MARKOUTS, MAX_ORDERS, NEVER_NS
+from mmquant.state.trading import (
+    MAX_EVENTS,
+    MAX_GONE,
+    MAX_LEVELS,
+    MAX_MARKOUTS,
+    MAX_ORDERS,
+    NEVER_NS,
+)
 
 __all__ = [
     "ACCOUNT",
@@ -119,6 +127,7 @@ __all__ = [
     "FILLS_KEPT",
     "FILL_RISK_AVERSION",
     "FRAME",
+    "GONE_FROM",
     "INVENTORY_PENALTY",
     "MARKET_EVENT",
     "MARKET_PARAMETERS",
@@ -126,6 +135,7 @@ __all__ = [
     "MAX_ARRIVALS",
     "MAX_CLIENTS",
     "MAX_EVENTS",
+    "MAX_GONE",
     "MAX_INVENTORY",
     "MAX_KNOWN_ORDERS",
     "MAX_LATE_FILLS",

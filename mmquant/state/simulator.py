@@ -1,11 +1,12 @@
 """Parameters and state of the simulator, what it is asked for, and what its kernels report."""
 
 from mmquant.records import record
-from mmquant.state.trading import MAX_ORDERS
+from mmquant.state.trading import MAX_GONE, MAX_ORDERS
 
 __all__ = [
     "CLIENT",
     "EVENT",
+    "GONE_FROM",
     "MAX_ARRIVALS",
     "MAX_CLIENTS",
     "MAX_LATE_FILLS",
@@ -21,6 +22,7 @@ MAX_TAKEN = 16  # levels a side of which we took something, at once
 MAX_ARRIVALS = 64  # sizes known of what stands behind an own order: the newest
 MAX_CLIENTS = 256  # client ids kept, to know a repeated one
 MAX_LATE_FILLS = 128  # fills that the trader does not know of yet
+GONE_FROM = MAX_ORDERS + 1  # the first slot of orders that are gone
 ORDER = record(
     [
         ("order_id", "<i8"),
@@ -54,8 +56,9 @@ ORDER = record(
         ("amend_there_ns", "<i8"),  # when its amendment does, by the same
         ("shown_ns", "<i8"),  # the venue's time of the book by which it took its place
         ("queue_seq", "<i8"),  # grows with each place that an own order takes
+        ("cancel_there_ns", "<i8"),  # when its cancellation is at the venue, by the venue's clock
     ],
-    240 + 8 * MAX_ARRIVALS,
+    248 + 8 * MAX_ARRIVALS,
 )
 # What is kept of an order that came with a client id.
 CLIENT = record(
@@ -153,14 +156,16 @@ SIMULATOR_STATE = record(
         ("late_order_id", "<i8", (MAX_LATE_FILLS,)),
         ("late_lots", "<i8", (MAX_LATE_FILLS,)),
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
-        ("orders", ORDER, (MAX_ORDERS + 1,)),  # one more to report a rejected order from
+        ("gone", "<i8"),  # orders cancelled that a trade may still fill: from slot GONE_FROM on
+        # One more than are alive, to report a rejected order from; then those that are gone.
+        ("orders", ORDER, (GONE_FROM + MAX_GONE,)),
     ],
-    8 * 31
+    8 * 32
     + 24 * MAX_LATE_FILLS
     + 24 * MAX_ORDERS
     + 32 * MAX_TAKEN
     + CLIENT.itemsize * MAX_CLIENTS
-    + ORDER.itemsize * (MAX_ORDERS + 1),
+    + ORDER.itemsize * (GONE_FROM + MAX_GONE),
 )
 # What a simulator kernel reports: fields named as in ORDER_UPDATE and FILL, 0 where unused.
 EVENT = record(
@@ -184,7 +189,8 @@ EVENT = record(
         ("reason", "<u2"),
         ("kind", "<u2"),
         ("liquidity", "<u2"),
-        ("reserved", "<u2", (2,)),
+        ("is_repeat", "<u2"),  # 1: told once more, no news (a client id that came again)
+        ("reserved", "<u2"),
         ("client_id", "<i8"),
         ("queue_entry_lots", "<i8"),
         ("queue_ahead_lots", "<i8"),
