@@ -64,6 +64,16 @@ def test_the_pessimist_never_fills_what_was_not_filled_nor_before_it(found):
     fills_no_more_and_no_sooner(found["truth"], found["risk_averse"])
 
 
+def test_trades_seen_late_fill_what_the_venue_filled_before_it_was_cancelled():
+    """A fifth of each order's life is seen after its end; the rest of what is missed is careful."""
+    models = {"risk_averse": MODELS["risk_averse"]}
+    found = compare(400, 0.5, 1, 2, models, late_ns=100_000_000)
+    truth, pessimist = found["truth"], found["risk_averse"]
+    fills_no_more_and_no_sooner(truth, pessimist)
+    assert sum(truth.lots) > 50
+    assert sum(pessimist.lots) >= 0.95 * sum(truth.lots)
+
+
 def fills_no_more_and_no_sooner(truth, pessimist):
     for true_lots, true_s, lots, waited_s in zip(
         truth.lots, truth.waited_s, pessimist.lots, pessimist.waited_s, strict=True
