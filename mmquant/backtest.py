@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmquant._checks import number, whole
 from mmquant.account_settings import account_of, inverse_scale_at
+from mmquant.backtest_profit import BRACKET
 from mmquant.backtest_result import InstrumentResult, Result
 from mmquant.backtest_tape import check_tape, doubts_of
 from mmquant.codes import Market
@@ -24,6 +25,7 @@ from mmquant.configure import (
     strategy_record,
 )
 from mmquant.kernels.backtest import DONE, Desk, Rows, backtest_run
+from mmquant.kernels.backtest_bracket import Bracket
 from mmquant.kernels.tape_message import MESSAGE_WORDS
 from mmquant.models import MODELS
 from mmquant.pricing_model import load_fair_value
@@ -90,6 +92,7 @@ def run(
     symbols: Sequence[str] | None = None,
     filters: Mapping[str, int] | None = None,
     sample_ms: float = 100.0,
+    bracket: bool = False,
     on_progress: Callable[[float], None] | None = None,
 ) -> Result:
     """Trade a tape with the functions that trade live.
@@ -115,6 +118,9 @@ def run(
         tick and lot are held to.
     sample_ms : float
         Least time between two rows of `result.signals()`.
+    bracket : bool
+        Run the three models of simulator.toml's [bracket], too, on the same quotes: profit under
+        each in `result.bracket()`. Whether it runs live (`enabled`) does not matter here.
     on_progress : function, optional
         Told the share of the tape that is done. Without it a run that takes long has a bar, on a
         terminal and in a notebook.
@@ -141,7 +147,7 @@ def run(
     results = []
     with _told(on_progress) as told:
         for k, index in enumerate(numbers):
-            traded = _Traded(tape, index, config, filters or {}, sample_ms)
+            traded = _Traded(tape, index, config, filters or {}, sample_ms, bracket)
             results.append(traded.run(lambda done, k=k: told((k + done) / len(numbers))))
     doubts = [*doubts_of(tape, numbers), *_reference_doubts(config)]
     return Result(results, config, tape.source, doubts)
@@ -230,6 +236,7 @@ class _Traded:
         config: Config,
         filters: Mapping[str, int],
         sample_ms: float,
+        bracket: bool = False,
     ) -> None:
         self._events = _as_compiled(tape.events)
         self._words = _as_compiled(tape.levels).view(np.int64)
@@ -256,6 +263,12 @@ class _Traded:
         r["funding_interval_ns"] = funding.interval_ns
         r["funding_ns"] = NEVER_NS  # the first row sets it, where anything is paid
         sim_params = simulator_record(config.simulator, market)
+        models = config.simulator["bracket"] if bracket else {}
+        beside = [
+            simulator_record({**config.simulator, "fill_model": models[name]}, market)
+            for name in BRACKET
+            if models
+        ]
         counts = tape.events["n_bids"].astype(np.int64) + tape.events["n_asks"]
         most = max(_MIN_CLEAR_LEVELS, int(counts.max()))
         self._desk = _desk(
@@ -270,6 +283,7 @@ class _Traded:
             self._kind.empty(),
             whole("simulator seed", config.simulator["seed"], 0),
             MESSAGE_WORDS + 2 * most,
+            beside,
         )
         self._rows = _rows(_FIRST_ROWS)
 
@@ -332,6 +346,7 @@ def _desk(
     account: NDArray[Any],
     seed: int,
     words: int,
+    beside: Sequence[NDArray[Any]],
 ) -> Desk:
     pricing_state = np.zeros(1, PRICING_STATE)
     pricing_state["feed_ok"] = 1
@@ -342,6 +357,7 @@ def _desk(
     strategy_state = np.zeros(1, STRATEGY_STATE)
     strategy_words = strategy_state.view(np.int64)
     sim["instrument_id"] = instrument["instrument_id"]
+    models = len(beside)
     return Desk(
         instrument=instrument,
         pricing_params=pricing_params,
@@ -371,6 +387,13 @@ def _desk(
         words=np.zeros(words, np.int64),
         known_ids=np.zeros(MAX_KNOWN_ORDERS, np.int64),
         known_tick_lots=np.zeros(MAX_KNOWN_ORDERS, np.int64),
+        bracket=Bracket(
+            params=np.concatenate([*beside, sim_params[:0]]),
+            sim=np.repeat(sim, models),
+            account=np.repeat(account, models),
+            events=np.zeros((models, MAX_EVENTS), EVENT),
+            counts=np.zeros(models, np.int64),
+        ),
     )
 
 

@@ -84,6 +84,11 @@ def _tables(result: "Result", one: "InstrumentResult") -> list[tuple[str, str]]:
         for name, (label, form) in _SHOWN.items()
         if name in metrics
     )
+    beside = []
+    if one.bracket():
+        title = "the same quotes under other fill models (quote asset)"
+        frame = result.bracket(one.symbol).rename(columns=lambda name: name.replace("_", " "))
+        beside = [(title, _html(frame, 4))]
     return [
         ("numbers (money in the quote asset)", f"<table>{rows}</table>"),
         (
@@ -91,6 +96,7 @@ def _tables(result: "Result", one: "InstrumentResult") -> list[tuple[str, str]]:
             _html(_money(result.decomposition(one.symbol), one), 4),
         ),
         ("after a fill, in ticks a lot", _html(_by_seconds(result.markouts(symbol=one.symbol)), 2)),
+        *beside,
     ]
 
 

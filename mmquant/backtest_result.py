@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 
 from mmquant.account_settings import AccountKind
 from mmquant.accounting import decompose, drawdown, equity_curve, markouts, sharpe, turnover
+from mmquant.backtest_profit import (
+    BRACKET,
+    bracket_frame,
+    bracket_profits,
+    fee_revaluation,
+    profit_parts,
+)
 from mmquant.backtest_words import describe_doubts, describe_run, names_of
 from mmquant.codes import OrderStatus, PricingFlag, Reason, Template
 from mmquant.kernels.backtest import Desk, Rows
@@ -118,12 +125,14 @@ class InstrumentResult:
 
         In the quote asset (of an inverse contract: coins).
         """
-        a = self.desk.account[0]
-        names = ("spread", "adverse_selection", "inventory")
-        parts = {name: int(a[f"{name}_half_tick_lots"]) / 2 * self.unit for name in names}
-        parts["fees"] = -int(a["fees_micro_tick_lots"]) / _MICRO * self.unit
-        parts["funding"] = int(a["funding_micro_tick_lots"]) / _MICRO * self.unit
-        return {**parts, "fee_revaluation": float(_fee_revaluation(a)) * self.unit}
+        return profit_parts(self.desk.account[0], self.unit)
+
+    def bracket(self) -> dict[str, dict[str, float]]:
+        """Return what the same quotes made under each model of the bracket; nothing without one.
+
+        Profit after fees, its parts as in `parts`, fills, and the position at the end.
+        """
+        return bracket_profits(self.desk.bracket.account, self.unit, self.lot)
 
     def balances(self) -> dict[str, Decimal]:
         """Return what a spot account holds at the end: base, quote and third asset, exactly.
@@ -155,22 +164,13 @@ class InstrumentResult:
         return float(int(self.run[0]["now_ns"]) - int(self.positions[0]["now_ns"])) / _S
 
 
-def _fee_revaluation(rows: Any) -> Any:
-    """Return what lots paid as fees cost less by now, in tick-lots: of an account, of positions.
-
-    In floats: over many rows the exact number of each is not needed.
-    """
-    now = rows["base_fees_micro_lots"] * (rows["mark_half_ticks"] / 2.0)
-    return (rows["base_fees_micro_tick_lots"] - now) / _MICRO
-
-
 def _profits(one: InstrumentResult) -> dict[str, NDArray[np.float64]]:
     """Return what was made by the time of each position message."""
     p = one.positions
     gross = p["total_half_tick_lots"] / 2 * one.unit
     fees = p["fees_micro_tick_lots"] / _MICRO * one.unit
     funding = p["funding_micro_tick_lots"] / _MICRO * one.unit
-    revaluation = _fee_revaluation(p) * one.unit
+    revaluation = fee_revaluation(p) * one.unit
     return {
         "gross": gross,
         "fees": fees,
@@ -333,6 +333,22 @@ class Result:
         table: pandas.DataFrame = markouts(one.fills, one.mids(), list(horizons_ns))
         return table
 
+    def bracket(self, symbol: str | None = None) -> "pandas.DataFrame":
+        """Return what the same quotes made under each fill model of the bracket, a row a model.
+
+        The strategy knew the chosen model's position alone. Money in the quote asset (of an
+        inverse contract: coins).
+
+        Raises
+        ------
+        ValueError
+            Where the run had no bracket.
+        """
+        profits = self.instrument(symbol).bracket()
+        if not profits:
+            raise ValueError("there is no bracket: pass bracket=True to run")
+        return bracket_frame(profits, self.config.simulator["bracket"])
+
     def curve(self, symbol: str | None = None) -> "pandas.DataFrame":
         """Return profit at each sampled mid in tick-lots; see mmquant.accounting.equity_curve.
 
@@ -409,6 +425,7 @@ ADDED = (
     "orders",
     "filled_lots",
     "notional",
+    *(f"bracket_{name}_{what}" for name in BRACKET for what in ("profit", "fills")),
 )
 
 
@@ -434,6 +451,9 @@ def _metrics(one: InstrumentResult) -> dict[str, float]:
         "seconds": seconds,
     }
     values |= _rates(values)
+    for name, under in one.bracket().items():
+        values[f"bracket_{name}_profit"] = under["net_profit"]
+        values[f"bracket_{name}_fills"] = under["fills"]
     values["fill_share"] = float(np.unique(fills["order_id"]).size) / max(1, entered)
     values["max_drawdown"] = drawdown(net, times_ns).depth
     held = np.abs(one.positions["position_lots"])

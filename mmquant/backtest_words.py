@@ -41,6 +41,12 @@ def describe_doubts(result: "Result", one: "InstrumentResult") -> list[str]:
             f"{name}: only {fills.size} fills: below about {_FEW_FILLS} the profit is mostly luck"
         )
     found += _model_doubts(one)
+    profits = [under["net_profit"] for under in one.bracket().values()]
+    if profits and min(profits) < 0 < max(profits):
+        found.append(
+            f"{name}: profit changes sign within the bracket ({min(profits):+.4f} to "
+            f"{max(profits):+.4f}): the fills decide it, not the strategy"
+        )
     if seconds < _SHORT_S:
         found.append(f"{name}: a short sample, {seconds / 60:.0f} min: one regime of the market")
     quoted = one.quotes[(one.quotes["bid_ticks"] > 0) & (one.quotes["ask_ticks"] > 0)]
@@ -100,7 +106,18 @@ def describe_run(result: "Result", one: "InstrumentResult") -> list[str]:
         f"deepest drawdown {m['max_drawdown']:.4f}",
         f"  both sides were quoted {100 * m['quoted_share']:.1f} % of the time"
         + (f"; not quoted: {reasons}" if reasons else ""),
+        *_bracket(result, one),
     ]
+
+
+def _bracket(result: "Result", one: "InstrumentResult") -> list[str]:
+    """Return the profit of the same quotes under other fill models."""
+    models = result.config.simulator["bracket"]
+    words = [
+        f"{name} {under['net_profit']:+.4f} ({models[name]}, {under['fills']:.0f} fills)"
+        for name, under in one.bracket().items()
+    ]
+    return [f"  bracket      {', '.join(words)}"] if words else []
 
 
 def _rest(parts: dict[str, float]) -> str:

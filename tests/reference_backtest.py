@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from mmquant.codes import BookState, OrderStatus, Side, TapeKind, Template
+from mmquant.codes import BookCode, BookState, OrderStatus, Side, TapeKind, Template
 from mmquant.kernels.accounting import account_funding
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
 from mmquant.kernels.quoting import strategy_step
 from mmquant.kernels.simulator import (
     simulator_advance,
+    simulator_on_book,
     simulator_on_market,
     simulator_on_quotes,
     simulator_on_trade,
@@ -41,6 +42,11 @@ class ReferenceBacktest:
         self.known = {}
         self.pricing_seq = self.quotes_seq = 0
         self.draft = np.zeros(1, PRICING)  # the strategy hears of it where it is published
+        b = desk.bracket
+        self.beside = [  # simulators that nobody hears of
+            (b.sim[k : k + 1], b.account[k : k + 1], b.params[k : k + 1], b.events[k])
+            for k in range(b.sim.size)
+        ]
 
     def run(self):
         for event in self.tape.events:
@@ -169,9 +175,17 @@ class ReferenceBacktest:
             what = [int(trade[name]) for name in names]
             at = self.now, int(event["venue_ns"])
             n = simulator_on_trade(*self.venue, d.sim_book, *what, *at, self.written)
+            for *venue, events in self.beside:
+                count = simulator_on_trade(*venue, d.sim_book, *what, *at, events)
+                self.answer(venue, events, count)
             d.inputs[0]["trade_ticks"] = trade["price_ticks"]
         else:
-            _, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, self.written)
+            counts = [
+                simulator_advance(*venue, d.sim_book, self.now - 1, events, 0)
+                for *venue, events in self.beside
+            ]
+            code, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, self.written)
+            self.show_book(BookCode(code), counts)
         self.settle(n)
         words = self.inbox.words
         step, own = pricing_step, ()
@@ -181,6 +195,23 @@ class ReferenceBacktest:
         code = step(*pricing, *own, words, self.draft)
         if code in (PUBLISH, NEED_SNAPSHOT):
             self.publish_pricing()
+
+    def show_book(self, code, counts):
+        """Let the simulators beside see the book, and how late it is, as the chosen one does."""
+        book, main = self.desk.sim_book, self.desk.sim[0]
+        is_live = book[0]["synced"] == 1 and book[0]["book_state"] == BookState.LIVE
+        for (*venue, events), count in zip(self.beside, counts, strict=True):
+            for name in ("clock", "clock_ahead_ns", "feed_latency_ns"):
+                venue[0][0][name] = main[name]
+            if code is BookCode.OK and is_live:
+                made = int(main["book_ns"])
+                count = simulator_on_book(*venue, book, self.now, made, events, count)
+            else:
+                count = simulator_advance(*venue, book, self.now, events, count)
+            self.answer(venue, events, count)
+
+    def answer(self, venue, events, count):
+        simulator_respond(venue[0], venue[2], self.desk.recorded, events, count)
 
     # what follows
 
@@ -217,19 +248,10 @@ class ReferenceBacktest:
         d.quotes[0]["seq"] = self.quotes_seq
         if changed:
             self.quote_rows.append((self.now, self.quotes_seq, d.quotes.tobytes()))
-        n = simulator_on_quotes(
-            d.sim,
-            d.account,
-            d.sim_params,
-            d.instrument,
-            d.sim_book,
-            d.recorded,
-            d.quotes,
-            d.levels,
-            self.now,
-            self.written,
-        )
-        self.settle(n)
+        what = (d.instrument, d.sim_book, d.recorded, d.quotes, d.levels, self.now)
+        self.settle(simulator_on_quotes(*self.venue, *what, self.written))
+        for *venue, events in self.beside:
+            self.answer(venue, events, simulator_on_quotes(*venue, *what, events))
 
     def pay_funding(self):
         d = self.desk
@@ -238,6 +260,10 @@ class ReferenceBacktest:
         lots, mark = (int(d.account[0][name]) for name in ("position_lots", "mark_half_ticks"))
         received = account_funding(d.account, self.rate_e8, mark, due)
         self.payments.append((due, self.rate_e8, mark, lots, received))
+        for *venue, events in self.beside:
+            count = simulator_advance(*venue, d.sim_book, due - 1, events, 0)
+            account_funding(venue[1], self.rate_e8, venue[1][0]["mark_half_ticks"], due)
+            self.answer(venue, events, count)
         self.funding_at += self.funding_every
         self.tell_position()
 

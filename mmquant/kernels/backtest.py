@@ -15,6 +15,11 @@ from mmquant._jit import bare_inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus, TapeKind, Template
 from mmquant.kernels import wire
+from mmquant.kernels.backtest_bracket import (
+    bracket_before,
+    bracket_on_market,
+    bracket_on_trade,
+)
 from mmquant.kernels.backtest_desk import (
     Desk,
     Rows,
@@ -262,6 +267,7 @@ def _take_row(
         desk.words,
     )
     words = desk.words
+    has_bracket = desk.bracket.sim.size > 0
     if template == wire.TEMPLATE_TRADE:
         n = simulator_on_trade(
             desk.sim,
@@ -277,15 +283,31 @@ def _take_row(
             next_events(run, rows),
         )
         _hear_trade(run, desk, words[wire.TRADE_PRICE_TICKS])
+        if has_bracket:
+            bracket_on_trade(
+                desk.bracket,
+                desk.sim_book,
+                desk.recorded,
+                words[wire.TRADE_PRICE_TICKS],
+                words[wire.TRADE_QTY_LOTS],
+                words[wire.TRADE_AGGRESSOR],
+                words[wire.TRADE_TRADE_ID],
+                now,
+                words[wire.TRADE_VENUE_NS],
+            )
     else:
-        _, n = simulator_on_market(
+        if has_bracket:
+            bracket_before(desk.bracket, desk.sim_book, now)
+        code, n = simulator_on_market(
             desk.sim, desk.account, desk.sim_params, desk.sim_book, words, next_events(run, rows)
         )
+        if has_bracket:
+            bracket_on_market(desk.bracket, desk.sim, desk.sim_book, desk.recorded, code)
     settle(run, desk, rows, n)
-    code = _price(desk)
-    if code == NEED_SNAPSHOT:
+    priced = _price(desk)
+    if priced == NEED_SNAPSHOT:
         r["snapshots_needed"] += 1
-    if code == PUBLISH or code == NEED_SNAPSHOT:
+    if priced == PUBLISH or priced == NEED_SNAPSHOT:
         _publish_pricing(run, desk, model, rows)
 
 

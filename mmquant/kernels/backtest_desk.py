@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mmquant._jit import bare_inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import Template
+from mmquant.kernels.backtest_bracket import Bracket, bracket_on_funding, bracket_on_quotes
 from mmquant.kernels.funding import simulator_on_funding
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.quoting import has_settled, strategy_step
@@ -62,6 +63,7 @@ class Desk(NamedTuple):
     words: NDArray[Any]  # of one message
     known_ids: NDArray[Any]  # orders that the strategy believes to be alive
     known_tick_lots: NDArray[Any]
+    bracket: Bracket
 
 
 class Rows(NamedTuple):
@@ -141,6 +143,8 @@ def pay_funding(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
         desk.sim, desk.account, desk.sim_params, desk.sim_book, rate, due_ns, events
     )
     settle(run, desk, rows, n)
+    if desk.bracket.sim.size > 0:
+        bracket_on_funding(desk.bracket, desk.sim_book, desk.recorded, rate, due_ns)
     row = rows.fundings[r["fundings"]]
     row["now_ns"] = due_ns
     row["rate_e8"] = rate
@@ -269,6 +273,16 @@ def _tell_quotes(run: NDArray[Any], desk: Desk, rows: Rows, changed: int) -> Non
         next_events(run, rows),
     )
     settle(run, desk, rows, n)
+    if desk.bracket.sim.size > 0:
+        bracket_on_quotes(
+            desk.bracket,
+            desk.instrument,
+            desk.sim_book,
+            desk.recorded,
+            desk.quotes,
+            desk.levels,
+            now,
+        )
 
 
 @njit

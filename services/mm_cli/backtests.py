@@ -89,7 +89,12 @@ def tape_of(paths: Sequence[str], seconds: float, seed: int) -> Tape:
 
 
 def run_backtest(
-    folder: Path, tape: Tape, changes: Sequence[str], on_progress: Any = None
+    folder: Path,
+    tape: Tape,
+    changes: Sequence[str],
+    on_progress: Any = None,
+    *,
+    bracket: bool = False,
 ) -> Result:
     """Trade the tape with the folder's settings and the changes, `file.key=value` each.
 
@@ -108,6 +113,7 @@ def run_backtest(
         sections.get("pricing"),
         sections.get("simulator"),
         config=load_config(folder),
+        bracket=bracket,
         on_progress=on_progress,
     )
 

@@ -43,6 +43,9 @@ Seed = Annotated[int, typer.Option(help="Seed of a synthetic tape.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="A key: strategy.requote_ticks=4, several times.")
 ]
+WithBracket = Annotated[
+    bool, typer.Option("--bracket", help="Also the profit of these quotes under other fill models.")
+]
 
 
 def init(
@@ -64,10 +67,11 @@ def backtest(
     seconds: Seconds = 120.0,
     seed: Seed = 1,
     changes: Changes = None,
+    bracket: WithBracket = False,
     json_file: JsonFile = None,
 ) -> None:
     """Trade a tape with the functions that trade live, and say what came of it."""
-    _backtest(folder, tape, seconds, seed, changes, json_file)
+    _backtest(folder, tape, seconds, seed, changes, bracket, json_file)
 
 
 def report(
@@ -77,10 +81,11 @@ def report(
     seconds: Seconds = 120.0,
     seed: Seed = 1,
     changes: Changes = None,
+    bracket: WithBracket = False,
     json_file: JsonFile = None,
 ) -> None:
     """Backtest, and write the result as one page with plots that needs nothing else."""
-    result = _backtest(folder, tape, seconds, seed, changes, json_file)
+    result = _backtest(folder, tape, seconds, seed, changes, bracket, json_file)
     with _told():
         typer.echo(f"report {result.report(output)}")
 
@@ -125,6 +130,7 @@ def _backtest(
     seconds: float,
     seed: int,
     changes: list[str] | None,
+    bracket: bool,
     json_file: Path | None,
 ) -> "Result":
     from rich.console import Console
@@ -139,6 +145,7 @@ def _backtest(
             tape_of(tape or [], seconds, seed),
             changes or [],
             lambda share: bar.update(task, completed=share),
+            bracket=bracket,
         )
         bar.update(task, completed=1.0)
     typer.echo(result.summary())
