@@ -16,7 +16,7 @@ from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["own_function"]
+__all__ = ["own_files", "own_function"]
 
 _lock = threading.RLock()  # what imports is the process's, and a cluster's worker has threads
 _read: dict[str, dict[Path, bytes]] = {}  # a folder's package -> its files as they were imported
@@ -46,11 +46,39 @@ def own_function(name: str, folder: Path) -> Callable[..., int]:
     return function
 
 
+def own_files(name: str, folder: Path) -> dict[str, bytes]:
+    """Return the files behind `module:function` as they were imported last, by their place.
+
+    Parameters
+    ----------
+    name : str
+    folder : Path
+        As for own_function, which has been asked for this function before.
+
+    Returns
+    -------
+    dict
+        Paths from the folder that the module was found in, and what stands there: the module and
+        what it imports of its folder. Empty where it is none of somebody's own.
+    """
+    module_name, _, _ = name.partition(":")
+    with _lock:
+        home = _home(module_name.partition(".")[0], folder.resolve())
+        if home is None:
+            return {}
+        read = _read.get(_package_of(home), {})
+        return {str(path.relative_to(home)): text for path, text in read.items()}
+
+
+def _package_of(home: Path) -> str:
+    return f"own_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+
+
 def _module(name: str, folder: Path) -> ModuleType:
     home = _home(name.partition(".")[0], folder)
     if home is None:
-        return import_module(name)
-    package = f"own_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+        return _imported(name)
+    package = _package_of(home)
     if any(_content(path) != was for path, was in _read.pop(package, {}).items()):
         for other in _modules_of(package):
             del sys.modules[other]
@@ -59,12 +87,17 @@ def _module(name: str, folder: Path) -> ModuleType:
         parent.__path__ = [str(home)]
     try:
         with _siblings(home, package):
-            return import_module(f"{package}.{name}")
-    except Exception as error:  # whatever its code raises, it is not to be had
-        raise ImportError(f"{type(error).__name__}: {error}") from error
+            return _imported(f"{package}.{name}")
     finally:
         files = (getattr(sys.modules[other], "__file__", None) for other in _modules_of(package))
         _read[package] = {Path(file): _content(Path(file)) for file in files if file}
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except (Exception, SystemExit) as error:  # whatever its code raises, it is not to be had
+        raise ImportError(f"{type(error).__name__}: {error}") from error
 
 
 def _modules_of(package: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from mmquant.backtest import load_config
 from mmquant.configure import load_model
-from mmquant.own_modules import own_function
+from mmquant.own_modules import own_files, own_function
 
 MODEL = """import numba
 from helpers import HALF
@@ -100,9 +100,23 @@ def test_a_package_of_the_folder_is_imported_by_its_dotted_name(tmp_path):
     assert half_of(tmp_path, "models.wide:quotes") == 8.0
 
 
+def test_the_files_of_a_model_are_told_as_they_were_imported(tmp_path):
+    assert own_files("my_model:quotes", tmp_path) == {}
+    folder = write(tmp_path / "a", 1.0)
+    (folder / "another.py").write_text("unused = 1\n")
+    half_of(folder)
+    before = {name: (folder / name).read_bytes() for name in ("helpers.py", "my_model.py")}
+    (folder / "helpers.py").write_text("HALF = 2.0\n")
+    assert own_files("my_model:quotes", folder) == before
+    half_of(folder)
+    assert own_files("my_model:quotes", folder)["helpers.py"] == b"HALF = 2.0\n"
+    assert own_files("math:sqrt", folder) == {}
+
+
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
+        ("raise SystemExit('enough')\n", ImportError, "SystemExit: enough"),
         ("raise OSError('no disk')\n", ImportError, "OSError: no disk"),
         ("def other():\n    pass\n", AttributeError, "quotes"),
         ("import nothing_at_all\n", ImportError, "nothing_at_all"),

@@ -149,7 +149,7 @@ def test_a_wrong_file_is_replaced_by_the_last_good_one(folder):
     (folder / "config" / "strategy.toml").write_text("levels = 3\n")
     assert file.read().levels == 3
     (folder / "config" / "strategy.toml").write_text("levels = 9\n")
-    file.keep()  # as it was read, not as it is by now
+    file.keep({})  # as it was read, not as it is by now
     assert file.read_or_recall().levels == 3
     assert "levels: must be <= 5, got 9" in file.refused
     with pytest.raises(ConfigError):
@@ -160,7 +160,7 @@ def test_what_proved_wrong_after_it_was_read_is_not_kept(folder):
     file = LastGood(folder / "config", folder / "var")
     file.read()
     file.forget()
-    file.keep()
+    file.keep({})
     with pytest.raises(ConfigError, match="no such model"):
         file.recall("no such model")
     assert file.refused == ""

@@ -1,6 +1,8 @@
 """strategy.toml as it is edited: requests to take it anew, and the last one that was right."""
 
+import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -49,6 +51,8 @@ class ReloadRequests:
 class LastGood:
     """strategy.toml, and a copy of the last one that was right, for a start with a wrong one.
 
+    With the copy lie the files of a model of one's own, as they were then.
+
     Parameters
     ----------
     config_dir
@@ -60,10 +64,13 @@ class LastGood:
     ----------
     refused
         What is wrong with the file where the copy had to be taken, "" where it was not.
+    folder
+        Where a model of one's own is looked for: beside the file, or with the copy.
     """
 
     def __init__(self, config_dir: Path, directory: Path) -> None:
         self.config_dir = config_dir
+        self.folder = config_dir
         self.refused = ""
         self._text = ""
         self._copies = directory / "last_good"
@@ -79,6 +86,7 @@ class LastGood:
     def read_or_recall(self) -> StrategySettings:
         """Return the settings of the file, or where it is wrong of the copy, if there is one."""
         self.refused = ""
+        self.folder = self.config_dir
         try:
             return self.read()
         except ConfigError as error:
@@ -96,18 +104,35 @@ class LastGood:
             raise ConfigError(wrong)
         settings = load("strategy", StrategySettings, self._copies)
         self.refused = wrong
+        modules = self._copies / "modules"
+        self.folder = modules if modules.is_dir() else self.config_dir
         return settings
 
     def forget(self) -> None:
         """Know that what was read last has proved wrong: it is not kept."""
         self._text = ""
 
-    def keep(self) -> None:
-        """Keep the file as it was read last, for its settings have proved right."""
+    def keep(self, modules: Mapping[str, bytes]) -> None:
+        """Keep the file as it was read last, for its settings have proved right.
+
+        Parameters
+        ----------
+        modules
+            The files of its model, if that is one of somebody's own.
+        """
         self.refused = ""
+        self.folder = self.config_dir
         if not self._text:
             return
         self._copies.mkdir(parents=True, exist_ok=True)
-        part = self._copies / "strategy.part"
+        part, modules_part = self._copies / "strategy.part", self._copies / "modules.part"
         part.write_text(self._text, encoding="utf-8")
+        shutil.rmtree(modules_part, ignore_errors=True)
+        for name, content in modules.items():
+            path = modules_part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        shutil.rmtree(self._copies / "modules", ignore_errors=True)
+        if modules:
+            modules_part.replace(self._copies / "modules")
         part.replace(self._copies / "strategy.toml")

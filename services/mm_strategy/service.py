@@ -23,6 +23,7 @@ from mm_strategy.samples import desk_samples
 from mmquant.codes import OrderStatus, Reason, RiskState, Role, ServiceState, Stream, Template
 from mmquant.kernels.quoting import strategy_step
 from mmquant.kernels.watch import strategy_arm, strategy_on_fill, strategy_on_position
+from mmquant.own_modules import own_files
 from mmquant.records import PRICING
 from mmquant.risk import explain
 
@@ -65,12 +66,13 @@ class Strategy(Service):
         self.config = config
         self.kill_asked = False  # by SIGUSR1
         self.reload_asked = False  # by SIGHUP
-        self._file, self.config_dir = file, file.config_dir
+        self._file = file
         try:
-            self._model = load_model(config.model, config.model_parameters, file.config_dir)
+            self._model = load_model(config.model, config.model_parameters, file.folder)
         except ConfigError as error:
             self.config = config = file.recall(str(error))
-            self._model = load_model(config.model, config.model_parameters, file.config_dir)
+            self._model = load_model(config.model, config.model_parameters, file.folder)
+        self.config_dir = file.folder
         self._lag_matters = settings.aeron.when_blocked != "wait"
         directory = Path(settings.state_directory)
         self._latch = Latch(directory)
@@ -135,14 +137,15 @@ class Strategy(Service):
         try:
             if seen[:1] != _NEW:
                 raise ConfigError(seen[1:].decode())
-            self._take(msgspec.json.decode(seen[1:], type=StrategySettings))
+            config = msgspec.json.decode(seen[1:], type=StrategySettings)
+            self._take(config, self._file.config_dir)
         except ConfigError as error:
             self._file.forget()
             self.counters["settings_refused"] += 1
             self.say(logging.ERROR, f"settings refused, the old ones stay: {error}")
             self._requests.answer(False, str(error))
             return
-        self._file.keep()
+        self._keep_file()
         self.counters["settings_taken"] += 1
         self.say(logging.INFO, f"settings taken anew, model {self._model.name}")
         self._requests.answer(True, f"model {self._model.name}")
@@ -163,7 +166,7 @@ class Strategy(Service):
         if has_changed or not desk.instrument[0]["instrument_id"]:
             desk.params = self._params_of(instrument)
             if not self._file.refused:
-                self._file.keep()
+                self._keep_file()
         desk.instrument[0] = instrument[0]
         if has_changed:  # positions, profits and orders were counted in other units
             desk.begin_anew()
@@ -264,13 +267,18 @@ class Strategy(Service):
         seen = self.outside(lambda: self._see_last_good(wrong))
         if seen[:1] != _NEW:
             raise ConfigError(seen[1:].decode())
-        self._take(msgspec.json.decode(seen[1:], type=StrategySettings))
+        self._take(msgspec.json.decode(seen[1:], type=StrategySettings), self._file.folder)
         self.say(logging.ERROR, f"settings refused, the last good ones: {wrong}")
         return desk_params(self.config, instrument, self._lag_matters)
 
-    def _take(self, config: StrategySettings) -> None:
+    def _keep_file(self) -> None:
+        """Keep strategy.toml, and the files of a model of one's own as they were imported."""
+        name, folder = self._model.name, self._file.config_dir
+        self._file.keep(own_files(name, folder) if ":" in name else {})
+
+    def _take(self, config: StrategySettings, folder: Path) -> None:
         """Use other settings from the next message on; ConfigError where they do not fit."""
-        model = load_model(config.model, config.model_parameters, self._file.config_dir)
+        model = load_model(config.model, config.model_parameters, folder)
         params = {
             desk.instrument_id: desk_params(config, desk.instrument, self._lag_matters)
             for desk in self._desks.values()
