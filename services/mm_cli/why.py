@@ -27,7 +27,7 @@ _CLAMPS = {
     QuoteClamp.FILTERED: "levels left out that the venue would refuse",
     QuoteClamp.COLLARED: "levels left out beyond the collar",
     QuoteClamp.CAPPED: "levels left out beyond the most open orders or their worth",
-    QuoteClamp.RATED: "left as it was: no tokens to change it",
+    QuoteClamp.RATED: "not requoted for want of order-rate tokens (of orders or of cancellations)",
     QuoteClamp.REDUCED: "no more than closes the position",
 }
 
