@@ -106,6 +106,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "min_life_ms": 0,
         "min_spread_ticks": 1,
         "max_spread_ticks": 200,
+        "min_own_spread_ticks": 1,
+        "max_own_spread_ticks": 20_000,
         "republish_interval_ms": 500,
         "ladder": {
             "spacing_ticks": 5,
@@ -123,6 +125,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "gates": {
             "max_book_age_ms": 5_000,
             "max_lag_ms": 1_000,
+            "max_simulator_lag_ms": 1_000,
             "max_clock_skew_ms": 100,
             "collar_bps": 100.0,
             "max_open_orders": 60,
@@ -371,8 +374,11 @@ def strategy_record(values: Mapping[str, Any], instrument: NDArray[Any]) -> NDAr
         cancel_burst_ns=cancel_ns * rates["cancel_burst"],
         min_spread_ticks=values["min_spread_ticks"],
         max_spread_ticks=values["max_spread_ticks"],
+        min_own_spread_ticks=values["min_own_spread_ticks"],
+        max_own_spread_ticks=values["max_own_spread_ticks"],
         max_book_age_ns=gates["max_book_age_ms"] * _MS,
         max_lag_ns=_NEVER_NS,
+        max_simulator_lag_ns=_NEVER_NS,
         max_skew_ns=gates["max_clock_skew_ms"] * _MS,
         collar_ppm=max(1, round(gates["collar_bps"] * 100)),
         max_open_orders=gates["max_open_orders"],

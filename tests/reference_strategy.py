@@ -134,6 +134,7 @@ class ReferenceStrategy:
             (spread > 0, "BOOK_CROSSED"),
             (p["flags"] & PricingFlag.WARM, "NOT_WARM"),
             (x["position_known"], "NO_POSITION"),
+            (x["simulator_lag_ns"] <= q["max_simulator_lag_ns"], "SIMULATOR_LAGS"),
             (all(math.isfinite(n) for n in numbers) and numbers[1] >= 0, "NOT_FINITE"),
             (spread >= q["min_spread_ticks"], "SPREAD_TOO_NARROW"),
             (spread <= q["max_spread_ticks"], "SPREAD_TOO_WIDE"),
@@ -271,12 +272,29 @@ class ReferenceStrategy:
             young = self.now - self.since[side] < q["min_life_ns"]
             if rests and (near or young):
                 kept[side] = held
-        if kept[Side.BUY] >= kept[Side.SELL]:
+        held, wanted = (self.own_spread_reason(*pair.values()) for pair in (kept, post))
+        if held == Reason.OWN_SPREAD_TOO_NARROW or (held and not wanted):
             kept = post
         for side in kept:
             if kept[side] != post[side]:
                 clamps[side] |= QuoteClamp.HELD
         return kept, clamps
+
+    def own_spread_reason(self, bid, ask):
+        if ask - bid < self.q["min_own_spread_ticks"]:
+            return Reason.OWN_SPREAD_TOO_NARROW
+        too_wide = ask - bid > self.q["max_own_spread_ticks"]
+        return Reason.OWN_SPREAD_TOO_WIDE if too_wide else Reason.NONE
+
+    def withhold(self, orders, reasons):
+        """Take both sides away where both are quoted and their spread is out of its bounds."""
+        if not all(orders.values()):
+            return Reason.NONE
+        apart = self.own_spread_reason(*(levels[0][0] for levels in orders.values()))
+        if apart:
+            for side in orders:
+                orders[side], reasons[side] = [], apart
+        return apart
 
     def pay(self, orders, must):
         q = self.q
@@ -330,13 +348,14 @@ class ReferenceStrategy:
                 levels, reason = [], Reason.INVENTORY_LIMIT
             orders[side], reasons[side] = levels, reason
             clamps[side] |= more
-        lacking = self.pay(orders, must=False)
+        lacking = self.pay(orders, must=bool(self.withhold(orders, reasons)))
         if lacking:
             for side in orders:
                 if not reasons[side]:
                     clamps[side] = QuoteClamp.RATED
                     orders[side] = self.keep(side, orders[side], best[side], i, p, mid, trade)
                     reasons[side] = Reason.NONE if orders[side] else lacking
+            self.withhold(orders, reasons)
             self.pay(orders, must=True)
             best = dict(self.best)
         self.note_best({side: best[side] if not reasons[side] else 0 for side in best})

@@ -42,6 +42,30 @@ def test_quotes_that_come_without_a_heartbeat_enter_nothing(bench):
     assert orders(bench) == 2
 
 
+def test_the_heartbeat_says_how_old_the_market_was_that_is_matched(bench):
+    beats = []
+    heard = {Template.HEARTBEAT: lambda: beats.append(bench.inbox.block(Template.HEARTBEAT).copy())}
+    ear = bench.bus.subscriber(Stream.HEARTBEATS, bench.inbox, heard)
+
+    def lag_ns(wait_ns, **sent):
+        bench.clock.time_ns += wait_ns
+        values = {"bid_ticks": BID, "ask_ticks": BID + 2, "bid_lots": 1, "ask_lots": 1}
+        bench.send(Stream.MARKET_DATA, Template.BEST_BID_OFFER, **values, **sent)
+        bench.turn(2_000 * MS)
+        ear.poll(100)
+        return int(beats[-1]["lag_ns"][0])
+
+    now_ns = bench.clock.time_ns
+    assert 2_000 * MS <= lag_ns(0, sent_ns=now_ns) < 2_001 * MS
+    trade = {"price_ticks": BID, "qty_lots": 1, "aggressor": 1}
+    bench.send(Stream.TRADES, Template.TRADE, **trade, sent_ns=bench.clock.time_ns - 700 * MS)
+    bench.turn(1_000 * MS)
+    ear.poll(100)
+    assert 1_700 * MS <= beats[-1]["lag_ns"] < 1_701 * MS
+    assert lag_ns(0, sent_ns=bench.clock.time_ns + 10**12) == 0  # of a clock that goes ahead
+    assert lag_ns(0) == 0  # it does not say
+
+
 def test_quotes_behind_a_goodbye_enter_nothing(bench):
     assert orders(bench) == 2
     said = {"role": Role.MM_STRATEGY, "state": ServiceState.STOPPED}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from reference_strategy import ReferenceStrategy
-from strategy_bench import Bench
+from strategy_bench import Bench, far_model
 
 from mmquant.codes import BookState, PricingFlag, Reason, RiskState
 from mmquant.kernels.watch import strategy_arm
@@ -58,12 +58,13 @@ def test_a_fault_of_the_pricing_pulls_the_quotes_until_it_is_gone(fault, reason)
     [
         ({"position_known": 0}, Reason.NO_POSITION),
         ({"upstream_ok": 0}, Reason.UPSTREAM_SILENT),
+        ({"simulator_lag_ns": 2}, Reason.SIMULATOR_LAGS),
         ({"open_orders": 9}, Reason.OPEN_ORDERS),
         ({"open_tick_lots": 10**6 + 1}, Reason.OPEN_NOTIONAL),
     ],
 )
 def test_a_missing_or_excessive_input_pulls_the_quotes_until_it_is_mended(fault, reason):
-    bench = Bench(max_open_orders=8, max_open_tick_lots=10**6)
+    bench = Bench(max_open_orders=8, max_open_tick_lots=10**6, max_simulator_lag_ns=1)
     assert verdict(bench, fault) == (reason, 0, 0, False)
     assert verdict(bench, dict.fromkeys(fault, 1)) == (0, 0, 0, True)
 
@@ -112,6 +113,54 @@ def test_a_price_outside_the_collar_of_mid_or_last_trade_is_not_quoted():
     assert bench.step(fair_value_ticks=992.5)[2:4] == (Reason.PRICE_COLLAR, 0)
     assert bench.step({"trade_ticks": 1007}, fair_value_ticks=1000.0)[1] == Reason.PRICE_COLLAR
     assert bench.step({"trade_ticks": 1000})[1] == 0
+
+
+def test_an_own_spread_out_of_its_bounds_is_not_quoted_until_it_is_within():
+    bench = Bench(min_own_spread_ticks=4, max_own_spread_ticks=8, order_ns=S, order_burst_ns=6 * S)
+    for volatility, reason in (
+        (2.0, Reason.NONE),
+        (1.9, Reason.NONE),  # rounded outwards
+        (1.0, Reason.OWN_SPREAD_TOO_NARROW),
+        (1.0, Reason.OWN_SPREAD_TOO_NARROW),  # what is withheld takes no token
+        (4.0, Reason.NONE),
+        (4.1, Reason.OWN_SPREAD_TOO_WIDE),
+        (4.0, Reason.NONE),
+    ):
+        got = verdict(bench, volatility_ticks_per_sqrt_s=volatility)
+        assert got == (reason, 0, 0, reason == Reason.NONE)
+    assert [side[0][0] for side in bench.orders()] == [996, 1004]
+
+
+def test_orders_that_stay_for_want_of_tokens_keep_to_the_bounds_of_the_spread():
+    bench = Bench(
+        levels=2,
+        max_own_spread_ticks=6,
+        order_ns=S,
+        order_burst_ns=4 * S,
+        model_function=far_model,
+        model=[997.0, 1003.0],
+    )
+    assert bench.orders() == ([(997, 10), (996, 10)], [(1003, 10), (1004, 10)])
+    bench.model_params[:] = 996.0, 1002.0  # 997 must go, and no token is left for 1002
+    assert verdict(bench) == (Reason.OWN_SPREAD_TOO_WIDE, 0, 0, False)
+
+
+def test_a_price_that_is_held_does_not_leave_the_bounds_of_the_spread():
+    limits = {"min_own_spread_ticks": 6, "max_own_spread_ticks": 8, "requote_ticks": 4}
+    bench = Bench(**limits, model_function=far_model, model=[997.0, 1005.0])
+    for model, quoted in (
+        ((997.0, 1005.0), (997, 1005)),
+        ((995.0, 1003.0), (997, 1005)),
+        ((995.0, 1001.0), (995, 1001)),  # 997 and 1001 would be too close
+        ((998.0, 1005.0), (998, 1005)),  # 995 and 1005 too far apart
+    ):
+        bench.model_params[:] = model
+        assert tuple(side[0][0] for side in bench.orders()) == quoted
+
+
+def test_one_side_alone_has_no_spread():
+    bench = Bench(max_own_spread_ticks=4, model_function=far_model, model=[-math.inf, 1003.0])
+    assert bench.step()[1:4] == (0, Reason.INVENTORY_LIMIT, 0)
 
 
 def test_the_number_of_orders_and_their_worth_are_shared_by_the_sides():

@@ -30,6 +30,8 @@ def benches(draw):
         soft_limit_lots=draw(st.integers(0, limit)),
         min_spread_ticks=draw(st.integers(1, 2)),
         max_spread_ticks=draw(st.integers(3, 8)),
+        min_own_spread_ticks=draw(st.sampled_from([1, 1, 3])),
+        max_own_spread_ticks=draw(st.sampled_from([2**40, 2**40, 8])),
         levels=levels,
         spacing_ticks=draw(st.integers(1, 4)),
         spacing_ppm=draw(st.sampled_from([0, 0, 3_000])),
@@ -44,6 +46,7 @@ def benches(draw):
         cancel_burst_ns=3 * levels * order_ns,
         max_book_age_ns=draw(st.sampled_from([S, 2**60])),
         max_lag_ns=S,
+        max_simulator_lag_ns=S,
         max_skew_ns=S,
         collar_ppm=draw(st.sampled_from([3_000, 8_000, 1_000_000])),
         max_open_orders=draw(st.sampled_from([2, 6, 32])),
@@ -103,6 +106,7 @@ def some_inputs(draw, limit):
         "position_known": known,
         "upstream_ok": draw(st.sampled_from([1, 1, 1, 1, 1, 0])),
         "trade_ticks": draw(st.sampled_from([0, 1000, 1004])),
+        "simulator_lag_ns": draw(st.sampled_from([0] * 9 + [S + 1])),
         "open_orders": draw(st.sampled_from([0, 0, 0, 7])),
         "open_tick_lots": draw(st.sampled_from([0, 0, 0, 70_000])),
         "halt_reason": draw(st.sampled_from([0] * 9 + [int(Reason.KILLED)])),
@@ -131,6 +135,9 @@ def keeps_every_rule(bench, got, position):
     assert position + bought <= limit or not bids
     assert position - sold >= -limit or not asks
     assert not (reason and (bids or asks))
+    if bids and asks:
+        least, most = (int(bench.params[0][f"{way}_own_spread_ticks"]) for way in ("min", "max"))
+        assert least <= asks[0][0] - bids[0][0] <= most
     assert bool(bids) != bool(reason or bid_reason)
     assert bool(asks) != bool(reason or ask_reason)
     if risk == RiskState.REDUCING:

@@ -6,6 +6,7 @@ from memory_bus import MemoryBus, SteppedClock
 from mm_runtime.config import ConfigError
 from mm_runtime.settings import AeronSettings, RuntimeSettings
 from mm_strategy.latch import HALT_FILE
+from mm_strategy.reload import ANSWER_FILE
 from mm_strategy.service import build
 
 from mmquant.codes import (
@@ -26,6 +27,18 @@ PRICING = {"book_state": BookState.LIVE, "flags": int(PricingFlag.LIVE | Pricing
 PRICING |= {"bid_ticks": 999, "ask_ticks": 1001, "fair_value_ticks": 1000.0}
 PRICING |= {"volatility_ticks_per_sqrt_s": 1.0}
 UNITS = {"tick_size_e8": 10**7, "lot_size_e8": 10**5, "symbol": b"BTCUSDT"}
+
+
+OWN_MODEL = """import numba
+from sizes import HALF
+
+
+@numba.njit
+def quotes(inputs, params, out):
+    out[0]["bid_ticks"] = inputs[0]["fair_value_ticks"] - HALF
+    out[0]["ask_ticks"] = inputs[0]["fair_value_ticks"] + HALF
+    return 0
+"""
 
 
 class StrategyBench:
@@ -69,11 +82,13 @@ class StrategyBench:
         book = {"book_update_id": self.seq}
         self.send(Stream.PRICING, Template.PRICING, instrument_id, **(PRICING | book | changes))
 
-    def turn(self, wait_ns=0):
+    def turn(self, wait_ns=0, simulator_lag_ns=0):
         """Let time pass, with heartbeats; return the newest quotes message."""
         self.clock.time_ns += wait_ns
         for role in (Role.MM_COLLECTOR, Role.MM_PRICING, Role.MM_SIMULATOR):
             said = {"role": role, "state": ServiceState.READY}
+            if role is Role.MM_SIMULATOR:
+                said["lag_ns"] = simulator_lag_ns
             self.send(Stream.HEARTBEATS, Template.HEARTBEAT, 0, **said)
         self.service.do_work()
         for ear in self.ears:
@@ -127,6 +142,27 @@ def test_in_a_replay_that_waits_no_position_is_too_old(settings):
     bench.quote()
     bench.pricing()
     assert bench.turn(4 * S)["reason"] == Reason.NONE
+    bench.pricing()
+    assert bench.turn(simulator_lag_ns=3_600 * S)["reason"] == Reason.NONE
+
+
+def test_quotes_are_pulled_from_one_heartbeat_of_a_late_simulator_to_the_next(settings):
+    bench = StrategyBench(settings("levels = 1\n[gates]\nmax_simulator_lag_ms = 200\n"))
+    bench.quote()
+    count = len(bench.quotes)
+    assert bench.turn(simulator_lag_ns=200 * MS)["reason"] == Reason.NONE
+    assert bench.turn(simulator_lag_ns=200 * MS + 1)["reason"] == Reason.SIMULATOR_LAGS
+    assert len(bench.quotes) == count + 1  # the very next message says so
+    assert bench.quotes[-1][1:] == ([], [])
+    assert bench.service.reason is Reason.SIMULATOR_LAGS
+    assert bench.service.counters["not_quoting.simulator_lags"] == 1
+    bench.instrument(2)  # of which nothing was known when it began to lag
+    bench.position(0, 2)
+    bench.pricing(2)
+    assert bench.turn(simulator_lag_ns=200 * MS + 1)["reason"] == Reason.SIMULATOR_LAGS
+    assert bench.quotes[-1][0]["instrument_id"] == 2
+    assert bench.turn(simulator_lag_ns=200 * MS)["reason"] == Reason.NONE
+    assert bench.service.reason is Reason.NONE
 
 
 def test_a_tick_that_changes_halts_and_everything_begins_anew(settings):
@@ -176,6 +212,68 @@ def test_a_start_with_a_wrong_file_quotes_on_the_last_one_that_was_right(
     settings("levels = 3\n")
     bench.service.reload()
     assert bench.service._file.refused == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("own.py", "def quotes(:\n", "SyntaxError"),
+        ("own.py", "raise SystemExit('no')\n", "SystemExit: no"),
+        ("own.py", "raise OSError('no disk')\n", "OSError: no disk"),
+        ("own.py", "", "no attribute 'quotes'"),
+        ("own.py", None, "No module named"),
+        ("sizes.py", "HALF = missing\n", "NameError"),
+    ],
+)
+def test_a_model_of_ones_own_that_breaks_is_quoted_as_it_was(
+    settings, tmp_path, file, text, complaint
+):
+    (tmp_path / "own.py").write_text(OWN_MODEL)
+    (tmp_path / "sizes.py").write_text("HALF = 3.0\n")
+    settings('levels = 1\nmodel = "own:quotes"\n[model_parameters]\n')
+    wanted = [[(997, 10)], [(1003, 10)]]
+    bench = StrategyBench(tmp_path)
+    assert list(bench.quote()) == wanted
+    if text is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(text)
+    bench.service.reload()  # the running service goes on, and says why
+    assert bench.service.counters["settings_refused"] == 1
+    bench.pricing()
+    assert bench.turn(600 * MS)["reason"] == Reason.NONE
+    assert list(bench.quotes[-1][1:]) == wanted
+    assert any("old ones stay" in words for words in bench.words)
+    assert complaint in (bench.var / ANSWER_FILE).read_text()
+    for _ in range(2):  # and so does every one that starts
+        bench.service.on_close()
+        bench = StrategyBench(tmp_path)
+        assert list(bench.quote()) == wanted
+        assert complaint in bench.service._file.refused
+        assert any(words.startswith("settings refused, the last good") for words in bench.words)
+    (tmp_path / "own.py").write_text(OWN_MODEL)
+    (tmp_path / "sizes.py").write_text("HALF = 8.0\n")
+    bench.service.reload()
+    assert bench.service._file.refused == ""
+    bench.pricing(fair_value_ticks=1000.5)
+    bench.turn(600 * MS)
+    assert list(bench.quotes[-1][1:]) == [[(992, 10)], [(1009, 10)]]
+
+
+def test_a_start_with_a_wrong_file_takes_the_own_model_that_was_with_the_right_one(
+    settings, tmp_path
+):
+    (tmp_path / "own.py").write_text(OWN_MODEL)
+    (tmp_path / "sizes.py").write_text("HALF = 3.0\n")
+    bench = StrategyBench(settings('levels = 1\nmodel = "own:quotes"\n[model_parameters]\n'))
+    bench.quote()
+    bench.service.on_close()
+    (tmp_path / "sizes.py").write_text("HALF = 4.0\n")
+    assert list(StrategyBench(settings("levels = 9\n")).quote()) == [[(997, 10)], [(1003, 10)]]
+    kept = tmp_path / "var" / "last_good" / "modules"
+    assert sorted(path.name for path in kept.iterdir()) == ["own.py", "sizes.py"]
+    StrategyBench(settings("levels = 2\n")).quote()  # a model of the library needs no files
+    assert not kept.exists()
 
 
 def test_without_a_right_file_a_wrong_model_does_not_start(settings):

@@ -30,6 +30,7 @@ _SPREAD_TOO_WIDE = int(Reason.SPREAD_TOO_WIDE)
 _SPREAD_TOO_NARROW = int(Reason.SPREAD_TOO_NARROW)
 _CLOCK_SKEW = int(Reason.CLOCK_SKEW)
 _UPSTREAM_LAGS = int(Reason.UPSTREAM_LAGS)
+_SIMULATOR_LAGS = int(Reason.SIMULATOR_LAGS)
 _OPEN_ORDERS = int(Reason.OPEN_ORDERS)
 _OPEN_NOTIONAL = int(Reason.OPEN_NOTIONAL)
 
@@ -112,6 +113,8 @@ def market_gate(
         return _NOT_WARM
     if not inputs[0]["position_known"]:
         return _NO_POSITION
+    if inputs[0]["simulator_lag_ns"] > params[0]["max_simulator_lag_ns"]:
+        return _SIMULATOR_LAGS
     volatility = p["volatility_ticks_per_sqrt_s"]
     if not (math.isfinite(p["fair_value_ticks"]) and math.isfinite(p["drift_ticks_per_s"])):
         return _NOT_FINITE

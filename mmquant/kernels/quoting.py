@@ -28,6 +28,8 @@ _SELL = int(Side.SELL)
 _NONE = int(Reason.NONE)
 _NOT_FINITE = int(Reason.NOT_FINITE)
 _MODEL_SPREAD = int(Reason.MODEL_SPREAD)
+_OWN_SPREAD_TOO_NARROW = int(Reason.OWN_SPREAD_TOO_NARROW)
+_OWN_SPREAD_TOO_WIDE = int(Reason.OWN_SPREAD_TOO_WIDE)
 _INVENTORY_LIMIT = int(Reason.INVENTORY_LIMIT)
 _INTERNAL_ERROR = int(Reason.INTERNAL_ERROR)
 _LAST_REASON = max(int(reason) for reason in Reason)
@@ -201,13 +203,28 @@ def _best_prices(
     hold_ask = s["ask_ticks"] >= lowest_ask and (moved < q["requote_ticks"] or young)
     held_bid = s["bid_ticks"] if hold_bid else bid
     held_ask = s["ask_ticks"] if hold_ask else ask
-    if held_bid >= held_ask:  # held on one side and moved on the other: they may meet
+    # Held on one side and moved on the other, they may meet, or leave the bounds of our spread.
+    if held_ask - held_bid < q["min_own_spread_ticks"]:
+        return bid, ask
+    if held_ask - held_bid > q["max_own_spread_ticks"] >= ask - bid:
         return bid, ask
     if held_bid != bid:
         o["bid_clamps"] |= _HELD
     if held_ask != ask:
         o["ask_clamps"] |= _HELD
     return held_bid, held_ask
+
+
+@njit
+def _own_spread_reason(params: NDArray[Any], levels: NDArray[Any]) -> int:
+    """Return NONE, or why bids and asks may not stand as they are; one side has no spread."""
+    bid = levels[0]["price_ticks"]
+    ask = levels[MAX_LEVELS]["price_ticks"]
+    if bid == 0 or ask == 0:
+        return _NONE
+    if ask - bid < params[0]["min_own_spread_ticks"]:
+        return _OWN_SPREAD_TOO_NARROW
+    return _OWN_SPREAD_TOO_WIDE if ask - bid > params[0]["max_own_spread_ticks"] else _NONE
 
 
 @njit
@@ -255,6 +272,11 @@ def _keep_orders(
         touch = p["bid_ticks"]
         if not keep_held(state, params, instrument, _SELL, best[1], touch, mid, trade, levels):
             ask_reason = lacking
+    apart = _own_spread_reason(params, levels)  # what stays may be farther apart than is wanted
+    if apart != _NONE:
+        clear_levels(levels, 0, 2 * MAX_LEVELS)
+        bid_reason = apart
+        ask_reason = apart
     spend_tokens(state, params, levels, 1)
     return bid_reason, ask_reason
 
@@ -295,7 +317,12 @@ def _quote(
     if math.isinf(model_quotes[0]["ask_ticks"]):
         clear_levels(levels, MAX_LEVELS, 2 * MAX_LEVELS)
         ask_reason = _INVENTORY_LIMIT
-    lacking = spend_tokens(state, params, levels, 0)
+    apart = _own_spread_reason(params, levels)
+    if apart != _NONE:
+        clear_levels(levels, 0, 2 * MAX_LEVELS)
+        bid_reason = apart
+        ask_reason = apart
+    lacking = spend_tokens(state, params, levels, 1 if apart != _NONE else 0)
     if lacking != _NONE:
         bid_reason, ask_reason = _keep_orders(
             state,

@@ -41,8 +41,11 @@ STRATEGY_PARAMS = record(
         # gates
         ("min_spread_ticks", "<i8"),
         ("max_spread_ticks", "<i8"),
+        ("min_own_spread_ticks", "<i8"),
+        ("max_own_spread_ticks", "<i8"),
         ("max_book_age_ns", "<i8"),
         ("max_lag_ns", "<i8"),
+        ("max_simulator_lag_ns", "<i8"),
         ("max_skew_ns", "<i8"),
         ("collar_ppm", "<i8"),
         ("max_open_orders", "<i8"),
@@ -57,7 +60,7 @@ STRATEGY_PARAMS = record(
         ("max_adverse_half_ticks", "<i8"),
         ("pause_ns", "<i8"),  # of a gate that is released by time
     ],
-    296,
+    320,
 )
 # What the strategy is told beside the pricing message. Times of its own clock, in ns.
 STRATEGY_INPUTS = record(
@@ -71,8 +74,9 @@ STRATEGY_INPUTS = record(
         ("trade_ticks", "<i8"),  # last trade's price, 0: none yet
         ("open_orders", "<i8"),  # ours at the venue, as reported
         ("open_tick_lots", "<i8"),
+        ("simulator_lag_ns", "<i8"),  # age of the market it matched last, as it says
     ],
-    72,
+    80,
 )
 # What a step alone can change comes first: it tells whether a decision has left its state the same.
 STRATEGY_STATE = record(

@@ -35,6 +35,7 @@ class Peer:
     heard_ns: int
     state: ServiceState
     reason: Reason
+    lag_ns: int = 0
 
 
 class Service(ABC):
@@ -367,7 +368,7 @@ class Service(ABC):
         role = Role(int(beat["role"]))
         if role is not self.role:
             state, reason = ServiceState(int(beat["state"])), Reason(int(beat["reason"]))
-            self.peers[role] = Peer(self.clock.now_ns(), state, reason)
+            self.peers[role] = Peer(self.clock.now_ns(), state, reason, int(beat["lag_ns"]))
 
     def _publish_state(
         self,

@@ -79,6 +79,7 @@ class Strategy(Service):
         self._requests = ReloadRequests(directory)
         self._desks: dict[int, Desk] = {}
         self._silent: tuple[Role, ...] = _UPSTREAM
+        self._simulator_lag_ns = 0
         self._latency = QuoteLatency()
         self._pricing_bytes = bytes_of(self.inbox.block(Template.PRICING))
         self._pricing_ints = self._pricing_bytes.cast("I")
@@ -102,11 +103,14 @@ class Strategy(Service):
         halt_changed = self._look_at_halt(now_ns)
         work = self.poll(blocked=self._out.blocked)
         silent = tuple(role for role in _UPSTREAM if not self.is_alive(role, now_ns))
-        changed = halt_changed or silent != self._silent
-        self._silent = silent
+        simulator = self.peers.get(Role.MM_SIMULATOR)
+        lag_ns = 0 if simulator is None else simulator.lag_ns
+        changed = halt_changed or silent != self._silent or lag_ns != self._simulator_lag_ns
+        self._silent, self._simulator_lag_ns = silent, lag_ns
         interval_ns = self.config.republish_interval_ms * _MS
         for desk in self._desks.values():
             desk.inputs[0]["upstream_ok"] = not silent
+            desk.inputs[0]["simulator_lag_ns"] = lag_ns
             if Role.MM_SIMULATOR in silent:
                 desk.forget_position()
                 desk.forget_orders()
@@ -378,6 +382,7 @@ class Strategy(Service):
             desk = self._desks[instrument_id] = Desk(instrument_id)
             desk.inputs[0]["halt_reason"] = self._latch.reason
             desk.inputs[0]["upstream_ok"] = not self._silent
+            desk.inputs[0]["simulator_lag_ns"] = self._simulator_lag_ns
         return desk
 
 

@@ -60,6 +60,7 @@ class GateSettings(Settings, frozen=True):
 
     max_book_age_ms: WaitMs = 5_000
     max_lag_ms: WaitMs = 1_000
+    max_simulator_lag_ms: WaitMs = 1_000
     max_clock_skew_ms: Annotated[int, Meta(ge=1, le=600_000)] = 100
     collar_bps: Annotated[float, Meta(ge=0.01, le=10_000)] = 100.0
     max_open_orders: Annotated[int, Meta(ge=2, le=200)] = 60
@@ -98,6 +99,8 @@ class StrategySettings(Settings, frozen=True):
     min_life_ms: Annotated[int, Meta(ge=0, le=600_000)] = 0
     min_spread_ticks: Ticks = 1
     max_spread_ticks: Ticks = 200
+    min_own_spread_ticks: Ticks = 1
+    max_own_spread_ticks: Ticks = 20_000
     republish_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 500
     ladder: LadderSettings = LadderSettings()
     rates: RateSettings = RateSettings()
@@ -114,11 +117,12 @@ class StrategySettings(Settings, frozen=True):
                 f"position_limit_qty: must be >= order_qty ({self.order_qty}), "
                 f"got {self.position_limit_qty!r}"
             )
-        if self.max_spread_ticks < self.min_spread_ticks:
-            raise ValueError(
-                f"max_spread_ticks: must be >= min_spread_ticks ({self.min_spread_ticks}), "
-                f"got {self.max_spread_ticks}"
-            )
+        for kind in ("spread", "own_spread"):
+            least, most = getattr(self, f"min_{kind}_ticks"), getattr(self, f"max_{kind}_ticks")
+            if most < least:
+                raise ValueError(
+                    f"max_{kind}_ticks: must be >= min_{kind}_ticks ({least}), got {most}"
+                )
         for kind in ("order", "cancel"):
             burst = getattr(self.rates, f"{kind}_burst")
             if burst < 2 * self.levels:
