@@ -122,6 +122,7 @@ def record_session(
     simulator=None,
     start_ns=None,
     pricing_dir=None,
+    config=None,
 ):
     """Record a session to `folder`; the prices are those of pricing.toml in `pricing_dir`, if any.
 
@@ -133,7 +134,7 @@ def record_session(
     runtime = RuntimeSettings(
         state_directory=str(folder / "var"), session=SessionSettings(directory=str(folder / "s"))
     )
-    config = StrategySettings(requote_ticks=1)
+    config = config or StrategySettings(requote_ticks=1)
 
     def strategy():
         return Strategy(runtime, config, clock, LastGood(folder, folder))
