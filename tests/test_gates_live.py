@@ -10,22 +10,21 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from heard_and_said import lines_of, times_in_time
+from live_desk import Desk, Voice
 from mm_cli.control import arm, kill, restart
 from mm_cli.launcher import Launcher, Plan, VenuePlan
 from mm_cli.processes import CannotContinue
-from mm_cli.why import collect
-from mm_runtime.transport import Transport
 from own_model import code_block
 
-from mmquant.codes import Reason, RiskState, Role, ServiceState, Stream, Template
-from mmquant.ledger import read_ledger
-from mmquant.wire import MessageBuffer
+from mmquant.codes import Reason, Role, ServiceState, Stream, Template
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 30.0  # for a test that hangs, not a measurement
 OWN_MODELS = """
 import math
 import numba
@@ -41,91 +40,9 @@ def broken(inputs, params, out):
 """
 
 
-class Desk:
-    """The running system, its settings, and what it says."""
-
-    def __init__(self, launcher, config_dir, logs):
-        self.launcher, self.config_dir, self.logs = launcher, config_dir, logs
-        self.base = tomllib.loads((config_dir / "strategy.toml").read_text())
-        self.base["gates"] |= {"pause_s": 0.3}
-        self.base["model_parameters"]["volatility_multiple"] = 0.1  # fills come quickly
-
-    def write(self, changes=None):
-        """Write strategy.toml with changes: a table's keys are merged into it."""
-        table = {name: dict(v) if isinstance(v, dict) else v for name, v in self.base.items()}
-        for name, value in (changes or {}).items():
-            if name in ("gates", "rates"):
-                table[name] |= value
-            else:
-                table[name] = value
-        parts = [f"{k} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
-        for name, inner in table.items():
-            if isinstance(inner, dict):
-                parts += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in inner.items())]
-        (self.config_dir / "strategy.toml").write_text("\n".join(parts) + "\n")
-
-    def take(self, changes=None):
-        """Let the running strategy take changed settings."""
-        self.write(changes)
-        restart(self.config_dir, "mm_strategy", lambda _: None)
-
-    def watch_until(self, done, what):
-        deadline = time.monotonic() + PATIENCE_S
-        while not done():
-            assert time.monotonic() < deadline, f"never: {what}; {self.launcher.monitor.last_words}"
-            if self.launcher.watch() == 0:
-                time.sleep(0.001)
-
-    def quotes(self):
-        desk = self.launcher.monitor.desks.get(1)
-        return None if desk is None or desk.quotes is None else desk.quotes[0]
-
-    def sees(self, *reasons, meanwhile=lambda: None):
-        """Watch until quotes on stream 15 name a reason; what `mm why` prints must name it."""
-        seen = []
-
-        def named():
-            meanwhile()
-            row = self.quotes()
-            if row is not None:
-                names = ("reason", "bid_reason", "ask_reason", "risk_reason")
-                seen[:] = set(reasons) & {int(row[name]) for name in names}
-            return bool(seen)
-
-        self.watch_until(named, " or ".join(reason.name for reason in reasons))
-        assert Reason(seen[0]).name in str(collect(self.launcher.monitor.desks[1]))
-
-    def quotes_again(self):
-        began_ns = time.time_ns()
-
-        def active():
-            row = self.quotes()
-            beat = self.launcher.monitor.beats.get(Role.MM_STRATEGY)
-            if beat is None:
-                return False
-            quoting = self.launcher.monitor.desks[1].bids and not row["reason"]
-            return (
-                quoting
-                and row["sent_ns"] > began_ns
-                and row["risk_state"] == RiskState.ACTIVE
-                and beat.reason == 0
-            )
-
-        self.watch_until(active, "quotes again")
-
-    def orders(self, *statuses):
-        """Return the ledger's orders of these statuses."""
-        (ledger,) = self.logs.parent.glob("var/**/ledger.sqlite")
-        orders = read_ledger(ledger).orders
-        return orders[orders["status"].isin(statuses)]
-
-    def is_logged(self, words):
-        words = words.name if isinstance(words, Reason) else words
-        return any(words in path.read_text() for path in self.logs.glob("mm_strategy.log*"))
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch):
+@contextmanager
+def running(tmp_path, monkeypatch):
+    """Run the system on settings of its own, recorded to `tmp_path / "session"`."""
     monkeypatch.setenv("MM_RUNTIME__AERON__DIRECTORY", f"/dev/shm/mmquant-gates-{os.getpid()}")
     monkeypatch.setenv("MM_RUNTIME__STATE_DIRECTORY", str(tmp_path / "var"))
     monkeypatch.setenv("MM_RUNTIME__LOGS__DIRECTORY", str(tmp_path / "logs"))
@@ -136,12 +53,14 @@ def desk(tmp_path, monkeypatch):
         (config_dir / path.name).write_text(path.read_text())
     (config_dir / "own_models.py").write_text(OWN_MODELS)
     (config_dir / "my_models.py").write_text(code_block("own-model", "python"))
-    plan = Plan("gates", True, config_dir, VenuePlan(), {"MM_PRICING__WARMUP_S": "3"})
+    environment = {"MM_PRICING__WARMUP_S": "3"}
+    session = tmp_path / "session"
+    plan = Plan("gates", True, config_dir, VenuePlan(), environment, record=session)
     with Launcher(plan) as launcher:
-        running = Desk(launcher, config_dir, tmp_path / "logs")
-        running.watch_until(lambda: running.quotes() is not None, "quotes")
-        running.take()
-        yield running
+        desk = Desk(launcher, config_dir, tmp_path / "logs")
+        desk.watch_until(lambda: desk.quotes() is not None, "quotes")
+        desk.take()
+        yield desk
 
 
 def said_by_mm_why(desk):
@@ -156,6 +75,8 @@ def said_by_mm_why(desk):
 PULLED = [
     ({"max_spread_ticks": 1}, Reason.SPREAD_TOO_WIDE),
     ({"min_spread_ticks": 1000, "max_spread_ticks": 2000}, Reason.SPREAD_TOO_NARROW),
+    ({"min_own_spread_ticks": 2000}, Reason.OWN_SPREAD_TOO_NARROW),
+    ({"max_own_spread_ticks": 1}, Reason.OWN_SPREAD_TOO_WIDE),
     ({"gates": {"collar_bps": 0.01}}, Reason.PRICE_COLLAR),
     ({"gates": {"max_open_notional": "0.01"}}, Reason.OPEN_NOTIONAL),
     ({"gates": {"max_open_orders": 2}}, Reason.OPEN_ORDERS),
@@ -195,8 +116,37 @@ HALTED = [
 ]
 
 
+# Reasons that a message bears, or the silence of one: they must be in the very next quotes.
+AT_ONCE = {
+    Reason.SPREAD_TOO_WIDE,
+    Reason.SPREAD_TOO_NARROW,
+    Reason.CLOCK_SKEW,
+    Reason.UPSTREAM_LAGS,
+    Reason.BOOK_CROSSED,
+    Reason.NO_MARKET_DATA,
+    Reason.BOOK_NOT_LIVE,
+    Reason.FILL_BURST,
+    Reason.SESSION_LOSS,
+    Reason.DRAWDOWN,
+    Reason.SIMULATOR_LAGS,
+    Reason.INSTRUMENT_CHANGED,
+    Reason.UPSTREAM_SILENT,
+}
+
+
 @pytest.mark.long
-def test_each_gate_stops_says_why_and_lets_go(desk):
+def test_each_gate_stops_at_once_says_why_and_lets_go(tmp_path, monkeypatch):
+    with running(tmp_path, monkeypatch) as desk:
+        go_through_the_gates(desk)
+    counts = Counter()
+    timeout_ns = desk.launcher.settings.heartbeats.timeout_ms * 1_000_000
+    for lines in lines_of(tmp_path / "session", tmp_path):
+        counts += times_in_time(lines, timeout_ns)
+    assert {reason for reason in AT_ONCE if not counts[reason]} == set()
+
+
+def go_through_the_gates(desk):
+    """Trip one gate after the other, and see each let go."""
     desk.quotes_again()
     assert desk.is_logged(Reason.NOT_WARM)  # before the first quote
     for changes, reason in PULLED + PAUSED:
@@ -218,6 +168,8 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
         assert desk.is_logged(reason)
     hear_wrong_prices(desk)
     hear_other_filters(desk)
+    hear_other_units(desk)
+    hear_of_a_lag(desk)
     stop_by_hand(desk)
     lose_a_peer(desk)
     lose_the_collector(desk)
@@ -226,37 +178,13 @@ def test_each_gate_stops_says_why_and_lets_go(desk):
     restart_another(desk)
     edit_wrongly(desk)
     quote_by_the_documented_model(desk)
+    start_with_what_is_wrong(desk)
     hear_of_an_unknown_instrument(desk)
 
 
 def width_of(row):
     """Return how far apart the model wanted bid and ask."""
     return row["model_ask_ticks"] - row["model_bid_ticks"]
-
-
-class Voice:
-    """Speaks on a stream beside the services, as one with a wrong clock or book would."""
-
-    def __init__(self, desk, stream, template):
-        self.transport = Transport(desk.launcher.settings)
-        self.publisher = self.transport.publisher(stream, queue_limit=1)
-        capacities = (0,) if template is Template.HEARTBEAT else ()
-        self.message = MessageBuffer(template, capacities)
-
-    def say(self, like=None, **changes):
-        """Publish a message like another one with these values."""
-        if like is not None:
-            self.message.block[0] = like[0]
-        self.message.block["seq"] = self.publisher.next_seq()
-        for name, value in changes.items():
-            self.message.block[name] = value
-        self.publisher.offer(self.message)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.transport.close()
 
 
 def hear_wrong_prices(desk):
@@ -301,6 +229,34 @@ def hear_other_filters(desk):
             desk.sees(reason, meanwhile=lambda c=changes: voice.say(own, **c))
             desk.quotes_again()
             assert desk.is_logged(reason)
+
+
+def hear_other_units(desk):
+    """Announce another tick, until the collector announces its own again: halted until armed."""
+    own = desk.launcher.monitor.desks[1].instrument.copy()
+    with Voice(desk, Stream.STATE, Template.INSTRUMENT) as voice:
+        other = {"tick_size_e8": 2 * own[0]["tick_size_e8"]}
+        desk.sees(Reason.INSTRUMENT_CHANGED, meanwhile=lambda: voice.say(own, **other))
+    beat = desk.launcher.monitor.beats[Role.MM_STRATEGY]
+    desk.watch_until(lambda: beat.state is ServiceState.HALTED, "HALTED in the heartbeat")
+    instruments = desk.launcher.monitor.desks[1]
+    desk.watch_until(
+        lambda: instruments.instrument[0]["tick_size_e8"] == own[0]["tick_size_e8"],
+        "the collector's own announcement",
+    )
+    desk.sees(Reason.INSTRUMENT_CHANGED)  # the old tick again, and halted all the same
+    assert f"by {Reason.INSTRUMENT_CHANGED.name}" in arm(desk.config_dir)
+    desk.quotes_again()
+    assert desk.is_logged(Reason.INSTRUMENT_CHANGED)
+
+
+def hear_of_a_lag(desk):
+    """Say in the simulator's name that what it matches is old, until it says itself how it is."""
+    said = {"role": Role.MM_SIMULATOR, "state": ServiceState.READY, "lag_ns": 2 * 10**9}
+    with Voice(desk, Stream.HEARTBEATS, Template.HEARTBEAT) as voice:
+        desk.sees(Reason.SIMULATOR_LAGS, meanwhile=lambda: voice.say(**said))
+    desk.quotes_again()
+    assert desk.is_logged(Reason.SIMULATOR_LAGS)
 
 
 def hear_of_an_unknown_instrument(desk):
@@ -453,6 +409,40 @@ def restart_another(desk):
     code, said = restart_pricing()
     assert code == 0, said
     assert desk.launcher.processes.children["mm_pricing"].process.pid != before
+    desk.quotes_again()
+
+
+def start_with_what_is_wrong(desk):
+    """Kill the strategy while its file, then its model, is broken: it goes on, and says so.
+
+    The model is the documentation's: the distance of its quotes tells it from any other.
+    """
+    settings = tomllib.loads(code_block("own-model", "toml"))
+    ticks, per_volatility, _ = settings["model_parameters"].values()
+    toml, module = desk.config_dir / "strategy.toml", desk.config_dir / "my_models.py"
+    right = {path: path.read_text() for path in (toml, module)}
+
+    def quotes_as_before():
+        row = desk.quotes()
+        wanted = 2 * (ticks + per_volatility * row["volatility_ticks_per_sqrt_s"])
+        return width_of(row) == pytest.approx(wanted)
+
+    for path, text in ((toml, "levels = 9\n"), (module, "raise SystemExit('broken')\n")):
+        path.write_text(text)
+        if path is module:
+            with pytest.raises(CannotContinue, match=r"goes on as before: .*broken"):
+                restart(desk.config_dir, "mm_strategy", lambda _: None)
+            desk.quotes_again()
+        child = desk.launcher.processes.children["mm_strategy"]
+        before = child.process.pid
+        child.process.send_signal(signal.SIGKILL)
+        child.process.wait()
+        desk.watch_until(lambda c=child, b=before: c.process.pid != b, "a restart")
+        desk.quotes_again()
+        desk.watch_until(quotes_as_before, "the quotes of the last good model")
+        assert desk.is_logged("settings refused, the last good ones")
+        path.write_text(right[path])
+    restart(desk.config_dir, "mm_strategy", lambda _: None)
     desk.quotes_again()
 
 
