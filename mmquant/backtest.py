@@ -148,7 +148,7 @@ def run(
     with _told(on_progress) as told:
         for k, index in enumerate(numbers):
             traded = _Traded(tape, index, config, filters or {}, sample_ms, bracket)
-            results.append(traded.run(lambda done, k=k: told((k + done) / len(numbers))))
+            results.append(traded.run(told, k / len(numbers), 1.0 / len(numbers)))
     doubts = [*doubts_of(tape, numbers), *_reference_doubts(config)]
     return Result(results, config, tape.source, doubts)
 
@@ -287,8 +287,8 @@ class _Traded:
         )
         self._rows = _rows(_FIRST_ROWS)
 
-    def run(self, on_progress: Callable[[float], None]) -> InstrumentResult:
-        """Trade to the end of the tape."""
+    def run(self, tell: Callable[[float], None], done: float, share: float) -> InstrumentResult:
+        """Trade to the end of the tape; tell what is done of the whole, of which it is a share."""
         size = self._events.size
         while int(self._run[0]["row"]) < size:
             last = min(size, int(self._run[0]["row"]) + _ROWS_A_TURN)
@@ -300,7 +300,7 @@ class _Traded:
                 raise self._of_model(error) from error
             if code != DONE:
                 _grow(self._rows, self._run)
-            on_progress(float(self._run[0]["row"]) / size)
+            tell(done + share * float(self._run[0]["row"]) / size)
         return InstrumentResult(self._instrument, self._kind, self._run, self._desk, self._rows)
 
     def _of_model(self, error: Exception) -> ValueError:
