@@ -437,7 +437,7 @@ def start_with_what_is_wrong(desk):
         before = child.process.pid
         child.process.send_signal(signal.SIGKILL)
         child.process.wait()
-        desk.watch_until(lambda c=child, b=before: c.process.pid != b, "a restart")
+        desk.watch_until(lambda c=child, b=before: c.is_running and c.process.pid != b, "a restart")
         desk.quotes_again()
         desk.watch_until(quotes_as_before, "the quotes of the last good model")
         assert desk.is_logged("settings refused, the last good ones")

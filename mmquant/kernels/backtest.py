@@ -153,7 +153,7 @@ def _hear_event(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
         r["is_settled"] = 0
 
 
-@njit
+@bare_inlined
 def _hear_position(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
     """Let the strategy hear of the next position."""
     r = run[0]

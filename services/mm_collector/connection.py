@@ -52,6 +52,7 @@ class Connection:
         self._socket = sock
         self._protocol = protocol
         self._outgoing = bytearray()
+        self._incoming = memoryview(bytearray(_CHUNK))  # recv would allocate it at every poll
         self._parts: list[bytes] = []
 
     def poll(self) -> bool:
@@ -97,14 +98,14 @@ class Connection:
     def _read(self) -> bool:
         self._take_events()  # what came in together with the handshake
         try:
-            data = self._socket.recv(_CHUNK)
+            size = self._socket.recv_into(self._incoming)
         except (BlockingIOError, ssl.SSLWantReadError):
             return False
-        if not data:
+        if not size:
             self._protocol.receive_eof()
             raise ConnectionResetError(f"closed by the venue{self._close_text()}")
         self.received_ns = time.time_ns()  # not the turn's time: other work may lie between
-        self._protocol.receive_data(data)
+        self._protocol.receive_data(bytes(self._incoming[:size]))
         self._take_events()
         return True
 

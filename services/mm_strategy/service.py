@@ -95,8 +95,9 @@ class Strategy(Service):
         self.subscribe(Stream.FILLS, on_order)
         self.subscribe(Stream.TRADES, {Template.TRADE: self._on_trade})
         self.subscribe(Stream.PRICING, {Template.PRICING: self._on_pricing}, paced=True)
-        if self._file.refused:
-            self.say(logging.ERROR, f"settings refused, the last good ones: {self._file.refused}")
+        refused = self.outside(lambda: self._file.refused.encode())
+        if refused:
+            self.say(logging.ERROR, f"settings refused, the last good ones: {refused.decode()}")
 
     def duty(self, now_ns: int) -> int:
         """Handle what came; stop where asked to or where a peer fell silent; repeat the quotes."""
