@@ -12,13 +12,12 @@ from mm_cli.session_replay import ReplayedJournal, replay_service
 from mm_runtime.session_file import SessionFile
 from orjson import loads
 
-from mmquant.codes import BookState, PricingFlag, Reason, Role, ServiceState, Stream, Template
+from mmquant.codes import BookState, PricingFlag, Reason, Stream, Template
 from mmquant.wire import decode
 
 __all__ = ["Line", "lines_of", "times_in_time"]
 
 MS = 1_000_000
-UPSTREAM = (Role.MM_COLLECTOR, Role.MM_PRICING, Role.MM_SIMULATOR)
 # The first quotes behind a message of this kind say that the reason holds by now.
 BORNE_BY = {
     Reason.SESSION_LOSS: Template.POSITION,
@@ -32,12 +31,11 @@ BORNE_BY = {
 
 @dataclass
 class Line:
-    """A message that was heard, or quotes that were said, in a turn that began at `turn_ns`."""
+    """A message that was heard, or quotes that were said."""
 
     is_said: bool
     template: Template
     row: dict[str, Any]
-    turn_ns: int
     settings: dict[str, Any]  # strategy.toml as it counted then
     heard_ns: int = 0
 
@@ -51,7 +49,7 @@ class _Journal(ReplayedJournal):
     """Notes what it plays back."""
 
     def __init__(self, file):
-        self.lines, self.turn_ns, self.is_new_turn = [], 0, True
+        self.lines, self.is_new_turn = [], True
         super().__init__(file)
         self.settings = self.opened["config"]
         self.heard_of = self._note
@@ -63,7 +61,7 @@ class _Journal(ReplayedJournal):
     def now_ns(self):
         value = super().now_ns()
         if self.is_new_turn:
-            self.turn_ns, self.is_new_turn = value, False
+            self.is_new_turn = False
         elif self.lines and not (self.lines[-1].is_said or self.lines[-1].heard_ns):
             self.lines[-1].heard_ns = value
         return value
@@ -76,12 +74,12 @@ class _Journal(ReplayedJournal):
 
     def _note(self, item):
         template, row, _ = decode(item.payload)
-        self.lines.append(Line(False, template, row, self.turn_ns, self.settings))
+        self.lines.append(Line(False, template, row, self.settings))
 
     def said(self, stream, session, message):
         if stream == Stream.QUOTES:
             template, row, _ = decode(message)
-            self.lines.append(Line(True, template, row, self.turn_ns, self.settings))
+            self.lines.append(Line(True, template, row, self.settings))
 
 
 def lines_of(session, scratch):
@@ -118,15 +116,15 @@ def causes_in(line):
     return {reason for reason, is_borne in bears.items() if is_borne}
 
 
-def times_in_time(lines, timeout_ns):
+def times_in_time(lines):
     """Assert that each reason came with the very next quotes; return how often each was new.
 
     A pricing message that bears a cause is answered before the next is heard: by quotes made of it
-    that name a reason, unless those in force did so already. What another message bears is named by
-    the first quotes behind it, and silence at the first turn after its bound.
+    that name a reason, unless those in force did so already. What another message or new settings
+    bear is named by the first quotes behind them. Silence is no message: it is counted only.
     """
     counts = Counter()
-    in_force, since_said, beats, last_turn_ns = {}, {}, {}, 0
+    in_force, since_said = {}, {}
     pending = None  # the pricing message that has not been followed by another message yet
     for line in lines:
         key = line.row["instrument_id"]
@@ -136,22 +134,20 @@ def times_in_time(lines, timeout_ns):
             if pending is not None and pending.row["instrument_id"] == key:
                 assert line.row["pricing_seq"] == pending.row["seq"]
                 counts.update(new & causes_in(pending))
+            elif key in in_force and line.settings != in_force[key].settings:
+                counts.update(new)  # the first quotes by these settings, which bear it
             for reason in new & BORNE_BY.keys() if was_quoting else ():
                 assert BORNE_BY[reason] in since_said[key], reason
                 counts[reason] += 1
             if was_quoting and Reason.UPSTREAM_SILENT in new:
-                assert_newly_silent(beats, line.turn_ns, last_turn_ns, timeout_ns)
                 counts[Reason.UPSTREAM_SILENT] += 1
             in_force[key], since_said[key] = line, set()
         else:
             assert_answered(pending, in_force)
             pending = line if line.template is Template.PRICING else None
-            if line.template is Template.HEARTBEAT:
-                beats[line.row["role"]] = line
             keys = [key] if key else list(in_force)
             for one in keys:
                 since_said.setdefault(one, set()).add(line.template)
-        last_turn_ns = line.turn_ns
     return counts
 
 
@@ -162,13 +158,3 @@ def assert_answered(pending, in_force):
     quotes = in_force.get(pending.row["instrument_id"])
     assert quotes is not None
     assert quotes.row["reason"] != Reason.NONE, (causes_in(pending), pending.row["seq"])
-
-
-def assert_newly_silent(beats, now_ns, before_ns, timeout_ns):
-    """Assert that somebody is silent now who was not by the turn before, or said goodbye."""
-    gone = {role for role, beat in beats.items() if beat.row["state"] == ServiceState.STOPPED}
-    late, before = (
-        {role for role in UPSTREAM if abs(at - beats[role].heard_ns) > timeout_ns}
-        for at in (now_ns, before_ns)
-    )
-    assert (late - before) | gone

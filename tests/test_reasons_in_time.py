@@ -6,8 +6,6 @@ from recorded_session import record_session
 
 from mmquant.codes import Reason
 
-TIMEOUT_NS = 1_000_000_000
-
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
@@ -17,7 +15,7 @@ def lines(tmp_path_factory):
 
 
 def test_what_a_message_bears_is_in_the_next_quotes(lines):
-    counts = times_in_time(lines, TIMEOUT_NS)
+    counts = times_in_time(lines)
     assert counts[Reason.BOOK_NOT_LIVE] >= 1
 
 
@@ -31,4 +29,4 @@ def test_a_reason_that_comes_a_message_late_is_found(lines):
     behind = next(k for k in range(at + 1, len(late)) if not late[k].is_said)
     late.insert(behind, late.pop(at))
     with pytest.raises(AssertionError):
-        times_in_time(late, TIMEOUT_NS)
+        times_in_time(late)

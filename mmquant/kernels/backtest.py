@@ -238,6 +238,40 @@ def _hear_trade(run: NDArray[Any], desk: Desk, price_ticks: int) -> None:
 
 
 @bare_inlined
+def _take_trade(run: NDArray[Any], desk: Desk, rows: Rows) -> int:
+    """Let simulators and strategy hear of the trade in `desk.words`; return the events of it."""
+    words = desk.words
+    now = run[0]["now_ns"]
+    n = simulator_on_trade(
+        desk.sim,
+        desk.account,
+        desk.sim_params,
+        desk.sim_book,
+        words[wire.TRADE_PRICE_TICKS],
+        words[wire.TRADE_QTY_LOTS],
+        words[wire.TRADE_AGGRESSOR],
+        words[wire.TRADE_TRADE_ID],
+        now,
+        words[wire.TRADE_VENUE_NS],
+        next_events(run, rows),
+    )
+    _hear_trade(run, desk, words[wire.TRADE_PRICE_TICKS])
+    if desk.bracket.sim.size > 0:
+        bracket_on_trade(
+            desk.bracket,
+            desk.sim_book,
+            desk.recorded,
+            words[wire.TRADE_PRICE_TICKS],
+            words[wire.TRADE_QTY_LOTS],
+            words[wire.TRADE_AGGRESSOR],
+            words[wire.TRADE_TRADE_ID],
+            now,
+            words[wire.TRADE_VENUE_NS],
+        )
+    return n
+
+
+@bare_inlined
 def _take_row(
     run: NDArray[Any],
     event: NDArray[Any],
@@ -269,32 +303,7 @@ def _take_row(
     words = desk.words
     has_bracket = desk.bracket.sim.size > 0
     if template == wire.TEMPLATE_TRADE:
-        n = simulator_on_trade(
-            desk.sim,
-            desk.account,
-            desk.sim_params,
-            desk.sim_book,
-            words[wire.TRADE_PRICE_TICKS],
-            words[wire.TRADE_QTY_LOTS],
-            words[wire.TRADE_AGGRESSOR],
-            words[wire.TRADE_TRADE_ID],
-            now,
-            words[wire.TRADE_VENUE_NS],
-            next_events(run, rows),
-        )
-        _hear_trade(run, desk, words[wire.TRADE_PRICE_TICKS])
-        if has_bracket:
-            bracket_on_trade(
-                desk.bracket,
-                desk.sim_book,
-                desk.recorded,
-                words[wire.TRADE_PRICE_TICKS],
-                words[wire.TRADE_QTY_LOTS],
-                words[wire.TRADE_AGGRESSOR],
-                words[wire.TRADE_TRADE_ID],
-                now,
-                words[wire.TRADE_VENUE_NS],
-            )
+        n = _take_trade(run, desk, rows)
     else:
         if has_bracket:
             bracket_before(desk.bracket, desk.sim_book, now)
