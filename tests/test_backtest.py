@@ -321,7 +321,10 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
         ({"pricing": {"blend.microprice": -2.0}}, "from 0.0 to 1000.0"),
         ({"pricing": {"blend.microprice": 0.0}}, "weight > 0"),
         ({"pricing": {"fair_value": "mid"}}, "must be 'blend' or 'module:function'"),
-        ({"pricing": {"fair_value": "no_module:f"}}, "fair_value 'no_module:f': No module named"),
+        (
+            {"pricing": {"fair_value": "no_module:f"}},
+            "fair_value 'no_module:f': ModuleNotFoundError: No module named",
+        ),
         ({"pricing": {"fair_value_params": [np.nan]}}, "fair_value_params must be finite"),
         ({"pricing": {"jump_sigmas": 0.5}}, "jump_sigmas: must be 0 or at least 1, got 0.5"),
         ({"pricing": {"blend.stoikov": 1.0}}, "stoikov_file is empty"),
