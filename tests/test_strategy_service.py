@@ -156,6 +156,11 @@ def test_quotes_are_pulled_from_one_heartbeat_of_a_late_simulator_to_the_next(se
     assert bench.quotes[-1][1:] == ([], [])
     assert bench.service.reason is Reason.SIMULATOR_LAGS
     assert bench.service.counters["not_quoting.simulator_lags"] == 1
+    assert bench.turn()["reason"] == Reason.NONE
+    count = len(bench.quotes)
+    bench.pricing(bid_ticks=1_009, ask_ticks=1_011, fair_value_ticks=1_010.0)
+    assert bench.turn(simulator_lag_ns=200 * MS + 1)["reason"] == Reason.SIMULATOR_LAGS
+    assert len(bench.quotes) == count + 1  # prices that came with the heartbeat are not quoted on
     bench.instrument(2)  # of which nothing was known when it began to lag
     bench.position(0, 2)
     bench.pricing(2)

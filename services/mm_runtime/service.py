@@ -183,6 +183,14 @@ class Service(ABC):
         block["instrument_id"], block["role"], block["kind"] = instrument_id, self.role, kind
         publisher.offer(self._request)
 
+    def on_heartbeat(self) -> None:
+        """Note what another service says of itself."""
+        beat = self.inbox.block(Template.HEARTBEAT)[0]
+        role = Role(int(beat["role"]))
+        if role is not self.role:
+            state, reason = ServiceState(int(beat["state"])), Reason(int(beat["reason"]))
+            self.peers[role] = Peer(self.clock.now_ns(), state, reason, int(beat["lag_ns"]))
+
     def is_alive(self, role: Role, now_ns: int) -> bool:
         """Return whether `role` has been heard of lately and has not said goodbye."""
         peer = self.peers.get(role)
@@ -258,7 +266,7 @@ class Service(ABC):
     def _open(self) -> None:
         self.publish_on(Stream.HEARTBEATS, queue_limit=16)
         self.publish_on(Stream.STATE, queue_limit=256)
-        self.subscribe(Stream.HEARTBEATS, {Template.HEARTBEAT: self._on_heartbeat})
+        self.subscribe(Stream.HEARTBEATS, {Template.HEARTBEAT: self.on_heartbeat})
         self._publish_state(0, 0, self.state, self.reason, "")
         self.start()
 
@@ -362,13 +370,6 @@ class Service(ABC):
         if self._bus is None:
             raise RuntimeError(f"{type(self).__name__} is not started: call on_start first")
         return self._bus
-
-    def _on_heartbeat(self) -> None:
-        beat = self.inbox.block(Template.HEARTBEAT)[0]
-        role = Role(int(beat["role"]))
-        if role is not self.role:
-            state, reason = ServiceState(int(beat["state"])), Reason(int(beat["reason"]))
-            self.peers[role] = Peer(self.clock.now_ns(), state, reason, int(beat["lag_ns"]))
 
     def _publish_state(
         self,

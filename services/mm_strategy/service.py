@@ -79,7 +79,7 @@ class Strategy(Service):
         self._requests = ReloadRequests(directory)
         self._desks: dict[int, Desk] = {}
         self._silent: tuple[Role, ...] = _UPSTREAM
-        self._simulator_lag_ns = 0
+        self._simulator_lag_ns, self._lag_changed = 0, False
         self._latency = QuoteLatency()
         self._pricing_bytes = bytes_of(self.inbox.block(Template.PRICING))
         self._pricing_ints = self._pricing_bytes.cast("I")
@@ -104,14 +104,11 @@ class Strategy(Service):
         halt_changed = self._look_at_halt(now_ns)
         work = self.poll(blocked=self._out.blocked)
         silent = tuple(role for role in _UPSTREAM if not self.is_alive(role, now_ns))
-        simulator = self.peers.get(Role.MM_SIMULATOR)
-        lag_ns = 0 if simulator is None else simulator.lag_ns
-        changed = halt_changed or silent != self._silent or lag_ns != self._simulator_lag_ns
-        self._silent, self._simulator_lag_ns = silent, lag_ns
+        changed = halt_changed or silent != self._silent or self._lag_changed
+        self._silent, self._lag_changed = silent, False
         interval_ns = self.config.republish_interval_ms * _MS
         for desk in self._desks.values():
             desk.inputs[0]["upstream_ok"] = not silent
-            desk.inputs[0]["simulator_lag_ns"] = lag_ns
             if Role.MM_SIMULATOR in silent:
                 desk.forget_position()
                 desk.forget_orders()
@@ -163,6 +160,16 @@ class Strategy(Service):
             yield from desk_samples(desk)
 
     # messages in
+
+    def on_heartbeat(self) -> None:
+        """Note how far the simulator lags, so that nothing that came with it is quoted on."""
+        super().on_heartbeat()
+        simulator = self.peers.get(Role.MM_SIMULATOR)
+        if simulator is None or simulator.lag_ns == self._simulator_lag_ns:
+            return
+        self._simulator_lag_ns, self._lag_changed = simulator.lag_ns, True
+        for desk in self._desks.values():
+            desk.inputs[0]["simulator_lag_ns"] = simulator.lag_ns
 
     def _on_instrument(self) -> None:
         instrument = self.inbox.block(Template.INSTRUMENT)
