@@ -109,6 +109,20 @@ def test_quotes_of_a_pricing_message_that_never_was():
     assert "never sent" in check_live(recording).violations[0]
 
 
+def test_a_pricing_that_starts_anew_counts_from_the_first_message_again():
+    recording = healthy()
+    recording.pricing += [
+        PricingWord(1, 1, 101 * MS, 90 * MS, True),
+        PricingWord(1, 2, 102 * MS, 90 * MS, True),
+        PricingWord(1, 3, 103 * MS, 50 * MS, False),  # not what number 3 was before
+    ]
+    recording.quotes.append(QuotesWord(1, 4, 102 * MS, 2, 2))  # nor is this the first number 2
+    assert check_live(recording).violations == []
+    recording.quotes.append(QuotesWord(1, 5, 103 * MS, 3, 2))
+    (text,) = check_live(recording).violations
+    assert text.startswith("quotes on prices that are not LIVE")
+
+
 def test_a_collector_that_says_one_thing_and_sends_another():
     recording = healthy()
     del recording.books[1], recording.pricing[1], recording.quotes[1]

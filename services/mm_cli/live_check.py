@@ -13,6 +13,7 @@ is no more, stream 10 has said so before.
 """
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -54,6 +55,10 @@ def check_live(recording: Recording) -> LiveCheck:
     return check
 
 
+def _sent_ns(word: PricingWord) -> int:
+    return word.sent_ns
+
+
 class _Instrument:
     """One instrument's messages, and the rules over them."""
 
@@ -63,7 +68,9 @@ class _Instrument:
         self._quotes = [w for w in recording.quotes if w.instrument_id == instrument_id]
         pricing = [w for w in recording.pricing if w.instrument_id == instrument_id]
         self._pricing = pricing
-        self._by_seq = {word.seq: word for word in pricing}
+        self._by_seq: dict[int, list[PricingWord]] = defaultdict(list)
+        for word in pricing:
+            self._by_seq[word.seq].append(word)
         self._sent_ns = [word.sent_ns for word in self._books]
         self._check = check
 
@@ -84,8 +91,13 @@ class _Instrument:
             if before.levels
         )
 
+    def _named_by(self, quotes: QuotesWord) -> PricingWord | None:
+        """Return what quotes are made of; a pricing that starts anew counts from 1 again."""
+        words = self._by_seq.get(quotes.pricing_seq, [])
+        return max((w for w in words if w.sent_ns <= quotes.sent_ns), default=None, key=_sent_ns)
+
     def _judge_quotes(self, quotes: QuotesWord) -> None:
-        pricing = self._by_seq.get(quotes.pricing_seq)
+        pricing = self._named_by(quotes)
         if pricing is None:
             if self._pricing and quotes.pricing_seq > self._pricing[0].seq:
                 self._note("quotes name a pricing message that was never sent", quotes)
@@ -114,7 +126,7 @@ class _Instrument:
         out = self._quotes[first - 1] if first and self._quotes[first - 1].levels else None
         pulled_ns = 0
         for quotes in self._quotes[first:]:
-            pricing = self._by_seq.get(quotes.pricing_seq)
+            pricing = self._named_by(quotes)
             if quotes.levels and pricing is not None and pricing.input_ns >= end_ns:
                 break  # on the book that is LIVE again
             if quotes.levels:
