@@ -15,12 +15,16 @@ from mmquant.state import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS
 __all__ = ["check_version", "dump_book", "restore_book"]
 
 _MAGIC = b"mmqbook"
-_VERSION = 3
+_VERSION = 4
 _SCALARS = int(BOOK.fields["bid_lots"][1])  # type: ignore[index]  # bytes in front of the ring
 _COUNTS = np.dtype(
     [("ring_bids", "<i8"), ("ring_asks", "<i8"), ("tail_bids", "<i8"), ("tail_asks", "<i8")]
 )
-_CACHED = ("tail_bids_sorted", "tail_asks_sorted")  # what was read last, not what the book holds
+# How the levels came to lie where they do, and what was read last: not what the book holds.
+_CACHED = (
+    *("tail_bids", "tail_asks", "tail_bids_sorted", "tail_asks_sorted"),
+    *("bid_tail_taken", "ask_tail_taken", "bid_tail_doublings", "ask_tail_doublings"),
+)
 _HEAD = len(_MAGIC) + 1
 _MOST = (BOOK_RING_TICKS, BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TAIL_LEVELS)
 
@@ -36,7 +40,7 @@ def _ring_levels(book: NDArray[Any], side: str) -> NDArray[Any]:
 
 def _tail_levels(book: NDArray[Any], side: str) -> NDArray[Any]:
     pairs = book[0][f"{side}_tail"].reshape(-1, 2)
-    used = pairs[pairs[:, 0] != 0]
+    used = pairs[pairs[:, 1] != 0]
     levels = np.zeros(len(used), LEVEL)
     levels["price_ticks"], levels["qty_lots"] = used.T
     return np.sort(levels, order="price_ticks")
@@ -83,7 +87,7 @@ def restore_book(data: bytes) -> NDArray[Any]:
     book = np.zeros(1, BOOK)
     kernels.book_clear(book)
     book.view(np.uint8)[:_SCALARS] = np.frombuffer(data, np.uint8, _SCALARS, _HEAD)
-    for name in ("tail_bids", "tail_asks", *_CACHED):  # as the levels to come make them
+    for name in _CACHED:  # as the levels to come make them
         book[name] = 0
     ends = np.cumsum(counts)
     ring_bids, ring_asks, tail_bids, tail_asks = np.split(
@@ -93,7 +97,7 @@ def restore_book(data: bytes) -> NDArray[Any]:
         book[0][f"{side}_lots"][levels["price_ticks"] & (BOOK_RING_TICKS - 1)] = levels["qty_lots"]
     for sign, levels in ((1, tail_bids), (-1, tail_asks)):
         for tick, lots in levels.tolist():
-            tail_set(book, sign, tick, lots)
+            tail_set(book[0], sign, tick, lots)
     fault = BookFault(book_check(book))
     if fault != BookFault.NONE:
         raise ValueError(f"data must be what to_bytes returned, got a damaged book: {fault.name}")

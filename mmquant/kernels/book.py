@@ -24,7 +24,7 @@ from mmquant.kernels.book_ring import (
     next_level,
     touch_target,
 )
-from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_clear, tail_find, tail_set
+from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_clear, tail_set
 from mmquant.state import BOOK_RING_TICKS
 
 __all__ = [
@@ -95,7 +95,7 @@ def book_clear(book: np.ndarray) -> None:
     b["best_ask_lots"] = 0
     b["bid_floor_ticks"] = NO_ASK
     b["ask_ceiling_ticks"] = NO_BID
-    tail_clear(book)
+    tail_clear(b)
     b["last_update_id"] = 0
     b["epoch"] = 0
     b["known_low_ticks"] = 0
@@ -211,7 +211,6 @@ def _store(book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int) -> N
     """
     b = book[0]
     lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
-    tail = b["bid_tail"] if sign > 0 else b["ask_tail"]
     base = b["base_ticks"]
     if sign > 0:
         flip = 0
@@ -231,12 +230,7 @@ def _store(book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int) -> N
             worst = min(worst, key)
             lots[np.uint64(tick) & MASK] = qty
         else:
-            far = tail_find(tail, tick)
-            known = tail[np.uint64(far)] == tick
-            if known and qty > 0:
-                tail[np.uint64(far + 1)] = qty
-            elif known or qty > 0:
-                tail_set(book, sign, tick, qty)
+            tail_set(b, sign, tick, qty)
     best ^= flip
     if sign > 0:
         b["bid_floor_ticks"] = worst

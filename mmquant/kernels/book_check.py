@@ -5,7 +5,7 @@ import numpy as np
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookFault
 from mmquant.kernels.book_ring import MASK, level_lots
-from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_lots
+from mmquant.kernels.book_tail import MOST_DOUBLINGS, NO_ASK, NO_BID, tail_lots, tail_slots
 from mmquant.state import BOOK_RING_TICKS, BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS
 
 NONE = int(BookFault.NONE)
@@ -44,31 +44,40 @@ def _ring_fault(book: np.ndarray, sign: int) -> int:
 
 @njit
 def _tail_fault(book: np.ndarray, sign: int) -> int:
-    """Check one side's tail: its number, places, quantities and the list of its prices."""
+    """Check one side's tail: its numbers, places, quantities and the list of its prices."""
     b = book[0]
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     n = b["tail_bids"] if sign > 0 else b["tail_asks"]
     best = b["best_bid_ticks"] if sign > 0 else b["best_ask_ticks"]
+    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
+    if not 0 <= doublings <= MOST_DOUBLINGS:
+        return TAIL_COUNT
     found = 0
+    taken = 0
     for slot in range(BOOK_TAIL_SLOTS):
-        found += table[2 * slot] != 0
+        found += table[2 * slot + 1] != 0
+        taken += table[2 * slot] != 0
     if not 0 <= n <= BOOK_TAIL_LEVELS or found != n:
+        return TAIL_COUNT
+    if taken != (b["bid_tail_taken"] if sign > 0 else b["ask_tail_taken"]):
+        return TAIL_COUNT
+    if taken >= tail_slots(doublings):
         return TAIL_COUNT
     for slot in range(BOOK_TAIL_SLOTS):
         tick = table[2 * slot]
-        if tick == 0:
-            continue
         qty = table[2 * slot + 1]
-        if tick < 0 or qty <= 0 or b["base_ticks"] <= tick < b["end_ticks"]:
+        if qty == 0:
+            continue
+        if tick < 1 or qty < 0 or b["base_ticks"] <= tick < b["end_ticks"]:
             return TAIL_LEVEL
-        if tail_lots(book, sign, tick) != qty:
+        if tail_lots(b, sign, tick) != qty:
             return TAIL_LOST
         if (tick > best) if sign > 0 else (tick < best):
             return BEST_PRICE
     if (b["tail_bids_sorted"] if sign > 0 else b["tail_asks_sorted"]) == 1:
         order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
         for i in range(n):
-            if tail_lots(book, sign, order[i]) == 0 or (i > 0 and order[i - 1] >= order[i]):
+            if tail_lots(b, sign, order[i]) == 0 or (i > 0 and order[i - 1] >= order[i]):
                 return TAIL_ORDER
     return NONE
 

@@ -14,11 +14,10 @@ from mmquant.kernels.book_tail import (
     NO_ASK,
     NO_BID,
     NO_LOTS,
-    lower_bound,
     tail_lots,
     tail_next,
     tail_set,
-    tail_sort,
+    tail_slots,
 )
 from mmquant.state import BOOK_RING_TICKS
 
@@ -35,7 +34,7 @@ def level_lots(book: np.ndarray, sign: int, tick: int) -> int:
     if b["base_ticks"] <= tick < b["end_ticks"]:
         slot = np.uint64(tick) & MASK
         return int(b["bid_lots"][slot] if sign > 0 else b["ask_lots"][slot])
-    return tail_lots(book, sign, tick)
+    return tail_lots(b, sign, tick)
 
 
 @njit
@@ -70,23 +69,23 @@ def next_level(book: np.ndarray, sign: int, tick: int) -> int:
     end = b["end_ticks"]
     if sign > 0:
         if tick > end and b["tail_bids"] > 0:
-            far = tail_next(book, sign, tick)
+            far = tail_next(b, sign, tick)
             if far >= end:
                 return far
         low = max(base, b["bid_floor_ticks"])
         found = _scan(b["bid_lots"], min(tick, end) - 1, low, end, -sign)
         if found >= 0:
             return found
-        return tail_next(book, sign, base) if tick > base else tail_next(book, sign, tick)
+        return tail_next(b, sign, base) if tick > base else tail_next(b, sign, tick)
     if tick < base and b["tail_asks"] > 0:
-        far = tail_next(book, sign, tick)
+        far = tail_next(b, sign, tick)
         if far < base:
             return far
     high = min(end, b["ask_ceiling_ticks"] + 1)
     found = _scan(b["ask_lots"], max(tick + 1, base), base, high, -sign)
     if found >= 0:
         return found
-    return tail_next(book, sign, max(tick, end - 1))
+    return tail_next(b, sign, max(tick, end - 1))
 
 
 @njit
@@ -122,11 +121,12 @@ def _leave_window(book: np.ndarray, sign: int, new_base: int) -> None:
         lots = b["ask_lots"]
         low = max(low, b["best_ask_ticks"])
         high = min(high, b["ask_ceiling_ticks"] + 1)
-    for tick in range(low, high):
+    tick = _scan(lots, low, low, high, 1)
+    while tick >= 0:
         slot = np.uint64(tick) & MASK
-        if lots[slot] > 0:
-            tail_set(book, sign, tick, lots[slot])
-            lots[slot] = 0
+        tail_set(b, sign, tick, lots[slot])
+        lots[slot] = 0
+        tick = _scan(lots, tick + 1, low, high, 1)
     if sign > 0:
         b["bid_floor_ticks"] = max(b["bid_floor_ticks"], new_base)
     else:
@@ -134,38 +134,37 @@ def _leave_window(book: np.ndarray, sign: int, new_base: int) -> None:
 
 
 @njit
-def _lift(book: np.ndarray, sign: int, new_base: int) -> tuple[int, int]:
-    """Take the tail's levels that lie in the new window out; return where `order` lists them."""
+def _lift(book: np.ndarray, sign: int, new_base: int) -> int:
+    """Take the tail's levels that lie in the new window out; return how many there are."""
     b = book[0]
-    n = b["tail_bids"] if sign > 0 else b["tail_asks"]
-    if n == 0:
-        return 0, 0
-    tail_sort(book, sign)
-    order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
-    moving = b["moving_lots"]
-    first = lower_bound(order, n, new_base)
-    after = lower_bound(order, n, new_base + BOOK_RING_TICKS)
-    for i in range(first, after):
-        moving[i] = tail_lots(book, sign, order[i])
-        tail_set(book, sign, order[i], int(NO_LOTS))
-    return first, after
+    if (b["tail_bids"] if sign > 0 else b["tail_asks"]) == 0:
+        return 0
+    table = b["bid_tail"] if sign > 0 else b["ask_tail"]
+    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
+    n = 0
+    for slot in range(tail_slots(doublings)):
+        tick = table[2 * slot]
+        if table[2 * slot + 1] > 0 and new_base <= tick < new_base + BOOK_RING_TICKS:
+            b["moving_ticks"][n] = tick
+            b["moving_lots"][n] = table[2 * slot + 1]
+            n += 1
+    for i in range(n):
+        tail_set(b, sign, b["moving_ticks"][i], int(NO_LOTS))
+    return n
 
 
 @njit
-def _drop_in(book: np.ndarray, sign: int, first: int, after: int) -> None:
+def _drop_in(book: np.ndarray, sign: int, n: int) -> None:
     """Put the lifted levels into the ring."""
-    if first == after:
-        return
     b = book[0]
-    order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
     lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
-    moving = b["moving_lots"]
-    for i in range(first, after):
-        lots[np.uint64(order[i]) & MASK] = moving[i]
-    if sign > 0:
-        b["bid_floor_ticks"] = min(b["bid_floor_ticks"], order[first])
-    else:
-        b["ask_ceiling_ticks"] = max(b["ask_ceiling_ticks"], order[after - 1])
+    for i in range(n):
+        tick = b["moving_ticks"][i]
+        lots[np.uint64(tick) & MASK] = b["moving_lots"][i]
+        if sign > 0:
+            b["bid_floor_ticks"] = min(b["bid_floor_ticks"], tick)
+        else:
+            b["ask_ceiling_ticks"] = max(b["ask_ceiling_ticks"], tick)
 
 
 @njit
@@ -178,9 +177,9 @@ def _move_window(book: np.ndarray, new_base: int) -> None:
     b = book[0]
     for side in range(2):  # one call site of each callee: half the machine code
         sign = 1 - 2 * side
-        first, after = _lift(book, sign, new_base)
+        n = _lift(book, sign, new_base)
         _leave_window(book, sign, new_base)
-        _drop_in(book, sign, first, after)
+        _drop_in(book, sign, n)
     b["base_ticks"] = new_base
     b["end_ticks"] = new_base + BOOK_RING_TICKS
     b["reanchors"] += 1

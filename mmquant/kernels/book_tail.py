@@ -5,8 +5,10 @@ one costs a probe or two, whatever the tail holds. Reading in order of price is 
 the keys once, and again only after keys have come or gone. The tail holds at most
 `BOOK_TAIL_LEVELS` levels a side; beyond that the farthest one goes, counted in `tail_evicted`.
 
-The table is interleaved (tick, lots), open addressing with linear probing, never more than half
-full; tick 0 marks a free slot.
+The table is interleaved (tick, lots), open addressing with linear probing; tick 0 marks a free
+slot. A level that is removed keeps its slot with no lots, for it often comes again. The table
+begins small, so that it stays in the nearest caches and is emptied quickly; when it is full it is
+built anew without the levels that are gone, twice as large where many are left.
 """
 
 import numpy as np
@@ -18,10 +20,10 @@ NO_BID = 0  # the price of a side without bids: below every price
 NO_ASK = 1 << 62  # the price of a side without asks: above every price
 NO_LOTS = np.int64(0)  # no literal: numba would compile what it is passed to for that alone
 
-SLOT_MASK = BOOK_TAIL_SLOTS - 1
+FIRST_BITS = 8  # of a slot's number, while the table has not been doubled
+MOST_DOUBLINGS = BOOK_TAIL_SLOTS.bit_length() - 1 - FIRST_BITS
 MASK_32 = 0xFFFFFFFF
 MULTIPLIER = 1_640_531_527  # odd, near 2**32 times the golden section's smaller part
-HASH_SHIFT = 32 - (BOOK_TAIL_SLOTS.bit_length() - 1)
 
 
 @njit
@@ -39,97 +41,129 @@ def lower_bound(ticks: np.ndarray, n: int, tick: int) -> int:
 
 
 @njit
-def _home(tick: int) -> int:
-    """Return the slot where the search for a price begins (Fibonacci hashing)."""
-    folded = (tick ^ (tick >> 32)) & MASK_32
-    return ((folded * MULTIPLIER) & MASK_32) >> HASH_SHIFT
+def tail_slots(doublings: int) -> int:
+    """Return how many slots a table has."""
+    return 1 << (FIRST_BITS + doublings)
 
 
 @njit
-def tail_find(table: np.ndarray, tick: int) -> int:
+def tail_find(table: np.ndarray, doublings: int, tick: int) -> int:
     """Return the word of `tick`'s slot, or of the free slot where it belongs."""
-    slot = _home(tick)
+    folded = (tick ^ (tick >> 32)) & MASK_32
+    slot = ((folded * MULTIPLIER) & MASK_32) >> (32 - FIRST_BITS - doublings)  # Fibonacci hashing
     key = table[np.uint64(2 * slot)]
     while key != 0 and key != tick:
-        slot = (slot + 1) & SLOT_MASK
+        slot = (slot + 1) & (tail_slots(doublings) - 1)
         key = table[np.uint64(2 * slot)]
     return 2 * slot
 
 
 @njit
-def _remove(table: np.ndarray, at: int) -> None:
-    """Free the slot at word `at`; the entries behind it move up, no search ends too early."""
-    hole = at >> 1
-    slot = (hole + 1) & SLOT_MASK
-    while table[2 * slot] != 0:
-        from_home = (slot - _home(table[2 * slot])) & SLOT_MASK
-        if from_home >= ((slot - hole) & SLOT_MASK):
-            table[2 * hole] = table[2 * slot]
-            table[2 * hole + 1] = table[2 * slot + 1]
-            hole = slot
-        slot = (slot + 1) & SLOT_MASK
-    table[2 * hole] = 0
-    table[2 * hole + 1] = 0
-
-
-@njit
 def _farthest(table: np.ndarray, sign: int) -> int:
-    """Return the lowest bid or the highest ask of a table that is not empty."""
-    lowest = NO_ASK
-    highest = NO_BID
+    """Return the word of the lowest bid or the highest ask of a table that has levels."""
+    farthest = 0
+    key = NO_ASK
     for slot in range(BOOK_TAIL_SLOTS):
-        tick = table[2 * slot]
-        if tick != 0:
-            lowest = min(lowest, tick)
-            highest = max(highest, tick)
-    return lowest if sign > 0 else highest
+        if table[2 * slot + 1] > 0 and sign * table[2 * slot] < key:
+            key = sign * table[2 * slot]
+            farthest = 2 * slot
+    return farthest
 
 
 @njit
-def tail_set(book: np.ndarray, sign: int, tick: int, qty: int) -> None:
-    """Set, replace or remove one level of the tail; when full the farthest one goes."""
-    b = book[0]
+def _build_anew(b: np.void, sign: int) -> None:
+    """Rid a table of the levels that are gone; double it where a quarter is in use."""
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
-    n = b["tail_bids"] if sign > 0 else b["tail_asks"]
-    at = tail_find(table, tick)
-    known = table[np.uint64(at)] == tick
-    if known and qty > 0:
-        table[np.uint64(at + 1)] = qty
-        return
-    if not known and qty == 0:
-        return
-    if known:
-        _remove(table, at)
-        n -= 1
-    else:
-        if n == BOOK_TAIL_LEVELS:
-            b["tail_evicted"] += 1
-            farthest = _farthest(table, sign)
-            if (tick < farthest) if sign > 0 else (tick > farthest):
-                return
-            _remove(table, tail_find(table, farthest))
-            at = tail_find(table, tick)
-            n -= 1
-        table[at] = tick
-        table[at + 1] = qty
-        n += 1
+    order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
+    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
+    kept_lots = b["kept_lots"]
+    slots = tail_slots(doublings)
+    n = 0
+    for slot in range(slots):
+        if table[2 * slot + 1] > 0:
+            order[n] = table[2 * slot]
+            kept_lots[n] = table[2 * slot + 1]
+            n += 1
+    table[: 2 * slots] = 0
+    if 4 * n > slots and doublings < MOST_DOUBLINGS:
+        doublings += 1
+    for i in range(n):
+        at = tail_find(table, doublings, order[i])
+        table[at] = order[i]
+        table[at + 1] = kept_lots[i]
     if sign > 0:
-        b["tail_bids"] = n
+        b["bid_tail_taken"] = n
+        b["bid_tail_doublings"] = doublings
         b["tail_bids_sorted"] = 0
     else:
-        b["tail_asks"] = n
+        b["ask_tail_taken"] = n
+        b["ask_tail_doublings"] = doublings
         b["tail_asks_sorted"] = 0
 
 
 @njit
-def tail_lots(book: np.ndarray, sign: int, tick: int) -> int:
+def _count(b: np.void, sign: int, levels: int, taken: int) -> None:
+    """Note that levels came or went, and slots were taken."""
+    if sign > 0:
+        b["tail_bids"] += levels
+        b["bid_tail_taken"] += taken
+        b["tail_bids_sorted"] = 0
+    else:
+        b["tail_asks"] += levels
+        b["ask_tail_taken"] += taken
+        b["tail_asks_sorted"] = 0
+
+
+@njit
+def _is_evicted(b: np.void, sign: int, tick: int) -> bool:
+    """Make place for a level in a tail that is full; tell whether it is the farthest itself."""
+    table = b["bid_tail"] if sign > 0 else b["ask_tail"]
+    b["tail_evicted"] += 1
+    farthest = _farthest(table, sign)
+    if sign * tick < sign * table[farthest]:
+        return True
+    table[farthest + 1] = 0
+    _count(b, sign, -1, 0)
+    return False
+
+
+@njit
+def tail_set(b: np.void, sign: int, tick: int, qty: int) -> None:
+    """Set, replace or remove one level of the tail; when full the farthest one goes."""
+    table = b["bid_tail"] if sign > 0 else b["ask_tail"]
+    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
+    at = tail_find(table, doublings, tick)
+    known = table[np.uint64(at)] == tick
+    lots = table[np.uint64(at + 1)]  # 0 in a free slot
+    if qty == 0 or lots > 0:
+        table[np.uint64(at + 1)] = qty
+        if (lots > 0) != (qty > 0):
+            _count(b, sign, -1, 0)
+        return
+    n = b["tail_bids"] if sign > 0 else b["tail_asks"]
+    if n == BOOK_TAIL_LEVELS and _is_evicted(b, sign, tick):
+        return
+    taken = b["bid_tail_taken"] if sign > 0 else b["ask_tail_taken"]
+    slots = tail_slots(doublings)
+    # The largest table is filled farther: half of it may be levels.
+    most = slots // 2 if slots < BOOK_TAIL_SLOTS else BOOK_TAIL_SLOTS // 4 * 3
+    if not known and taken == most:
+        _build_anew(b, sign)
+        doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
+        at = tail_find(table, doublings, tick)
+    table[at] = tick
+    table[at + 1] = qty
+    _count(b, sign, 1, 0 if known else 1)
+
+
+@njit
+def tail_lots(b: np.void, sign: int, tick: int) -> int:
     """Return the lots at `tick` in the tail, 0 where there is no such level."""
-    b = book[0]
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     if (b["tail_bids"] if sign > 0 else b["tail_asks"]) == 0 or tick < 1:
         return 0
-    at = tail_find(table, tick)
-    return int(table[at + 1]) if table[at] == tick else 0
+    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
+    return int(table[tail_find(table, doublings, tick) + 1])  # 0 in a free slot
 
 
 @njit
@@ -150,16 +184,16 @@ def _shell_sort(ticks: np.ndarray, n: int) -> None:
 
 
 @njit
-def tail_sort(book: np.ndarray, sign: int) -> None:
+def tail_sort(b: np.void, sign: int) -> None:
     """Bring the list of a side's prices in the tail up to date: ascending, unless it is."""
-    b = book[0]
     if (b["tail_bids_sorted"] if sign > 0 else b["tail_asks_sorted"]) == 1:
         return
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
+    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
     n = 0
-    for slot in range(BOOK_TAIL_SLOTS):
-        if table[2 * slot] != 0:
+    for slot in range(tail_slots(doublings)):
+        if table[2 * slot + 1] > 0:
             order[n] = table[2 * slot]
             n += 1
     _shell_sort(order, n)
@@ -170,14 +204,13 @@ def tail_sort(book: np.ndarray, sign: int) -> None:
 
 
 @njit
-def tail_next(book: np.ndarray, sign: int, tick: int) -> int:
+def tail_next(b: np.void, sign: int, tick: int) -> int:
     """Return the tail's best price strictly behind `tick`, or the side's NO_BID or NO_ASK."""
-    b = book[0]
     n = b["tail_bids"] if sign > 0 else b["tail_asks"]
     none = NO_BID if sign > 0 else NO_ASK
     if n == 0:
         return none
-    tail_sort(book, sign)
+    tail_sort(b, sign)
     order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
     if sign > 0:
         at = lower_bound(order, n, tick) - 1
@@ -187,14 +220,17 @@ def tail_next(book: np.ndarray, sign: int, tick: int) -> int:
 
 
 @njit
-def tail_clear(book: np.ndarray) -> None:
+def tail_clear(b: np.void) -> None:
     """Empty both sides' tails; an empty one costs nothing."""
-    b = book[0]
-    if b["tail_bids"] > 0:
-        b["bid_tail"][:] = 0
-    if b["tail_asks"] > 0:
-        b["ask_tail"][:] = 0
+    if b["bid_tail_taken"] > 0:
+        b["bid_tail"][: 2 * tail_slots(b["bid_tail_doublings"])] = 0
+    if b["ask_tail_taken"] > 0:
+        b["ask_tail"][: 2 * tail_slots(b["ask_tail_doublings"])] = 0
     b["tail_bids"] = 0
     b["tail_asks"] = 0
+    b["bid_tail_taken"] = 0
+    b["ask_tail_taken"] = 0
+    b["bid_tail_doublings"] = 0
+    b["ask_tail_doublings"] = 0
     b["tail_bids_sorted"] = 0
     b["tail_asks_sorted"] = 0

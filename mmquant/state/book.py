@@ -6,7 +6,7 @@ __all__ = ["BOOK", "BOOK_RING_TICKS", "BOOK_TAIL_LEVELS", "BOOK_TAIL_SLOTS", "BO
 
 BOOK_RING_TICKS = 65_536  # a power of two: the slot of a price is its low bits
 BOOK_TAIL_LEVELS = 8_192  # a side, for levels outside the ring's window
-BOOK_TAIL_SLOTS = 2 * BOOK_TAIL_LEVELS  # of the tail's hash table; a power of two
+BOOK_TAIL_SLOTS = 2 * BOOK_TAIL_LEVELS  # of the tail's hash table at its largest; a power of two
 BOOK = record(
     [
         ("base_ticks", "<i8"),  # the ring holds prices in [base_ticks, end_ticks)
@@ -19,6 +19,10 @@ BOOK = record(
         ("ask_ceiling_ticks", "<i8"),  # no ask in the ring lies above
         ("tail_bids", "<i8"),  # levels in the tail
         ("tail_asks", "<i8"),
+        ("bid_tail_taken", "<i8"),  # slots of the table that are not free: levels, and levels gone
+        ("ask_tail_taken", "<i8"),
+        ("bid_tail_doublings", "<i8"),  # of the table's size since it was empty
+        ("ask_tail_doublings", "<i8"),
         ("tail_bids_sorted", "<i8"),  # 1: bid_tail_order lists the tail's prices as they are
         ("tail_asks_sorted", "<i8"),
         ("last_update_id", "<i8"),
@@ -46,11 +50,13 @@ BOOK = record(
         ("ask_lots", "<i8", (BOOK_RING_TICKS,)),
         ("bid_tail", "<i8", (2 * BOOK_TAIL_SLOTS,)),  # pairs of tick and lots
         ("ask_tail", "<i8", (2 * BOOK_TAIL_SLOTS,)),
-        ("bid_tail_order", "<i8", (BOOK_TAIL_LEVELS,)),  # ascending
+        ("bid_tail_order", "<i8", (BOOK_TAIL_LEVELS,)),  # ascending; scratch while a table is built
         ("ask_tail_order", "<i8", (BOOK_TAIL_LEVELS,)),
-        ("moving_lots", "<i8", (BOOK_TAIL_LEVELS,)),  # scratch of a moving window
+        ("kept_lots", "<i8", (BOOK_TAIL_LEVELS,)),  # scratch of a table that is built anew
+        ("moving_ticks", "<i8", (BOOK_TAIL_LEVELS,)),  # scratch of a moving window
+        ("moving_lots", "<i8", (BOOK_TAIL_LEVELS,)),
     ],
-    33 * 8 + 2 * 8 * BOOK_RING_TICKS + 4 * 8 * BOOK_TAIL_SLOTS + 3 * 8 * BOOK_TAIL_LEVELS,
+    37 * 8 + 2 * 8 * BOOK_RING_TICKS + 4 * 8 * BOOK_TAIL_SLOTS + 5 * 8 * BOOK_TAIL_LEVELS,
 )
 # The touch after each event of a path.
 BOOK_TOUCH = record(
