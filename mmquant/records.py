@@ -23,8 +23,12 @@ __all__ = [
     "LEVEL",
     "SCHEMA_ID",
     "SCHEMA_VERSION",
+    "Row",
     "record",
 ]
+
+# One element of an array of records. Kernels pass it on as one pointer, an array takes seven words.
+Row = np.void
 
 SCHEMA_ID = 77
 SCHEMA_VERSION = 1

@@ -133,12 +133,15 @@ def check_settled(draw, bench, told):
     mid = int(bench.pricing[0]["bid_ticks"] + bench.pricing[0]["ask_ticks"])
     later = {"trade_ticks": draw(st.integers(990, 1015)), "open_orders": draw(st.integers(0, 6))}
     trades = [told["trade_ticks"], later["trade_ticks"]]
-    if not all(is_free_of_collar(bench.state, bench.params, mid, trade) for trade in trades):
+    if not all(is_free_of_collar(bench.state[0], bench.params[0], mid, trade) for trade in trades):
         event("settled, a trade moves the collar")
         later["trade_ticks"] = told["trade_ticks"]
-    open_before, before = int(bench.inputs[0]["open_orders"]), open_gate(bench.params, bench.inputs)
+    open_before, before = (
+        int(bench.inputs[0]["open_orders"]),
+        open_gate(bench.params[0], bench.inputs[0]),
+    )
     bench.inputs[0]["open_orders"] = later["open_orders"]
-    if open_gate(bench.params, bench.inputs) != before:
+    if open_gate(bench.params[0], bench.inputs[0]) != before:
         later["open_orders"] = open_before
     bench.inputs[0]["now_ns"] += 1_000
     was = [array.tobytes() for array in (bench.state, bench.out, bench.levels)]

@@ -44,7 +44,7 @@ def test_the_filters_agree_with_exact_arithmetic(price, qty, notional, tick_size
     i["min_qty_lots"], i["max_qty_lots"] = 2, 2**43
     least = risk.minimum_tick_lots(notional, tick_size, lot_size)
     exact = {name: int(i[name]) for name in FILTERS}
-    assert risk.order_reason(instrument, least, price, qty) == order_reason(exact, price, qty)
+    assert risk.order_reason(instrument[0], least, price, qty) == order_reason(exact, price, qty)
 
 
 @settings(deadline=None)
@@ -67,7 +67,7 @@ def test_all_filters_agree_with_exact_arithmetic(side, price, qty, most, multipl
     limit = risk.maximum_tick_lots(most, 10**6, 10**3)
     # Half the examples near the reference, where the percentages decide.
     for near in (price, reference // 2 * 95 // 100, reference // 2):
-        got = risk.venue_reason(instrument, 0, limit, side, near, qty, reference)
+        got = risk.venue_reason(instrument[0], 0, limit, side, near, qty, reference)
         assert got == venue_reason(exact, side, near, qty, reference)
 
 
@@ -84,7 +84,7 @@ def test_the_maximum_notional_in_tick_lots_is_exact(most, tick_size, lot_size):
 def test_a_maximum_of_zero_is_no_maximum():
     instrument = np.zeros(1, INSTRUMENT)
     instrument[0]["tick_size_e8"] = instrument[0]["lot_size_e8"] = 1
-    assert risk.order_reason(instrument, 0, 2**50, 2**50) == Reason.NONE
+    assert risk.order_reason(instrument[0], 0, 2**50, 2**50) == Reason.NONE
 
 
 def test_every_reason_can_be_explained():

@@ -147,9 +147,9 @@ def _hear_event(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     left = 0
     if e["status"] == _NEW or e["status"] == _OPEN:
         left = e["price_ticks"] * (e["qty_lots"] - e["filled_lots"])
-    before = open_gate(desk.strategy_params, desk.inputs)
+    before = open_gate(desk.strategy_params[0], desk.inputs[0])
     _note_order(run, desk, e["order_id"], left)
-    if open_gate(desk.strategy_params, desk.inputs) != before:
+    if open_gate(desk.strategy_params[0], desk.inputs[0]) != before:
         r["is_settled"] = 0
 
 
@@ -224,7 +224,7 @@ def _do_due(run: NDArray[Any], desk: Desk, model: Any, rows: Rows) -> None:
 @bare_inlined
 def _hear_trade(run: NDArray[Any], desk: Desk, price_ticks: int) -> None:
     """Let the strategy know the last trade's price: what it hears of the market by itself."""
-    state, params, p = desk.strategy_state, desk.strategy_params, desk.pricing[0]
+    state, params, p = desk.strategy_state[0], desk.strategy_params[0], desk.pricing[0]
     mid = p["bid_ticks"] + p["ask_ticks"]
     was = desk.inputs[0]["trade_ticks"]
     if price_ticks == was:

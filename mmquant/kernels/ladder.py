@@ -8,6 +8,7 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import QuoteClamp, Reason, RiskState
 from mmquant.kernels.limits import collar_bounds, faded_permille, side_room
 from mmquant.kernels.risk import is_worth_less, order_reason, percent_bounds, scaled
+from mmquant.records import Row
 from mmquant.state import MAX_LEVELS
 
 __all__ = ["clear_levels", "fill_ladder", "keep_held"]
@@ -44,8 +45,8 @@ def clear_levels(levels: NDArray[Any], start: int, stop: int) -> None:
 
 @njit
 def _level_reason(
-    state: NDArray[Any],
-    instrument: NDArray[Any],
+    state: Row,
+    instrument: Row,
     percent: tuple[int, int],
     collar: tuple[int, int],
     price_ticks: int,
@@ -55,10 +56,10 @@ def _level_reason(
 
     As venue_reason, with what is the same for all levels of a side worked out before.
     """
-    reason = order_reason(instrument, state[0]["min_tick_lots"], price_ticks, qty_lots)
+    reason = order_reason(instrument, state["min_tick_lots"], price_ticks, qty_lots)
     if reason != _NONE:
         return reason
-    if not is_worth_less(price_ticks, qty_lots, state[0]["max_tick_lots"] + 1):
+    if not is_worth_less(price_ticks, qty_lots, state["max_tick_lots"] + 1):
         return _ABOVE_MAXIMUM_NOTIONAL
     if not percent[0] <= price_ticks <= percent[1]:
         return _PERCENT_PRICE
@@ -66,11 +67,10 @@ def _level_reason(
 
 
 @njit
-def _note_price(state: NDArray[Any], price_ticks: int) -> None:
+def _note_price(state: Row, price_ticks: int) -> None:
     """Keep how far the prices reach that the collar is asked about."""
-    s = state[0]
-    s["lowest_ticks"] = min(s["lowest_ticks"], price_ticks)
-    s["highest_ticks"] = max(s["highest_ticks"], price_ticks)
+    state["lowest_ticks"] = min(state["lowest_ticks"], price_ticks)
+    state["highest_ticks"] = max(state["highest_ticks"], price_ticks)
 
 
 @njit
@@ -95,9 +95,9 @@ def _clamp_of(reason: int, limit_clamp: int) -> int:
 
 @njit
 def fill_ladder(
-    state: NDArray[Any],
-    params: NDArray[Any],
-    instrument: NDArray[Any],
+    state: Row,
+    params: Row,
+    instrument: Row,
     side: int,
     best_ticks: int,
     position_lots: int,
@@ -113,10 +113,10 @@ def fill_ladder(
 
     Parameters
     ----------
-    state : ndarray of state.STRATEGY_STATE, shape (1,)
+    state : record of state.STRATEGY_STATE
         The notional limits are read, how far the prices reach is noted.
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
-    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    params : record of state.STRATEGY_PARAMS
+    instrument : record of records.INSTRUMENT
     side : int
         codes.Side.
     best_ticks : int
@@ -130,27 +130,26 @@ def fill_ladder(
     levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
         The side's half is written: best first, zeros behind the last.
     """
-    q = params[0]
     first = 0 if side > 0 else MAX_LEVELS
     reducing = risk_state == _REDUCING
     limit_reason = _REDUCE_ONLY if reducing else _INVENTORY_LIMIT
     limit_clamp = _REDUCED if reducing else _LIMITED
     room = side_room(params, side, position_lots, risk_state)
     share = faded_permille(params, side, position_lots)
-    most_orders = q["max_open_orders"] // 2
-    if instrument[0]["max_orders"] > 0:
-        most_orders = min(most_orders, instrument[0]["max_orders"] // 2)
-    left_tick_lots = q["max_open_tick_lots"] // 2
-    gap = max(q["spacing_ticks"], scaled(mid_half_ticks, q["spacing_ppm"], 2 * _MILLION))
+    most_orders = params["max_open_orders"] // 2
+    if instrument["max_orders"] > 0:
+        most_orders = min(most_orders, instrument["max_orders"] // 2)
+    left_tick_lots = params["max_open_tick_lots"] // 2
+    gap = max(params["spacing_ticks"], scaled(mid_half_ticks, params["spacing_ppm"], 2 * _MILLION))
     percent = percent_bounds(instrument, side, mid_half_ticks)
     collar = collar_bounds(params, mid_half_ticks, trade_ticks)
-    step = scaled(q["order_lots"], q["size_step_permille"], _WHOLE)
+    step = scaled(params["order_lots"], params["size_step_permille"], _WHOLE)
     price = best_ticks
-    size = q["order_lots"]
+    size = params["order_lots"]
     reason = _NONE
     clamps = _FADED if share < _WHOLE else 0
     quoted = 0
-    for _ in range(q["levels"]):
+    for _ in range(params["levels"]):
         _note_price(state, price)
         full = min(size, _MOST_LOTS)
         faded = full * share // _WHOLE
@@ -178,17 +177,17 @@ def fill_ladder(
             clamps |= _clamp_of(why, limit_clamp)
             reason = why if reason == _NONE else reason
         price -= side * gap
-        gap = min(_MOST_GAP_TICKS, gap * q["spacing_permille"] // _WHOLE)
-        size = min(_MOST_LOTS, size * q["size_permille"] // _WHOLE + step)
+        gap = min(_MOST_GAP_TICKS, gap * params["spacing_permille"] // _WHOLE)
+        size = min(_MOST_LOTS, size * params["size_permille"] // _WHOLE + step)
     clear_levels(levels, first + quoted, first + MAX_LEVELS)
     return (_NONE if quoted > 0 else reason), clamps
 
 
 @njit
 def keep_held(
-    state: NDArray[Any],
-    params: NDArray[Any],
-    instrument: NDArray[Any],
+    state: Row,
+    params: Row,
+    instrument: Row,
     side: int,
     best_ticks: int,
     touch_ticks: int,
@@ -203,7 +202,7 @@ def keep_held(
 
     Parameters
     ----------
-    state, params, instrument : ndarray
+    state, params, instrument : record of
         As for fill_ladder.
     side : int
         codes.Side.
@@ -216,20 +215,19 @@ def keep_held(
     levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
         The side's half holds what is wanted now, and what stays is written in its place.
     """
-    s = state[0]
     first = 0 if side > 0 else MAX_LEVELS
     room_lots = 0
     last = first
     for i in range(first, first + MAX_LEVELS):
         room_lots += levels[i]["qty_lots"]
         last += levels[i]["qty_lots"] > 0
-    left_tick_lots = params[0]["max_open_tick_lots"] // 2
+    left_tick_lots = params["max_open_tick_lots"] // 2
     percent = percent_bounds(instrument, side, mid_half_ticks)
     collar = collar_bounds(params, mid_half_ticks, trade_ticks)
     kept = first
     for i in range(first, first + MAX_LEVELS):
-        price = s["price_ticks"][i]
-        held = s["qty_lots"][i]
+        price = state["price_ticks"][i]
+        held = state["qty_lots"][i]
         if held == 0 or kept == last:
             break
         lots = min(held, room_lots)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import Reason, RiskState
 from mmquant.kernels.risk import scaled
+from mmquant.records import Row
 from mmquant.state import MAX_LEVELS
 
 __all__ = ["collar_bounds", "faded_permille", "is_free_of_collar", "side_room", "spend_tokens"]
@@ -20,12 +21,12 @@ _WHOLE = 1_000
 
 
 @njit
-def side_room(params: NDArray[Any], side: int, position_lots: int, risk_state: int) -> int:
+def side_room(params: Row, side: int, position_lots: int, risk_state: int) -> int:
     """Return the lots that a side may quote in total: what the position limit leaves.
 
     Parameters
     ----------
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    params : record of state.STRATEGY_PARAMS
     side : int
         codes.Side.
     position_lots : int
@@ -34,16 +35,15 @@ def side_room(params: NDArray[Any], side: int, position_lots: int, risk_state: i
     """
     if risk_state == _REDUCING:
         return max(0, -side * position_lots)
-    limit: int = params[0]["position_limit_lots"]
+    limit: int = params["position_limit_lots"]
     return max(0, limit - side * position_lots)
 
 
 @njit
-def faded_permille(params: NDArray[Any], side: int, position_lots: int) -> int:
+def faded_permille(params: Row, side: int, position_lots: int) -> int:
     """Return the share of its size that a side quotes: beyond the soft limit it fades linearly."""
-    q = params[0]
-    beyond = side * position_lots - q["soft_limit_lots"]
-    width = q["position_limit_lots"] - q["soft_limit_lots"]
+    beyond = side * position_lots - params["soft_limit_lots"]
+    width = params["position_limit_lots"] - params["soft_limit_lots"]
     if beyond <= 0 or width <= 0:
         return _WHOLE
     share: int = (width - beyond) * _WHOLE // width
@@ -51,9 +51,9 @@ def faded_permille(params: NDArray[Any], side: int, position_lots: int) -> int:
 
 
 @njit
-def collar_bounds(params: NDArray[Any], mid_half_ticks: int, trade_ticks: int) -> tuple[int, int]:
+def collar_bounds(params: Row, mid_half_ticks: int, trade_ticks: int) -> tuple[int, int]:
     """Return the lowest and highest price within the collar of mid and last trade (0: none)."""
-    ppm = params[0]["collar_ppm"]
+    ppm = params["collar_ppm"]
     band = scaled(mid_half_ticks, ppm, _MILLION)
     low = -((band - mid_half_ticks) // 2)
     high = (mid_half_ticks + band) // 2
@@ -65,30 +65,28 @@ def collar_bounds(params: NDArray[Any], mid_half_ticks: int, trade_ticks: int) -
 
 
 @njit
-def is_free_of_collar(
-    state: NDArray[Any], params: NDArray[Any], mid_half_ticks: int, trade_ticks: int
-) -> bool:
+def is_free_of_collar(state: Row, params: Row, mid_half_ticks: int, trade_ticks: int) -> bool:
     """Tell whether no price that the last step asked about would be outside of the collar.
 
     Parameters
     ----------
-    state : ndarray of state.STRATEGY_STATE, shape (1,)
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    state : record of state.STRATEGY_STATE
+    params : record of state.STRATEGY_PARAMS
     mid_half_ticks, trade_ticks : int
         As for `collar_bounds`, which is all that a step reads of the last trade.
     """
     low, high = collar_bounds(params, mid_half_ticks, trade_ticks)
-    return bool(low <= state[0]["lowest_ticks"] and state[0]["highest_ticks"] <= high)
+    return bool(low <= state["lowest_ticks"] and state["highest_ticks"] <= high)
 
 
 @njit
-def _count_changes(state: NDArray[Any], levels: NDArray[Any]) -> tuple[int, int]:
+def _count_changes(state: Row, levels: NDArray[Any]) -> tuple[int, int]:
     """Return (orders to enter, orders to cancel) from what was wanted last to `levels`.
 
     An order that only shrinks is neither; one that grows is both.
     """
-    held_price = state[0]["price_ticks"]
-    held_lots = state[0]["qty_lots"]
+    held_price = state["price_ticks"]
+    held_lots = state["qty_lots"]
     entered = 0
     held = 0
     stayed = 0
@@ -115,7 +113,7 @@ def _count_changes(state: NDArray[Any], levels: NDArray[Any]) -> tuple[int, int]
 
 
 @njit
-def spend_tokens(state: NDArray[Any], params: NDArray[Any], levels: NDArray[Any], must: int) -> int:
+def spend_tokens(state: Row, params: Row, levels: NDArray[Any], must: int) -> int:
     """Pay for the change from what was wanted last to `levels`, or say what is lacking.
 
     Two buckets of integers: a token comes each `order_ns` (`cancel_ns`) of the market's clock, up
@@ -123,9 +121,9 @@ def spend_tokens(state: NDArray[Any], params: NDArray[Any], levels: NDArray[Any]
 
     Parameters
     ----------
-    state : ndarray of state.STRATEGY_STATE, shape (1,)
+    state : record of state.STRATEGY_STATE
         Updated in place.
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
+    params : record of state.STRATEGY_PARAMS
     levels : ndarray of records.LEVEL, shape (2 * MAX_LEVELS,)
     must : int
         1: pay in any case.
@@ -135,24 +133,28 @@ def spend_tokens(state: NDArray[Any], params: NDArray[Any], levels: NDArray[Any]
     int
         NONE where it was paid, else ORDER_RATE or CANCEL_RATE, and nothing was paid.
     """
-    s = state[0]
-    q = params[0]
-    passed_ns = s["now_ns"] - s["tokens_at_ns"]
-    if s["started"] == 0:
-        s["order_tokens_ns"] = q["order_burst_ns"]
-        s["cancel_tokens_ns"] = q["cancel_burst_ns"]
+    passed_ns = state["now_ns"] - state["tokens_at_ns"]
+    if state["started"] == 0:
+        state["order_tokens_ns"] = params["order_burst_ns"]
+        state["cancel_tokens_ns"] = params["cancel_burst_ns"]
     elif passed_ns > 0:
-        s["order_tokens_ns"] = min(q["order_burst_ns"], s["order_tokens_ns"] + passed_ns)
-        s["cancel_tokens_ns"] = min(q["cancel_burst_ns"], s["cancel_tokens_ns"] + passed_ns)
-    s["tokens_at_ns"] = s["now_ns"]
+        state["order_tokens_ns"] = min(
+            params["order_burst_ns"], state["order_tokens_ns"] + passed_ns
+        )
+        state["cancel_tokens_ns"] = min(
+            params["cancel_burst_ns"], state["cancel_tokens_ns"] + passed_ns
+        )
+    state["tokens_at_ns"] = state["now_ns"]
     entered, cancelled = _count_changes(state, levels)
-    orders_ns = entered * q["order_ns"]
-    cancels_ns = cancelled * q["cancel_ns"]
+    orders_ns = entered * params["order_ns"]
+    cancels_ns = cancelled * params["cancel_ns"]
     if not must:
-        if entered > 0 and orders_ns > s["order_tokens_ns"]:
+        if entered > 0 and orders_ns > state["order_tokens_ns"]:
             return _ORDER_RATE
-        if cancelled > 0 and cancels_ns > s["cancel_tokens_ns"]:
+        if cancelled > 0 and cancels_ns > state["cancel_tokens_ns"]:
             return _CANCEL_RATE
-    s["order_tokens_ns"] -= orders_ns
-    s["cancel_tokens_ns"] = max(-q["cancel_burst_ns"], s["cancel_tokens_ns"] - cancels_ns)
+    state["order_tokens_ns"] -= orders_ns
+    state["cancel_tokens_ns"] = max(
+        -params["cancel_burst_ns"], state["cancel_tokens_ns"] - cancels_ns
+    )
     return _NONE

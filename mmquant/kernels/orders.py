@@ -343,9 +343,9 @@ def edge_reason(
     least = minimum_tick_lots(i["min_notional_e8"], tick, lot) if i["min_notional_e8"] > 0 else 0
     mark = sim[0]["mark_half_ticks"]
     if mark <= 0:
-        return order_reason(instrument, least, price_ticks, qty_lots)
+        return order_reason(instrument[0], least, price_ticks, qty_lots)
     most = maximum_tick_lots(i["max_notional_e8"], tick, lot)
-    return venue_reason(instrument, least, most, side, price_ticks, qty_lots, mark)
+    return venue_reason(instrument[0], least, most, side, price_ticks, qty_lots, mark)
 
 
 @njit

@@ -19,6 +19,7 @@ from mmquant.kernels.ladder import clear_levels, fill_ladder, keep_held
 from mmquant.kernels.limits import spend_tokens
 from mmquant.kernels.risk import maximum_tick_lots, minimum_tick_lots
 from mmquant.kernels.watch import watch_market
+from mmquant.records import Row
 from mmquant.state import MAX_LEVELS
 
 __all__ = ["has_settled", "strategy_step"]
@@ -42,68 +43,65 @@ _FAR_TICKS = 2.0**53  # where a float stops telling ticks apart
 
 
 @njit
-def _note_time(
-    state: NDArray[Any], inputs: NDArray[Any], pricing: NDArray[Any], instrument: NDArray[Any]
-) -> None:
+def _note_time(state: Row, inputs: Row, pricing: Row, instrument: Row) -> None:
     """Take over the market's time and the book's identity, and the notional limits if new."""
-    s = state[0]
-    p = pricing[0]
-    i = instrument[0]
-    s["now_ns"] = max(s["now_ns"], p["now_ns"])
-    ids = s["book_ids"]
-    if s["started"] == 0 or ids[0] != p["book_update_id"] or ids[1] != p["bbo_update_id"]:
-        ids[0] = p["book_update_id"]
-        ids[1] = p["bbo_update_id"]
-        s["book_ns"] = inputs[0]["heard_ns"]
-    if i["tick_size_e8"] <= 0 or i["lot_size_e8"] <= 0:
+    state["now_ns"] = max(state["now_ns"], pricing["now_ns"])
+    ids = state["book_ids"]
+    if (
+        state["started"] == 0
+        or ids[0] != pricing["book_update_id"]
+        or ids[1] != pricing["bbo_update_id"]
+    ):
+        ids[0] = pricing["book_update_id"]
+        ids[1] = pricing["bbo_update_id"]
+        state["book_ns"] = inputs["heard_ns"]
+    if instrument["tick_size_e8"] <= 0 or instrument["lot_size_e8"] <= 0:
         return
     if (
-        s["min_notional_e8"] != i["min_notional_e8"]
-        or s["max_notional_e8"] != i["max_notional_e8"]
-        or s["tick_size_e8"] != i["tick_size_e8"]
-        or s["lot_size_e8"] != i["lot_size_e8"]
+        state["min_notional_e8"] != instrument["min_notional_e8"]
+        or state["max_notional_e8"] != instrument["max_notional_e8"]
+        or state["tick_size_e8"] != instrument["tick_size_e8"]
+        or state["lot_size_e8"] != instrument["lot_size_e8"]
     ):
-        s["min_notional_e8"] = i["min_notional_e8"]
-        s["max_notional_e8"] = i["max_notional_e8"]
-        s["tick_size_e8"] = i["tick_size_e8"]
-        s["lot_size_e8"] = i["lot_size_e8"]
-        s["min_tick_lots"] = minimum_tick_lots(
-            i["min_notional_e8"], i["tick_size_e8"], i["lot_size_e8"]
+        state["min_notional_e8"] = instrument["min_notional_e8"]
+        state["max_notional_e8"] = instrument["max_notional_e8"]
+        state["tick_size_e8"] = instrument["tick_size_e8"]
+        state["lot_size_e8"] = instrument["lot_size_e8"]
+        state["min_tick_lots"] = minimum_tick_lots(
+            instrument["min_notional_e8"], instrument["tick_size_e8"], instrument["lot_size_e8"]
         )
-        s["max_tick_lots"] = maximum_tick_lots(
-            i["max_notional_e8"], i["tick_size_e8"], i["lot_size_e8"]
+        state["max_tick_lots"] = maximum_tick_lots(
+            instrument["max_notional_e8"], instrument["tick_size_e8"], instrument["lot_size_e8"]
         )
 
 
 @njit
 def _ask_model(
-    state: NDArray[Any],
-    params: NDArray[Any],
+    state: Row,
+    params: Row,
     model: Any,
     model_params: NDArray[Any],
-    pricing: NDArray[Any],
+    pricing: Row,
     position_lots: int,
     model_inputs: NDArray[Any],
     model_quotes: NDArray[Any],
 ) -> int:
     """Call the model; return its reason, or what is wrong with its answer."""
-    q = params[0]
-    p = pricing[0]
     m = model_inputs[0]
-    m["now_ns"] = state[0]["now_ns"]
-    m["fair_value_ticks"] = p["fair_value_ticks"]
-    m["drift_ticks_per_s"] = p["drift_ticks_per_s"]
-    m["volatility_ticks_per_sqrt_s"] = p["volatility_ticks_per_sqrt_s"]
-    m["arrival_rate_per_s"] = q["arrival_rate_per_s"]
-    m["arrival_decay_per_tick"] = q["arrival_decay_per_tick"]
-    m["inventory_orders"] = position_lots / q["order_lots"]
-    m["inventory_limit_orders"] = q["position_limit_lots"] / q["order_lots"]
-    m["time_left_s"] = q["horizon_s"]
-    m["order_lots"] = q["order_lots"]
+    m["now_ns"] = state["now_ns"]
+    m["fair_value_ticks"] = pricing["fair_value_ticks"]
+    m["drift_ticks_per_s"] = pricing["drift_ticks_per_s"]
+    m["volatility_ticks_per_sqrt_s"] = pricing["volatility_ticks_per_sqrt_s"]
+    m["arrival_rate_per_s"] = params["arrival_rate_per_s"]
+    m["arrival_decay_per_tick"] = params["arrival_decay_per_tick"]
+    m["inventory_orders"] = position_lots / params["order_lots"]
+    m["inventory_limit_orders"] = params["position_limit_lots"] / params["order_lots"]
+    m["time_left_s"] = params["horizon_s"]
+    m["order_lots"] = params["order_lots"]
     m["position_lots"] = position_lots
-    m["position_limit_lots"] = q["position_limit_lots"]
-    m["bid_ticks"] = p["bid_ticks"]
-    m["ask_ticks"] = p["ask_ticks"]
+    m["position_limit_lots"] = params["position_limit_lots"]
+    m["bid_ticks"] = pricing["bid_ticks"]
+    m["ask_ticks"] = pricing["ask_ticks"]
     a = model_quotes[0]
     a["bid_ticks"] = math.nan  # what a model forgets to answer is no number
     a["ask_ticks"] = math.nan
@@ -124,132 +122,123 @@ def _ask_model(
 
 
 @njit
-def _copy_inputs(
-    pricing: NDArray[Any], instrument: NDArray[Any], position_lots: int, out: NDArray[Any]
-) -> None:
+def _copy_inputs(pricing: Row, instrument: Row, position_lots: int, out: Row) -> None:
     """Name in `out` the inputs, and clear the model's numbers."""
-    p = pricing[0]
-    o = out[0]
-    o["now_ns"] = p["now_ns"]
-    known_id = instrument[0]["instrument_id"]
-    o["instrument_id"] = known_id if known_id != 0 else p["instrument_id"]
-    o["epoch"] = p["epoch"]
-    o["pricing_seq"] = p["seq"]
-    o["position_lots"] = position_lots
-    o["fair_value_ticks"] = 0.0
-    o["reservation_ticks"] = 0.0
-    o["half_spread_ticks"] = 0.0
-    o["inventory_shift_ticks"] = 0.0
-    o["drift_shift_ticks"] = 0.0
-    o["volatility_ticks_per_sqrt_s"] = 0.0
-    o["volatility_term_ticks"] = 0.0
-    o["arrival_term_ticks"] = 0.0
-    o["model_bid_ticks"] = 0.0
-    o["model_ask_ticks"] = 0.0
-    o["bid_ticks"] = p["bid_ticks"]
-    o["ask_ticks"] = p["ask_ticks"]
-    o["bid_clamps"] = 0
-    o["ask_clamps"] = 0
-    o["frame_ns"] = p["frame_ns"]
-    o["collector_sent_ns"] = p["collector_sent_ns"]
-    o["pricing_received_ns"] = p["received_ns"]
-    o["pricing_sent_ns"] = p["sent_ns"]
+    out["now_ns"] = pricing["now_ns"]
+    known_id = instrument["instrument_id"]
+    out["instrument_id"] = known_id if known_id != 0 else pricing["instrument_id"]
+    out["epoch"] = pricing["epoch"]
+    out["pricing_seq"] = pricing["seq"]
+    out["position_lots"] = position_lots
+    out["fair_value_ticks"] = 0.0
+    out["reservation_ticks"] = 0.0
+    out["half_spread_ticks"] = 0.0
+    out["inventory_shift_ticks"] = 0.0
+    out["drift_shift_ticks"] = 0.0
+    out["volatility_ticks_per_sqrt_s"] = 0.0
+    out["volatility_term_ticks"] = 0.0
+    out["arrival_term_ticks"] = 0.0
+    out["model_bid_ticks"] = 0.0
+    out["model_ask_ticks"] = 0.0
+    out["bid_ticks"] = pricing["bid_ticks"]
+    out["ask_ticks"] = pricing["ask_ticks"]
+    out["bid_clamps"] = 0
+    out["ask_clamps"] = 0
+    out["frame_ns"] = pricing["frame_ns"]
+    out["collector_sent_ns"] = pricing["collector_sent_ns"]
+    out["pricing_received_ns"] = pricing["received_ns"]
+    out["pricing_sent_ns"] = pricing["sent_ns"]
 
 
 @njit
-def _copy_parts(pricing: NDArray[Any], model_quotes: NDArray[Any], out: NDArray[Any]) -> None:
+def _copy_parts(pricing: Row, model_quotes: Row, out: Row) -> None:
     """Write how the model's prices came about."""
-    p = pricing[0]
-    a = model_quotes[0]
-    o = out[0]
-    o["fair_value_ticks"] = p["fair_value_ticks"]
-    o["volatility_ticks_per_sqrt_s"] = p["volatility_ticks_per_sqrt_s"]
-    o["reservation_ticks"] = a["reservation_ticks"]
-    o["half_spread_ticks"] = a["volatility_term_ticks"] + a["arrival_term_ticks"]
-    o["inventory_shift_ticks"] = a["inventory_shift_ticks"]
-    o["drift_shift_ticks"] = a["drift_shift_ticks"]
-    o["volatility_term_ticks"] = a["volatility_term_ticks"]
-    o["arrival_term_ticks"] = a["arrival_term_ticks"]
-    o["model_bid_ticks"] = a["bid_ticks"]
-    o["model_ask_ticks"] = a["ask_ticks"]
+    out["fair_value_ticks"] = pricing["fair_value_ticks"]
+    out["volatility_ticks_per_sqrt_s"] = pricing["volatility_ticks_per_sqrt_s"]
+    out["reservation_ticks"] = model_quotes["reservation_ticks"]
+    out["half_spread_ticks"] = (
+        model_quotes["volatility_term_ticks"] + model_quotes["arrival_term_ticks"]
+    )
+    out["inventory_shift_ticks"] = model_quotes["inventory_shift_ticks"]
+    out["drift_shift_ticks"] = model_quotes["drift_shift_ticks"]
+    out["volatility_term_ticks"] = model_quotes["volatility_term_ticks"]
+    out["arrival_term_ticks"] = model_quotes["arrival_term_ticks"]
+    out["model_bid_ticks"] = model_quotes["bid_ticks"]
+    out["model_ask_ticks"] = model_quotes["ask_ticks"]
 
 
 @njit
 def _best_prices(
-    state: NDArray[Any],
-    params: NDArray[Any],
-    pricing: NDArray[Any],
-    model_quotes: NDArray[Any],
-    out: NDArray[Any],
+    state: Row,
+    params: Row,
+    pricing: Row,
+    model_quotes: Row,
+    out: Row,
 ) -> tuple[int, int]:
     """Round the model's prices, clamp them to the touch, and keep those not worth a move."""
-    s = state[0]
-    q = params[0]
-    o = out[0]
-    highest_bid = pricing[0]["ask_ticks"] - 1
-    lowest_ask = pricing[0]["bid_ticks"] + 1
-    wanted_bid = math.floor(max(-_FAR_TICKS, min(_FAR_TICKS, model_quotes[0]["bid_ticks"])))
-    wanted_ask = math.ceil(max(-_FAR_TICKS, min(_FAR_TICKS, model_quotes[0]["ask_ticks"])))
+    highest_bid = pricing["ask_ticks"] - 1
+    lowest_ask = pricing["bid_ticks"] + 1
+    wanted_bid = math.floor(max(-_FAR_TICKS, min(_FAR_TICKS, model_quotes["bid_ticks"])))
+    wanted_ask = math.ceil(max(-_FAR_TICKS, min(_FAR_TICKS, model_quotes["ask_ticks"])))
     # A half-spread lost in rounding must not make us trade with ourselves.
     bid = min(wanted_bid, highest_bid)
     ask = max(max(wanted_ask, wanted_bid + 1), lowest_ask)
-    o["bid_clamps"] = _POST_ONLY if bid < wanted_bid else 0
-    o["ask_clamps"] = _POST_ONLY if ask > max(wanted_ask, wanted_bid + 1) else 0
-    moved = abs(bid - s["bid_ticks"])
-    young = s["now_ns"] - s["bid_since_ns"] < q["min_life_ns"]
-    hold_bid = 0 < s["bid_ticks"] <= highest_bid and (moved < q["requote_ticks"] or young)
-    moved = abs(ask - s["ask_ticks"])
-    young = s["now_ns"] - s["ask_since_ns"] < q["min_life_ns"]
-    hold_ask = s["ask_ticks"] >= lowest_ask and (moved < q["requote_ticks"] or young)
-    held_bid = s["bid_ticks"] if hold_bid else bid
-    held_ask = s["ask_ticks"] if hold_ask else ask
+    out["bid_clamps"] = _POST_ONLY if bid < wanted_bid else 0
+    out["ask_clamps"] = _POST_ONLY if ask > max(wanted_ask, wanted_bid + 1) else 0
+    moved = abs(bid - state["bid_ticks"])
+    young = state["now_ns"] - state["bid_since_ns"] < params["min_life_ns"]
+    hold_bid = 0 < state["bid_ticks"] <= highest_bid and (moved < params["requote_ticks"] or young)
+    moved = abs(ask - state["ask_ticks"])
+    young = state["now_ns"] - state["ask_since_ns"] < params["min_life_ns"]
+    hold_ask = state["ask_ticks"] >= lowest_ask and (moved < params["requote_ticks"] or young)
+    held_bid = state["bid_ticks"] if hold_bid else bid
+    held_ask = state["ask_ticks"] if hold_ask else ask
     # Held on one side and moved on the other, they may meet, or leave the bounds of our spread.
-    if held_ask - held_bid < q["min_own_spread_ticks"]:
+    if held_ask - held_bid < params["min_own_spread_ticks"]:
         return bid, ask
-    if held_ask - held_bid > q["max_own_spread_ticks"] >= ask - bid:
+    if held_ask - held_bid > params["max_own_spread_ticks"] >= ask - bid:
         return bid, ask
     if held_bid != bid:
-        o["bid_clamps"] |= _HELD
+        out["bid_clamps"] |= _HELD
     if held_ask != ask:
-        o["ask_clamps"] |= _HELD
+        out["ask_clamps"] |= _HELD
     return held_bid, held_ask
 
 
 @njit
-def _own_spread_reason(params: NDArray[Any], levels: NDArray[Any]) -> int:
+def _own_spread_reason(params: Row, levels: NDArray[Any]) -> int:
     """Return NONE, or why bids and asks may not stand as they are; one side has no spread."""
     bid = levels[0]["price_ticks"]
     ask = levels[MAX_LEVELS]["price_ticks"]
     if bid == 0 or ask == 0:
         return _NONE
-    if ask - bid < params[0]["min_own_spread_ticks"]:
+    if ask - bid < params["min_own_spread_ticks"]:
         return _OWN_SPREAD_TOO_NARROW
-    return _OWN_SPREAD_TOO_WIDE if ask - bid > params[0]["max_own_spread_ticks"] else _NONE
+    return _OWN_SPREAD_TOO_WIDE if ask - bid > params["max_own_spread_ticks"] else _NONE
 
 
 @njit
-def _note_best(state: NDArray[Any], bid_ticks: int, ask_ticks: int) -> None:
+def _note_best(state: Row, bid_ticks: int, ask_ticks: int) -> None:
     """Keep the best prices, 0 where a side is not quoted, and since when they stand."""
-    s = state[0]
-    if bid_ticks != s["bid_ticks"]:
-        s["bid_ticks"] = bid_ticks
-        s["bid_since_ns"] = s["now_ns"]
-    if ask_ticks != s["ask_ticks"]:
-        s["ask_ticks"] = ask_ticks
-        s["ask_since_ns"] = s["now_ns"]
+    if bid_ticks != state["bid_ticks"]:
+        state["bid_ticks"] = bid_ticks
+        state["bid_since_ns"] = state["now_ns"]
+    if ask_ticks != state["ask_ticks"]:
+        state["ask_ticks"] = ask_ticks
+        state["ask_since_ns"] = state["now_ns"]
 
 
 @njit
 def _keep_orders(
-    state: NDArray[Any],
-    params: NDArray[Any],
-    inputs: NDArray[Any],
-    pricing: NDArray[Any],
-    instrument: NDArray[Any],
+    state: Row,
+    params: Row,
+    inputs: Row,
+    pricing: Row,
+    instrument: Row,
     lacking: int,
     best: tuple[int, int],
     sides: tuple[int, int],
-    out: NDArray[Any],
+    out: Row,
     levels: NDArray[Any],
 ) -> tuple[int, int]:
     """Leave the orders as they were, for want of tokens; return the reasons of both sides.
@@ -257,19 +246,17 @@ def _keep_orders(
     A side that is not to be quoted (a reason in `sides`) goes nevertheless, as does an order that
     may stand no longer or stands better than the best price wanted now.
     """
-    p = pricing[0]
-    o = out[0]
-    mid = p["bid_ticks"] + p["ask_ticks"]
-    trade = inputs[0]["trade_ticks"]
+    mid = pricing["bid_ticks"] + pricing["ask_ticks"]
+    trade = inputs["trade_ticks"]
     bid_reason, ask_reason = sides
     if bid_reason == _NONE:
-        o["bid_clamps"] = _RATED
-        touch = p["ask_ticks"]
+        out["bid_clamps"] = _RATED
+        touch = pricing["ask_ticks"]
         if not keep_held(state, params, instrument, _BUY, best[0], touch, mid, trade, levels):
             bid_reason = lacking
     if ask_reason == _NONE:
-        o["ask_clamps"] = _RATED
-        touch = p["bid_ticks"]
+        out["ask_clamps"] = _RATED
+        touch = pricing["bid_ticks"]
         if not keep_held(state, params, instrument, _SELL, best[1], touch, mid, trade, levels):
             ask_reason = lacking
     apart = _own_spread_reason(params, levels)  # what stays may be farther apart than is wanted
@@ -283,38 +270,35 @@ def _keep_orders(
 
 @njit
 def _quote(
-    state: NDArray[Any],
-    params: NDArray[Any],
-    inputs: NDArray[Any],
-    pricing: NDArray[Any],
-    instrument: NDArray[Any],
+    state: Row,
+    params: Row,
+    inputs: Row,
+    pricing: Row,
+    instrument: Row,
     position_lots: int,
     risk_state: int,
-    model_quotes: NDArray[Any],
-    out: NDArray[Any],
+    model_quotes: Row,
+    out: Row,
     levels: NDArray[Any],
 ) -> tuple[int, int]:
     """Write the ladder; return the reasons of the bids and of the asks."""
-    s = state[0]
-    p = pricing[0]
-    o = out[0]
-    mid = p["bid_ticks"] + p["ask_ticks"]
-    trade = inputs[0]["trade_ticks"]
+    mid = pricing["bid_ticks"] + pricing["ask_ticks"]
+    trade = inputs["trade_ticks"]
     bid, ask = _best_prices(state, params, pricing, model_quotes, out)
-    s["lowest_ticks"] = bid
-    s["highest_ticks"] = ask
+    state["lowest_ticks"] = bid
+    state["highest_ticks"] = ask
     bid_reason, clamps = fill_ladder(
         state, params, instrument, _BUY, bid, position_lots, risk_state, mid, trade, levels
     )
-    o["bid_clamps"] |= clamps
+    out["bid_clamps"] |= clamps
     ask_reason, clamps = fill_ladder(
         state, params, instrument, _SELL, ask, position_lots, risk_state, mid, trade, levels
     )
-    o["ask_clamps"] |= clamps
-    if math.isinf(model_quotes[0]["bid_ticks"]):  # the model wants no more of this side
+    out["ask_clamps"] |= clamps
+    if math.isinf(model_quotes["bid_ticks"]):  # the model wants no more of this side
         clear_levels(levels, 0, MAX_LEVELS)
         bid_reason = _INVENTORY_LIMIT
-    if math.isinf(model_quotes[0]["ask_ticks"]):
+    if math.isinf(model_quotes["ask_ticks"]):
         clear_levels(levels, MAX_LEVELS, 2 * MAX_LEVELS)
         ask_reason = _INVENTORY_LIMIT
     apart = _own_spread_reason(params, levels)
@@ -336,28 +320,28 @@ def _quote(
             out,
             levels,
         )
-        bid = s["bid_ticks"]
-        ask = s["ask_ticks"]
+        bid = state["bid_ticks"]
+        ask = state["ask_ticks"]
     _note_best(state, bid if bid_reason == _NONE else 0, ask if ask_reason == _NONE else 0)
     return bid_reason, ask_reason
 
 
 @njit
-def _remember(
-    state: NDArray[Any], levels: NDArray[Any], position_lots: int, out: NDArray[Any]
-) -> int:
+def _remember(state: Row, levels: NDArray[Any], position_lots: int, out: Row) -> int:
     """Keep what is wanted now; return 1 where it is not what was wanted before."""
-    s = state[0]
-    o = out[0]
     changed = 0
-    if s["started"] == 0 or s["position_lots"] != position_lots or s["reason"] != o["reason"]:
+    if (
+        state["started"] == 0
+        or state["position_lots"] != position_lots
+        or state["reason"] != out["reason"]
+    ):
         changed = 1
-    if s["bid_reason"] != o["bid_reason"] or s["ask_reason"] != o["ask_reason"]:
+    if state["bid_reason"] != out["bid_reason"] or state["ask_reason"] != out["ask_reason"]:
         changed = 1
-    if s["risk_state"] != o["risk_state"] or s["risk_reason"] != o["risk_reason"]:
+    if state["risk_state"] != out["risk_state"] or state["risk_reason"] != out["risk_reason"]:
         changed = 1
-    prices = s["price_ticks"]
-    lots = s["qty_lots"]
+    prices = state["price_ticks"]
+    lots = state["qty_lots"]
     for first in (0, MAX_LEVELS):
         for i in range(first, first + MAX_LEVELS):
             price = levels[i]["price_ticks"]
@@ -368,13 +352,13 @@ def _remember(
                 changed = 1
                 prices[i] = price
                 lots[i] = qty
-    s["started"] = 1
-    s["position_lots"] = position_lots
-    s["reason"] = o["reason"]
-    s["bid_reason"] = o["bid_reason"]
-    s["ask_reason"] = o["ask_reason"]
-    s["risk_state"] = o["risk_state"]
-    s["risk_reason"] = o["risk_reason"]
+    state["started"] = 1
+    state["position_lots"] = position_lots
+    state["reason"] = out["reason"]
+    state["bid_reason"] = out["bid_reason"]
+    state["ask_reason"] = out["ask_reason"]
+    state["risk_state"] = out["risk_state"]
+    state["risk_reason"] = out["risk_reason"]
     return changed
 
 
@@ -426,48 +410,42 @@ def strategy_step(
     Exception
         What the model raises. Nothing may be quoted then: the state is as before the step.
     """
+    s = state[0]
+    q = params[0]
+    x = inputs[0]
+    p = pricing[0]
+    i = instrument[0]
     o = out[0]
-    position = inputs[0]["position_lots"] if inputs[0]["position_known"] else 0
-    _note_time(state, inputs, pricing, instrument)
-    _copy_inputs(pricing, instrument, position, out)
-    reason = market_gate(state, params, inputs, pricing, instrument)
+    position = x["position_lots"] if x["position_known"] else 0
+    _note_time(s, x, p, i)
+    _copy_inputs(p, i, position, o)
+    reason = market_gate(s, q, x, p, i)
     if reason == _NONE:
-        watch_market(state, params, pricing)
-    risk_state, risk_reason = risk_gate(state, inputs)
+        watch_market(s, q, p)
+    risk_state, risk_reason = risk_gate(s, x)
     if risk_state == _HALTED:
         reason = risk_reason
     bid_reason = _NONE
     ask_reason = _NONE
     if reason == _NONE:
-        reason = _ask_model(
-            state, params, model, model_params, pricing, position, model_inputs, model_quotes
-        )
+        reason = _ask_model(s, q, model, model_params, p, position, model_inputs, model_quotes)
     if reason == _NONE:
-        _copy_parts(pricing, model_quotes, out)
+        _copy_parts(p, model_quotes[0], o)
         bid_reason, ask_reason = _quote(
-            state,
-            params,
-            inputs,
-            pricing,
-            instrument,
-            position,
-            risk_state,
-            model_quotes,
-            out,
-            levels,
+            s, q, x, p, i, position, risk_state, model_quotes[0], o, levels
         )
         if bid_reason != _NONE and ask_reason != _NONE:
             reason = risk_reason if risk_state == _REDUCING else bid_reason
     else:
         clear_levels(levels, 0, 2 * MAX_LEVELS)
-        spend_tokens(state, params, levels, 1)
-        _note_best(state, 0, 0)
+        spend_tokens(s, q, levels, 1)
+        _note_best(s, 0, 0)
     o["reason"] = reason
     o["bid_reason"] = bid_reason
     o["ask_reason"] = ask_reason
     o["risk_state"] = risk_state
     o["risk_reason"] = risk_reason
-    return _remember(state, levels, position, out)
+    return _remember(s, levels, position, o)
 
 
 @njit

@@ -1,11 +1,8 @@
 """Filter kernels: what the venue demands of an order, in exact integers."""
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import Reason
+from mmquant.records import Row
 
 __all__ = [
     "is_worth_less",
@@ -106,27 +103,24 @@ def is_worth_less(price_ticks: int, qty_lots: int, tick_lots: int) -> bool:
 
 
 @njit
-def order_reason(
-    instrument: NDArray[Any], min_tick_lots: int, price_ticks: int, qty_lots: int
-) -> int:
+def order_reason(instrument: Row, min_tick_lots: int, price_ticks: int, qty_lots: int) -> int:
     """Return NONE, or the codes.Reason of the first filter that an order breaks.
 
     Parameters
     ----------
-    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    instrument : record of records.INSTRUMENT
         A maximum of 0 means none, as at the venue.
     min_tick_lots : int
         From minimum_tick_lots.
     price_ticks, qty_lots : int
     """
-    i = instrument[0]
-    if price_ticks < max(1, i["min_price_ticks"]):
+    if price_ticks < max(1, instrument["min_price_ticks"]):
         return _PRICE_OUT_OF_RANGE
-    if i["max_price_ticks"] > 0 and price_ticks > i["max_price_ticks"]:
+    if instrument["max_price_ticks"] > 0 and price_ticks > instrument["max_price_ticks"]:
         return _PRICE_OUT_OF_RANGE
-    if qty_lots < max(1, i["min_qty_lots"]):
+    if qty_lots < max(1, instrument["min_qty_lots"]):
         return _BELOW_MINIMUM_QUANTITY
-    if i["max_qty_lots"] > 0 and qty_lots > i["max_qty_lots"]:
+    if instrument["max_qty_lots"] > 0 and qty_lots > instrument["max_qty_lots"]:
         return _ABOVE_MAXIMUM_QUANTITY
     if is_worth_less(price_ticks, qty_lots, min_tick_lots):
         return _BELOW_MINIMUM_NOTIONAL
@@ -134,22 +128,19 @@ def order_reason(
 
 
 @njit
-def percent_bounds(
-    instrument: NDArray[Any], side: int, reference_half_ticks: int
-) -> tuple[int, int]:
+def percent_bounds(instrument: Row, side: int, reference_half_ticks: int) -> tuple[int, int]:
     """Return the lowest and highest price that the percent-price filter allows to a side.
 
     Parameters
     ----------
-    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    instrument : record of records.INSTRUMENT
     side : int
         codes.Side.
     reference_half_ticks : int
         Twice the price that it compares with, positive and below 2**53.
     """
-    i = instrument[0]
-    up = i["buy_up_e8"] if side > 0 else i["sell_up_e8"]
-    down = i["buy_down_e8"] if side > 0 else i["sell_down_e8"]
+    up = instrument["buy_up_e8"] if side > 0 else instrument["sell_up_e8"]
+    down = instrument["buy_down_e8"] if side > 0 else instrument["sell_down_e8"]
     low = 0
     high = _UNREACHABLE
     if up > 0:
@@ -165,7 +156,7 @@ def percent_bounds(
 
 @njit
 def venue_reason(
-    instrument: NDArray[Any],
+    instrument: Row,
     min_tick_lots: int,
     max_tick_lots: int,
     side: int,
@@ -177,7 +168,7 @@ def venue_reason(
 
     Parameters
     ----------
-    instrument : ndarray of records.INSTRUMENT, shape (1,)
+    instrument : record of records.INSTRUMENT
     min_tick_lots, max_tick_lots : int
         From minimum_tick_lots and maximum_tick_lots.
     side : int

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import Reason
+from mmquant.records import Row
 from mmquant.state import FILLS_KEPT, MINUTE_SLOTS
 
 __all__ = ["strategy_arm", "strategy_on_fill", "strategy_on_position", "watch_market"]
@@ -30,9 +31,9 @@ _BASELINE_SHARE = 10  # of its time must have passed before the baseline counts
 
 
 @njit
-def _pause(state: NDArray[Any], params: NDArray[Any], reason: int, now_ns: int) -> None:
-    state[0]["pause_reason"] = reason
-    state[0]["pause_until_ns"] = now_ns + params[0]["pause_ns"]
+def _pause(state: Row, params: Row, reason: int, now_ns: int) -> None:
+    state["pause_reason"] = reason
+    state["pause_until_ns"] = now_ns + params["pause_ns"]
 
 
 @njit
@@ -51,37 +52,39 @@ def strategy_arm(state: NDArray[Any]) -> None:
 
 
 @njit
-def _minute_loss(state: NDArray[Any], profit: int, second: int) -> int:
+def _minute_loss(state: Row, profit: int, second: int) -> int:
     """Note the profit of a second; return what was lost since the best of the last minute."""
-    s = state[0]
-    kept = s["minute_profit"]
-    missed = second - s["minute_second"]
+    kept = state["minute_profit"]
+    missed = second - state["minute_second"]
     if missed > 0:
         for k in range(max(1, missed - MINUTE_SLOTS + 1), missed + 1):
             # Nothing was heard in between: what was known last went on.
-            kept[(s["minute_second"] + k) % MINUTE_SLOTS] = profit if k == missed else s["profit"]
-        s["minute_second"] = second
-    slot = s["minute_second"] % MINUTE_SLOTS
+            kept[(state["minute_second"] + k) % MINUTE_SLOTS] = (
+                profit if k == missed else state["profit"]
+            )
+        state["minute_second"] = second
+    slot = state["minute_second"] % MINUTE_SLOTS
     kept[slot] = max(kept[slot], profit)
     best = profit
     for k in range(_MINUTE_S + 1):
-        best = max(best, kept[(s["minute_second"] - k) % MINUTE_SLOTS])
+        best = max(best, kept[(state["minute_second"] - k) % MINUTE_SLOTS])
     return best - profit
 
 
 @njit
-def _profit_half_tick_lots(position: NDArray[Any]) -> int:
+def _profit_half_tick_lots(position: Row) -> int:
     """Return what a position message says was made, all told, rounded against us."""
-    p = position[0]
     # Fees in the base asset are lots that are gone: they cost what those are worth by now.
-    spent = p["fees_micro_tick_lots"] - p["base_fees_micro_tick_lots"]
-    mark = p["mark_half_ticks"]
-    coins = p["base_fees_micro_lots"]
+    spent = position["fees_micro_tick_lots"] - position["base_fees_micro_tick_lots"]
+    mark = position["mark_half_ticks"]
+    coins = position["base_fees_micro_lots"]
     part = coins % _MICRO  # of a lot: its product with a price near 2**53 would overflow
-    rest = 2 * (p["funding_micro_tick_lots"] - spent) - part * (mark % _MICRO)
-    profit: int = p["total_half_tick_lots"] - coins // _MICRO * mark - part * (mark // _MICRO)
+    rest = 2 * (position["funding_micro_tick_lots"] - spent) - part * (mark % _MICRO)
+    profit: int = (
+        position["total_half_tick_lots"] - coins // _MICRO * mark - part * (mark // _MICRO)
+    )
     profit += rest // _MICRO
-    worth = p["quote_worth"]  # 0.0: an older sender knew linear contracts alone
+    worth = position["quote_worth"]  # 0.0: an older sender knew linear contracts alone
     if worth != 0.0 and worth != 1.0:
         profit = np.int64(np.floor(profit * worth))  # type: ignore[assignment]
     return profit
@@ -102,7 +105,7 @@ def strategy_on_position(state: NDArray[Any], params: NDArray[Any], position: ND
     q = params[0]
     p = position[0]
     now_ns = max(s["now_ns"], p["now_ns"])
-    profit = _profit_half_tick_lots(position)
+    profit = _profit_half_tick_lots(p)
     second = now_ns // _SECOND_NS
     if s["session_started"] == 0:
         s["session_started"] = 1
@@ -112,7 +115,7 @@ def strategy_on_position(state: NDArray[Any], params: NDArray[Any], position: ND
         for k in range(MINUTE_SLOTS):
             s["minute_profit"][k] = profit
     s["peak_profit"] = max(s["peak_profit"], profit)
-    lost_in_minute = _minute_loss(state, profit, second)
+    lost_in_minute = _minute_loss(s, profit, second)
     s["profit"] = profit
     if s["halt_reason"] == _NONE:
         if s["session_start_profit"] - profit > q["max_session_loss_half_tick_lots"]:
@@ -120,33 +123,29 @@ def strategy_on_position(state: NDArray[Any], params: NDArray[Any], position: ND
         elif s["peak_profit"] - profit > q["max_drawdown_half_tick_lots"]:
             s["halt_reason"] = _DRAWDOWN
     if lost_in_minute > q["max_minute_loss_half_tick_lots"]:
-        _pause(state, params, _MINUTE_LOSS, now_ns)
+        _pause(s, q, _MINUTE_LOSS, now_ns)
 
 
 @njit
-def _judge_oldest(
-    state: NDArray[Any], params: NDArray[Any], mid_half_ticks: int, now_ns: int
-) -> None:
+def _judge_oldest(state: Row, params: Row, mid_half_ticks: int, now_ns: int) -> None:
     """Note the move since the oldest fill that waits; pause where the latest ones lost too much."""
-    s = state[0]
-    q = params[0]
-    slot = s["matured"] % FILLS_KEPT
-    signed_lots = s["fill_signed_lots"][slot]
-    moved = mid_half_ticks - s["fill_half_ticks"][slot]
-    s["move_lots"][slot] = abs(signed_lots)
-    s["move_half_ticks"][slot] = moved if signed_lots > 0 else -moved
-    s["matured"] += 1
-    first = s["matured"] - q["markout_fills"]
-    if first < s["markout_from"]:
+    slot = state["matured"] % FILLS_KEPT
+    signed_lots = state["fill_signed_lots"][slot]
+    moved = mid_half_ticks - state["fill_half_ticks"][slot]
+    state["move_lots"][slot] = abs(signed_lots)
+    state["move_half_ticks"][slot] = moved if signed_lots > 0 else -moved
+    state["matured"] += 1
+    first = state["matured"] - params["markout_fills"]
+    if first < state["markout_from"]:
         return
     gained = 0
     lots = 0
-    for k in range(first, s["matured"]):
-        size = s["move_lots"][k % FILLS_KEPT]
-        gained += size * s["move_half_ticks"][k % FILLS_KEPT]
+    for k in range(first, state["matured"]):
+        size = state["move_lots"][k % FILLS_KEPT]
+        gained += size * state["move_half_ticks"][k % FILLS_KEPT]
         lots += size
-    if gained < -q["max_adverse_half_ticks"] * lots:
-        s["markout_from"] = s["matured"]
+    if gained < -params["max_adverse_half_ticks"] * lots:
+        state["markout_from"] = state["matured"]
         _pause(state, params, _ADVERSE_MARKOUT, now_ns)
 
 
@@ -166,7 +165,7 @@ def strategy_on_fill(state: NDArray[Any], params: NDArray[Any], fill: NDArray[An
     f = fill[0]
     now_ns = max(s["now_ns"], f["now_ns"])
     if s["fills"] - s["matured"] == FILLS_KEPT:  # no room to wait: the oldest is judged early
-        _judge_oldest(state, params, f["mark_half_ticks"], now_ns)
+        _judge_oldest(s, q, f["mark_half_ticks"], now_ns)
     slot = s["fills"] % FILLS_KEPT
     s["fill_ns"][slot] = now_ns
     s["fill_signed_lots"][slot] = f["side"] * f["qty_lots"]
@@ -177,53 +176,50 @@ def strategy_on_fill(state: NDArray[Any], params: NDArray[Any], fill: NDArray[An
     if s["fills"] >= q["max_fills"]:
         first_ns = s["fill_ns"][(s["fills"] - q["max_fills"]) % FILLS_KEPT]
         if now_ns - first_ns <= q["fill_window_ns"]:
-            _pause(state, params, _FILL_BURST, now_ns)
+            _pause(s, q, _FILL_BURST, now_ns)
 
 
 @njit
-def _mature_fills(state: NDArray[Any], params: NDArray[Any], mid_half_ticks: int) -> None:
+def _mature_fills(state: Row, params: Row, mid_half_ticks: int) -> None:
     """Judge each fill that is old enough by the mid as it is now."""
-    s = state[0]
-    while s["matured"] < s["fills"]:
-        slot = s["matured"] % FILLS_KEPT
-        if s["fill_ns"][slot] + params[0]["markout_ns"] > s["now_ns"]:
+    while state["matured"] < state["fills"]:
+        slot = state["matured"] % FILLS_KEPT
+        if state["fill_ns"][slot] + params["markout_ns"] > state["now_ns"]:
             return
-        _judge_oldest(state, params, mid_half_ticks, s["now_ns"])
+        _judge_oldest(state, params, mid_half_ticks, state["now_ns"])
 
 
 @njit
-def _watch_volatility(state: NDArray[Any], params: NDArray[Any], volatility: float) -> None:
+def _watch_volatility(state: Row, params: Row, volatility: float) -> None:
     """Compare the volatility with its average over the time of the baseline."""
-    s = state[0]
-    now_ns = s["now_ns"]
-    span_ns = params[0]["volatility_baseline_ns"]
-    if s["baseline_from_ns"] == 0:
-        s["baseline"] = volatility
-        s["baseline_from_ns"] = now_ns
-        s["baseline_at_ns"] = now_ns
+    now_ns = state["now_ns"]
+    span_ns = params["volatility_baseline_ns"]
+    if state["baseline_from_ns"] == 0:
+        state["baseline"] = volatility
+        state["baseline_from_ns"] = now_ns
+        state["baseline_at_ns"] = now_ns
         return
-    age_ns = now_ns - s["baseline_from_ns"]
-    if age_ns * _BASELINE_SHARE >= span_ns and s["baseline"] > 0.0:
-        if volatility > params[0]["max_volatility_ratio"] * s["baseline"]:
+    age_ns = now_ns - state["baseline_from_ns"]
+    if age_ns * _BASELINE_SHARE >= span_ns and state["baseline"] > 0.0:
+        if volatility > params["max_volatility_ratio"] * state["baseline"]:
             _pause(state, params, _VOLATILITY_JUMP, now_ns)
-    passed_ns = now_ns - s["baseline_at_ns"]
+    passed_ns = now_ns - state["baseline_at_ns"]
     if passed_ns > 0:
         share = min(1.0, passed_ns / min(age_ns, span_ns))
-        s["baseline"] += share * (volatility - s["baseline"])
-        s["baseline_at_ns"] = now_ns
+        state["baseline"] += share * (volatility - state["baseline"])
+        state["baseline_at_ns"] = now_ns
 
 
 @njit
-def watch_market(state: NDArray[Any], params: NDArray[Any], pricing: NDArray[Any]) -> None:
+def watch_market(state: Row, params: Row, pricing: Row) -> None:
     """Judge fills and volatility by a pricing message that passed the market's gate.
 
     Parameters
     ----------
-    state : ndarray of state.STRATEGY_STATE, shape (1,)
+    state : record of state.STRATEGY_STATE
         Updated in place; `now_ns` is that of the message already.
-    params : ndarray of state.STRATEGY_PARAMS, shape (1,)
-    pricing : ndarray of records.PRICING, shape (1,)
+    params : record of state.STRATEGY_PARAMS
+    pricing : record of records.PRICING
     """
-    p = pricing[0]
-    _mature_fills(state, params, p["bid_ticks"] + p["ask_ticks"])
-    _watch_volatility(state, params, p["volatility_ticks_per_sqrt_s"])
+    _mature_fills(state, params, pricing["bid_ticks"] + pricing["ask_ticks"])
+    _watch_volatility(state, params, pricing["volatility_ticks_per_sqrt_s"])
