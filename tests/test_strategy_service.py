@@ -26,6 +26,8 @@ S = 1_000 * MS
 PRICING = {"book_state": BookState.LIVE, "flags": int(PricingFlag.LIVE | PricingFlag.WARM)}
 PRICING |= {"bid_ticks": 999, "ask_ticks": 1001, "fair_value_ticks": 1000.0}
 PRICING |= {"volatility_ticks_per_sqrt_s": 1.0}
+MOVED = {"bid_ticks": 1_009, "ask_ticks": 1_011, "fair_value_ticks": 1_010.0}
+UPSTREAM = (Role.MM_COLLECTOR, Role.MM_PRICING, Role.MM_SIMULATOR)
 UNITS = {"tick_size_e8": 10**7, "lot_size_e8": 10**5, "symbol": b"BTCUSDT"}
 
 
@@ -82,10 +84,12 @@ class StrategyBench:
         book = {"book_update_id": self.seq}
         self.send(Stream.PRICING, Template.PRICING, instrument_id, **(PRICING | book | changes))
 
-    def turn(self, wait_ns=0, simulator_lag_ns=0):
+    def turn(self, wait_ns=0, simulator_lag_ns=0, silent=()):
         """Let time pass, with heartbeats; return the newest quotes message."""
         self.clock.time_ns += wait_ns
-        for role in (Role.MM_COLLECTOR, Role.MM_PRICING, Role.MM_SIMULATOR):
+        for role in UPSTREAM:
+            if role in silent:
+                continue
             said = {"role": role, "state": ServiceState.READY}
             if role is Role.MM_SIMULATOR:
                 said["lag_ns"] = simulator_lag_ns
@@ -130,6 +134,38 @@ def test_a_position_that_is_not_told_again_is_known_no_longer(settings):
     assert bench.turn()["reason"] == Reason.NONE
 
 
+def test_prices_that_come_as_the_position_grows_too_old_are_not_quoted_on(settings):
+    bench = StrategyBench(settings())
+    bench.quote()
+    for told, reason in ((True, Reason.NONE), (False, Reason.NO_POSITION)):
+        bench.pricing()
+        bench.turn(2_900 * MS)
+        count = len(bench.quotes)
+        if told:
+            bench.position()
+        bench.pricing(**MOVED)
+        bench.turn(200 * MS)
+        assert {int(row["reason"]) for row, *_ in bench.quotes[count:]} == {reason}
+
+
+@pytest.mark.parametrize("role", UPSTREAM)
+def test_prices_that_come_as_a_heartbeat_is_missed_are_not_quoted_on(settings, role):
+    bench = StrategyBench(settings())
+    bench.quote()
+    for silent, reason in (((), Reason.NONE), ((role,), Reason.UPSTREAM_SILENT)):
+        bench.pricing()
+        assert bench.turn()["reason"] == Reason.NONE
+        count = len(bench.quotes)
+        bench.pricing(**MOVED)
+        bench.turn(1_100 * MS, silent=silent)
+        assert {int(row["reason"]) for row, *_ in bench.quotes[count:]} == {reason}
+    count = len(bench.quotes)
+    bench.position()
+    bench.pricing(**MOVED)  # heard with the heartbeat that is back: quoted on at once
+    bench.turn()
+    assert [int(row["reason"]) for row, *_ in bench.quotes[count:]] == [Reason.NONE]
+
+
 def test_a_clock_that_goes_back_makes_no_position_young(settings):
     bench = StrategyBench(settings())
     bench.quote()
@@ -158,7 +194,7 @@ def test_quotes_are_pulled_from_one_heartbeat_of_a_late_simulator_to_the_next(se
     assert bench.service.counters["not_quoting.simulator_lags"] == 1
     assert bench.turn()["reason"] == Reason.NONE
     count = len(bench.quotes)
-    bench.pricing(bid_ticks=1_009, ask_ticks=1_011, fair_value_ticks=1_010.0)
+    bench.pricing(**MOVED)
     assert bench.turn(simulator_lag_ns=200 * MS + 1)["reason"] == Reason.SIMULATOR_LAGS
     assert len(bench.quotes) == count + 1  # prices that came with the heartbeat are not quoted on
     bench.instrument(2)  # of which nothing was known when it began to lag

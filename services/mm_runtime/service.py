@@ -167,8 +167,16 @@ class Service(ABC):
 
     def poll(self, blocked: bool = False) -> int:
         """Poll every subscription once; return the number of messages handled."""
+        return self.poll_heartbeats() + self.poll_others(blocked)
+
+    def poll_heartbeats(self) -> int:
+        """Poll the heartbeats, for a service that must know who is there before all else."""
+        return self._subscribers[0].poll(_POLL_LIMIT)  # subscribed to first
+
+    def poll_others(self, blocked: bool = False) -> int:
+        """Poll everything but the heartbeats."""
         work = 0
-        for subscriber in self._subscribers:
+        for subscriber in self._subscribers[1:]:
             work += subscriber.poll(_POLL_LIMIT)
         if not (blocked and self.waits):
             for subscriber in self._paced:

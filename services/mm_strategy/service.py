@@ -101,22 +101,17 @@ class Strategy(Service):
 
     def duty(self, now_ns: int) -> int:
         """Handle what came; stop where asked to or where a peer fell silent; repeat the quotes."""
-        halt_changed = self._look_at_halt(now_ns)
-        work = self.poll(blocked=self._out.blocked)
-        silent = tuple(role for role in _UPSTREAM if not self.is_alive(role, now_ns))
-        changed = halt_changed or silent != self._silent or self._lag_changed
-        self._silent, self._lag_changed = silent, False
+        changed = self._look_at_halt(now_ns)
+        work = self.poll_heartbeats()
+        changed |= self._look_at_peers(now_ns)
+        work += self.poll_others(blocked=self._out.blocked)
         interval_ns = self.config.republish_interval_ms * _MS
         for desk in self._desks.values():
-            desk.inputs[0]["upstream_ok"] = not silent
-            if Role.MM_SIMULATOR in silent:
+            if Role.MM_SIMULATOR in self._silent:
                 desk.forget_position()
                 desk.forget_orders()
-            lost = self._lag_matters and desk.is_position_old(now_ns, _POSITION_AGE_NS)
-            if lost:
-                desk.forget_position()
             due = now_ns - desk.published_ns >= interval_ns
-            if changed or lost or due or now_ns - desk.decided_ns >= _GATE_INTERVAL_NS:
+            if changed or due or now_ns - desk.decided_ns >= _GATE_INTERVAL_NS:
                 self._decide(desk, now_ns, from_frame=False, publish=due)
                 self._latency.fold()
         if self.outside(lambda: self._see_request(now_ns)) == _NEW:
@@ -242,6 +237,21 @@ class Strategy(Service):
         if self._latch.reason is Reason.NONE:
             self.log.warning("armed: the session begins anew")
         return True
+
+    def _look_at_peers(self, now_ns: int) -> bool:
+        """Note who is silent and whose word is too old; return whether anything changed.
+
+        Before anything else is heard in a turn, so that none of it is quoted on.
+        """
+        silent = tuple(role for role in _UPSTREAM if not self.is_alive(role, now_ns))
+        changed = silent != self._silent or self._lag_changed
+        self._silent, self._lag_changed = silent, False
+        for desk in self._desks.values():
+            desk.inputs[0]["upstream_ok"] = not silent
+            if self._lag_matters and desk.is_position_old(now_ns, _POSITION_AGE_NS):
+                desk.forget_position()
+                changed = True
+        return changed
 
     def _see_halt(self, now_ns: int) -> bytes:
         """Return what a signal or the file says; a recorded session keeps it."""
