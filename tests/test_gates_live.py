@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from heard_and_said import lines_of, times_in_time
+from gate_scenarios import HALTED, OF_A_SIDE, PAUSED, PULLED, UNJUDGED
+from heard_and_said import lines_of
 from live_desk import Desk, Voice
 from mm_cli.control import arm, kill, restart
 from mm_cli.launcher import Launcher, Plan, VenuePlan
 from mm_cli.processes import CannotContinue
 from own_model import code_block
+from reasons_in_time import times_in_time
 
 from mmquant.codes import Reason, Role, ServiceState, Stream, Template
 
@@ -71,66 +73,21 @@ def said_by_mm_why(desk):
     return json.loads(done.stdout)[0]
 
 
-# What pulls the quotes, or a side, and is gone with its cause.
-PULLED = [
-    ({"max_spread_ticks": 1}, Reason.SPREAD_TOO_WIDE),
-    ({"min_spread_ticks": 1000, "max_spread_ticks": 2000}, Reason.SPREAD_TOO_NARROW),
-    ({"min_own_spread_ticks": 2000}, Reason.OWN_SPREAD_TOO_NARROW),
-    ({"max_own_spread_ticks": 1}, Reason.OWN_SPREAD_TOO_WIDE),
-    ({"gates": {"collar_bps": 0.01}}, Reason.PRICE_COLLAR),
-    ({"gates": {"max_open_notional": "0.01"}}, Reason.OPEN_NOTIONAL),
-    ({"gates": {"max_open_orders": 2}}, Reason.OPEN_ORDERS),
-    ({"gates": {"max_book_age_ms": 10}}, Reason.BOOK_STALE),
-    ({"model": "own_models:blind", "model_parameters": {}}, Reason.NOT_FINITE),
-    ({"position_limit_qty": "0.010", "soft_limit": 1.0}, Reason.INVENTORY_LIMIT),
-    ({"position_limit_qty": "0.010", "soft_limit": 0.5}, Reason.INVENTORY_SOFT_LIMIT),
-    ({"levels": 1, "rates": {"orders_per_s": 1, "order_burst": 2}}, Reason.ORDER_RATE),
-    ({"levels": 1, "rates": {"cancels_per_s": 1, "cancel_burst": 2}}, Reason.CANCEL_RATE),
-]
-# Reasons of a side alone: the service goes on quoting, so its log does not name them.
-OF_A_SIDE = {
-    Reason.PRICE_COLLAR,
-    Reason.INVENTORY_LIMIT,
-    Reason.INVENTORY_SOFT_LIMIT,
-    Reason.ORDER_RATE,
-    Reason.CANCEL_RATE,
-}
-# What pauses, and is over a moment after its cause.
-PAUSED = [
-    ({"gates": {"max_fills": 1}}, Reason.FILL_BURST),
-    ({"gates": {"max_minute_loss": "0"}}, Reason.MINUTE_LOSS),
-    (
-        {"gates": {"max_adverse_markout_ticks": 0, "markout_fills": 1, "markout_horizon_ms": 1}},
-        Reason.ADVERSE_MARKOUT,
-    ),
-    (
-        {"gates": {"max_volatility_ratio": 1.0, "volatility_baseline_s": 0.1}},
-        Reason.VOLATILITY_JUMP,
-    ),
-]
-# What halts until it is armed.
-HALTED = [
-    ({"gates": {"max_session_loss": "0"}}, Reason.SESSION_LOSS),
-    ({"gates": {"max_drawdown": "0"}}, Reason.DRAWDOWN),
-    ({"model": "own_models:broken", "model_parameters": {"zero": 0}}, Reason.INTERNAL_ERROR),
-]
-
-
-# Reasons that a message bears: they must be in the very next quotes; and silence, somewhere.
-AT_ONCE = {
-    Reason.SPREAD_TOO_WIDE,
-    Reason.SPREAD_TOO_NARROW,
+# Each of these must have ended the quoting, or a side's, in the very next quotes.
+AT_ONCE = {reason for _, reason in PULLED + PAUSED + HALTED} - UNJUDGED
+AT_ONCE |= {
     Reason.CLOCK_SKEW,
     Reason.UPSTREAM_LAGS,
     Reason.BOOK_CROSSED,
     Reason.NO_MARKET_DATA,
     Reason.BOOK_NOT_LIVE,
-    Reason.FILL_BURST,
-    Reason.SESSION_LOSS,
-    Reason.DRAWDOWN,
     Reason.SIMULATOR_LAGS,
     Reason.INSTRUMENT_CHANGED,
     Reason.UPSTREAM_SILENT,
+    Reason.KILLED,
+    Reason.NO_POSITION,
+    Reason.NOT_WARM,
+    Reason.NO_INSTRUMENT,
 }
 
 
