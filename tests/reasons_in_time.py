@@ -11,8 +11,8 @@ from mmquant.codes import Reason, RiskState
 __all__ = ["times_in_time"]
 
 LOOK_NS = 20_000_000  # without a message each instrument is decided on this often
-# Reasons that follow upon others, while nothing is quoted; all others end quoting.
-FOLLOWING = {Reason.NO_POSITION, Reason.NOT_WARM, Reason.NO_INSTRUMENT}
+# Counted from the start, all others only once an instrument has been quoted.
+AT_THE_START = {Reason.NO_POSITION, Reason.NOT_WARM, Reason.NO_INSTRUMENT}
 SIDES = ((1, "bid_reason"), (-1, "ask_reason"))
 
 
@@ -44,6 +44,7 @@ class Judge:
     def __init__(self):
         self.known, self.counts = Known(), Counter()
         self.in_force = {}  # the newest quotes of each instrument
+        self.quoted = set()  # instruments, at some time
         self.decided_ns = {}
         self.is_asked = False  # by a message that is to be decided on at once
         self.decision = None, set()  # the newest that is not judged yet, and what spoke against
@@ -88,10 +89,12 @@ class Judge:
                 reason = Reason(line.row[name])
                 assert is_caused(reason, side, desk, line, before), words(line, set(), decision)
         had = set() if before is None else before.reasons
-        was_quoting = before is not None and before.row["reason"] == Reason.NONE
+        has_quoted = line.key in self.quoted
         self.counts.update(
-            reason for reason in line.reasons - had if was_quoting or reason in FOLLOWING
+            reason for reason in line.reasons - had if has_quoted or reason in AT_THE_START
         )
+        if line.row["reason"] == Reason.NONE:
+            self.quoted.add(line.key)
 
     def judge_decision(self, line):
         """Hold the quotes in force against the last decision, unless a halt has overtaken it."""

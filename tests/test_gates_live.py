@@ -73,7 +73,7 @@ def said_by_mm_why(desk):
     return json.loads(done.stdout)[0]
 
 
-# Each of these must have ended the quoting, or a side's, in the very next quotes.
+# Each of these must have come, and all that come are judged to be in the very next quotes.
 AT_ONCE = {reason for _, reason in PULLED + PAUSED + HALTED} - UNJUDGED
 AT_ONCE |= {
     Reason.CLOCK_SKEW,
@@ -200,6 +200,10 @@ def hear_other_units(desk):
         lambda: instruments.instrument[0]["tick_size_e8"] == own[0]["tick_size_e8"],
         "the collector's own announcement",
     )
+    announced_ns = time.time_ns()
+    desk.watch_until(
+        lambda: desk.quotes()["received_ns"] > announced_ns, "quotes of one who has heard it, too"
+    )
     desk.sees(Reason.INSTRUMENT_CHANGED)  # the old tick again, and halted all the same
     assert f"by {Reason.INSTRUMENT_CHANGED.name}" in arm(desk.config_dir)
     desk.quotes_again()
@@ -309,7 +313,15 @@ def lose_the_simulator(desk):
 
 
 def stop_the_strategy(desk):
-    """Freeze the strategy: the simulator cancels everything."""
+    """Freeze the strategy: the simulator cancels everything.
+
+    Once more where it froze as it was pulling its orders, so that none was left to cancel.
+    """
+    assert any(is_cancelled_when_frozen(desk) for _ in range(5))
+
+
+def is_cancelled_when_frozen(desk):
+    """Freeze the strategy until no order is left; tell whether its silence ended any."""
     child = desk.launcher.processes.children["mm_strategy"].process
     desk.watch_until(lambda: desk.orders("NEW", "OPEN").size, "orders to be cancelled")
     child.send_signal(signal.SIGSTOP)
@@ -318,10 +330,10 @@ def stop_the_strategy(desk):
         lambda: beats[Role.MM_SIMULATOR].reason is Reason.STRATEGY_SILENT, "the dead man's switch"
     )
     desk.watch_until(lambda: not desk.orders("NEW", "OPEN").size, "no order left")
-    silent = desk.orders("CANCELLED")
-    assert ((silent["reason"] == "STRATEGY_SILENT") & (silent["updated_ns"] > frozen_ns)).any()
+    ended = desk.orders("CANCELLED")
     child.send_signal(signal.SIGCONT)
     desk.quotes_again()
+    return ((ended["reason"] == "STRATEGY_SILENT") & (ended["updated_ns"] > frozen_ns)).any()
 
 
 def quote_by_the_documented_model(desk):
