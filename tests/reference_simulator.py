@@ -68,14 +68,14 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
 
     def update(self, o, now, status, reason=Reason.NONE):
         if status == OrderStatus.CANCELLED and o["status"] == OrderStatus.OPEN:
-            self.keep_gone(o, now)
+            self.keep_gone(o, now, o["gone_there"])
         o["status"], o["reason"] = status, reason
         if status in ENDED:
             self.orders = [other for other in self.orders if other is not o]
         row = (now, o["id"], o["side"], o["price"], o["qty"], o["filled"], status, reason)
         self.events.append((Template.ORDER_UPDATE, *row))
 
-    def fill(self, o, price, qty, kind, ahead, trade_id, now):
+    def account_fill(self, o, price, qty, kind, ahead, trade_id, now):
         takes = kind == FillKind.TAKE
         p = self.params
         fee = self.account.fill(
@@ -87,18 +87,21 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
             now,
             p["markout_horizon_ns"],
         )
-        o["filled"] += qty
         queue = (0, 0, 0) if takes else (o["entry_ahead"], told(ahead), now - o["queued"])
         what = (now, o["id"], o["side"], price, qty, len(self.account.fills), fee)
         position = self.account.position
         self.events.append((Template.FILL, *what, self.mark, trade_id, position, kind, *queue))
-        done = o["filled"] == o["qty"]
-        if o["status"] == OrderStatus.CANCELLED:
-            self.update(o, now, OrderStatus.CANCELLED, o["reason"])
-            if done:
-                self.drop_gone(o)
-        else:
-            self.update(o, now, OrderStatus.FILLED if done else OrderStatus.OPEN)
+
+    def filled_status(self, o):
+        return OrderStatus.FILLED if o["filled"] == o["qty"] else OrderStatus.OPEN
+
+    def fill(self, o, price, qty, kind, ahead, trade_id, now):
+        if "of" in o:
+            self.fill_gone(o, qty, kind, ahead, trade_id, now)
+            return
+        o["filled"] += qty
+        self.account_fill(o, price, qty, kind, ahead, trade_id, now)
+        self.update(o, now, self.filled_status(o))
 
     def refuse(self, reason, now, order_id, side, price, qty):
         row = (now, order_id, side, price, qty, 0, OrderStatus.REJECTED, reason)
@@ -195,6 +198,8 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
         elif not keeps and o["kind"] == OrderKind.POST_ONLY and self.crosses(o["side"], price):
             self.update(o, now, OrderStatus.CANCELLED, Reason.WOULD_CROSS)
         else:
+            if not keeps or qty < o["qty"]:
+                self.keep_gone(o, now, o["amend_there"])
             o["price"], o["qty"], o["gone_there"] = price, qty, cancelled_there
             self.update(o, now, OrderStatus.OPEN)
             if not keeps:
@@ -387,7 +392,8 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
     def queue(self, side, reached, gone=()):
         """Return the open orders of a side that satisfy `reached`, in the order they fill."""
         here = [o for o in self.orders if o["status"] == OrderStatus.OPEN]
-        here = [o for o in (*here, *gone) if o["side"] == side and reached(o["price"])]
+        gone = sorted(gone, key=lambda was: was["gone_there"])  # the first to go was there
+        here = [o for o in (*gone, *here) if o["side"] == side and reached(o["price"])]
         return sorted(here, key=lambda o: (-side * o["price"], o["place"]))
 
     def touch(self, bid, bid_lots, ask, ask_lots, now):
@@ -407,6 +413,8 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
 
     def take_in(self, now, venue):
         self.book_at = venue
+        self.newest = max(self.newest, venue)
+        gone = self.still_there(self.newest, now)
         bids, asks = self.levels[Side.BUY], self.levels[Side.SELL]
         bid, ask = max(bids, default=0), min(asks, default=0)
         if bid and ask and bid >= ask:
@@ -420,7 +428,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
             self.taken[side] = {p: q for p, q in taken.items() if p in level}
             self.taken[side] |= {} if is_full else unknown
         for side, other in ((Side.BUY, ask), (Side.SELL, bid)):
-            for o in self.queue(side, lambda p, s=side, t=other: t and s * p >= s * t):
+            for o in self.queue(side, lambda p, s=side, t=other: t and s * p >= s * t, gone):
                 qty = min(o["qty"] - o["filled"], self.free(Side(-side), other))
                 if qty > 0:
                     taken = self.taken[Side(-side)]
@@ -452,10 +460,16 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
         left = qty
         is_l3 = self.model == FillModel.FIFO_L3
         at = self.venue_time(now, venue)
-        gone = [] if is_l3 else self.still_there(at, now)
+        if not is_l3:
+            self.forget_gone(at)
+        places = set()
+        gone = self.still_there(at, now)
         for o in self.queue(side, lambda own: side * own >= side * price, gone):
             if is_l3 and maker is None:
                 break
+            if o["place"] in places:
+                continue
+            places.add(o["place"])
             ahead = o["ahead"]
             through = o["price"] != price
             if through and left <= 0:
@@ -475,6 +489,8 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
                 reach = 0
             else:
                 reach = self.printed(o, qty, left, at)
+                for other in self.same_place(o) if "of" in o else []:
+                    self.printed(other, qty, left, at)
             part = min(reach, left, o["qty"] - o["filled"])
             if part > 0:
                 left -= part

@@ -10,8 +10,9 @@ How an own order is filled, at its own price as maker unless it takes:
 
 Best price first, then whoever took his place first. A print's lots fill one own order each, and
 a displayed lot that an own order took or was crossed by is taken for as long as the level stands.
-A print fills no order that reached the venue no earlier than the venue matched it, and one that was
-cancelled meanwhile where its cancellation reached the venue no earlier (`gone_orders`).
+A print fills no order that reached the venue no earlier than the venue matched it. One that was
+cancelled or amended meanwhile it fills as it was, where that reached the venue no earlier, and so
+does a touch (`gone_orders`).
 """
 
 from typing import Any
@@ -25,9 +26,9 @@ from mmquant.kernels.accounting import account_fill
 from mmquant.kernels.book_read import book_depth_at
 from mmquant.kernels.book_ring import next_level
 from mmquant.kernels.book_tail import NO_ASK, NO_BID
-from mmquant.kernels.gone_orders import drop_gone, forget_gone
+from mmquant.kernels.gone_orders import drop_order, fill_gone_lots, forget_gone, tell_gone
 from mmquant.kernels.latency import uniform
-from mmquant.kernels.orders import client_at, end_order, report_order
+from mmquant.kernels.orders import client_at, end_order, find_order, report_order
 from mmquant.kernels.queue_models import UNKNOWN_AHEAD, displayed_lots, queue_print
 from mmquant.state import GONE_FROM, MAX_TAKEN, NEVER_NS
 
@@ -46,7 +47,6 @@ _NEVER: Any = np.int64(NEVER_NS)
 _NOBODY: Any = np.int64(-1)
 _OPEN: Any = np.int64(OrderStatus.OPEN)
 _FILLED: Any = np.int64(OrderStatus.FILLED)
-_CANCELLED: Any = np.int64(OrderStatus.CANCELLED)
 _NONE: Any = np.int64(Reason.NONE)
 _CROSS: Any = np.int64(FillKind.CROSS)
 _THROUGH: Any = np.int64(FillKind.THROUGH)
@@ -61,13 +61,21 @@ _FILL: Any = np.int64(Template.FILL)
 
 @njit
 def _next_order(
-    sim: NDArray[Any], side: int, least_key: int, after_key: int, after_seq: int, gone_ns: int
+    sim: NDArray[Any],
+    side: int,
+    least_key: int,
+    after_key: int,
+    after_seq: int,
+    gone_ns: int,
+    venue_ns: int,
 ) -> int:
     """Return the slot of the next open order to fill, -1 without one.
 
     The key is side times price, larger is better: an order comes up where its key is at least
-    `least_key`, best key first, then by its place, and behind (`after_key`, `after_seq`). So do
-    the orders that are gone since before `gone_ns`.
+    `least_key`, best key first, then by its place, and behind (`after_key`, `after_seq`). So do,
+    where `gone_ns` is not 0, the orders that are gone and were at the venue at `venue_ns`, also
+    just when they left it, if that is known since before `gone_ns`. Of an order that was amended
+    in its place the one that was there comes up alone: the first to go.
     """
     s = sim[0]
     found = -1
@@ -80,14 +88,23 @@ def _next_order(
         order = s["orders"][i]
         if order["side"] != side:
             continue
-        is_there = order["status"] == _OPEN if k < alive else order["cancel_ns"] < gone_ns
+        if k < alive:
+            is_there = order["status"] == _OPEN
+        else:
+            until_ns = order["cancel_there_ns"]
+            is_there = order["there_ns"] < venue_ns <= until_ns
+            is_there &= venue_ns < until_ns or order["cancel_ns"] < gone_ns
         if not is_there:
             continue
         key = side * order["price_ticks"]
         seq = order["queue_seq"]
         if key < least_key or key > after_key or (key == after_key and seq <= after_seq):
             continue
-        if key > found_key or (key == found_key and seq < found_seq):
+        is_next = key > found_key or (key == found_key and seq < found_seq)
+        if k >= alive and key == found_key and seq == found_seq:
+            there_ns = s["orders"][found]["cancel_there_ns"]
+            is_next = found < GONE_FROM or order["cancel_there_ns"] < there_ns
+        if is_next:
             found = i
             found_key = key
             found_seq = seq
@@ -95,18 +112,86 @@ def _next_order(
 
 
 @njit
-def _report_gone(sim: NDArray[Any], slot: int, now_ns: int, events: NDArray[Any], n: int) -> int:
-    """Report the gone order in `slot` once more, cancelled as it is, with what it has filled."""
+def _write_fill(
+    sim: NDArray[Any],
+    account: NDArray[Any],
+    params: NDArray[Any],
+    index: int,
+    price_ticks: int,
+    qty_lots: int,
+    kind: int,
+    ahead_lots: float,
+    trade_id: int,
+    now_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Let the account have a fill of the order in slot `index`, and report it."""
     s = sim[0]
-    order = s["orders"][slot]
-    if order["client_id"] != 0:
-        at = client_at(sim, order["client_id"])
-        if at >= 0 and s["client_table"][at]["order_id"] == order["order_id"]:
-            s["client_table"][at]["filled_lots"] = order["filled_lots"]
-    n = report_order(sim, slot, _CANCELLED, order["reason"], now_ns, events, n)
-    if order["filled_lots"] >= order["qty_lots"]:
-        drop_gone(sim, slot)
-    return n
+    p = params[0]
+    order = s["orders"][index]
+    side = order["side"]
+    mark = s["mark_half_ticks"]
+    takes = kind == _TAKE
+    ppm = p["taker_fee_ppm"] if takes else p["maker_fee_ppm"]
+    horizon = p["markout_horizon_ns"]
+    fee = account_fill(account, side, price_ticks, qty_lots, ppm, mark, now_ns, horizon)
+    report_order(sim, index, _OPEN, _NONE, now_ns, events, n)
+    e = events[n]
+    e["price_ticks"] = price_ticks
+    e["qty_lots"] = qty_lots
+    e["fill_id"] = account[0]["last_fill_id"]
+    e["fee_micro_tick_lots"] = fee
+    e["mark_half_ticks"] = mark
+    e["trade_id"] = trade_id
+    e["position_lots"] = account[0]["position_lots"]
+    e["template_id"] = _FILL
+    e["kind"] = kind
+    e["liquidity"] = _TAKER if takes else _MAKER
+    if not takes:
+        e["queue_entry_lots"] = order["entry_ahead_lots"]
+        e["queue_ahead_lots"] = int(ahead_lots) if ahead_lots < UNKNOWN_AHEAD else -1
+        e["queue_ns"] = now_ns - order["queued_ns"]
+    return n + 1
+
+
+@njit
+def _report_gone(
+    sim: NDArray[Any],
+    slot: int,
+    new_lots: int,
+    is_full: bool,
+    now_ns: int,
+    events: NDArray[Any],
+    n: int,
+) -> int:
+    """Report the order that has new lots by the gone one in `slot`, as it is now.
+
+    Where that one is full, the order ended there at the venue, whatever was asked for since.
+    """
+    s = sim[0]
+    gone = s["orders"][slot]
+    index = find_order(sim, gone["order_id"])
+    if index >= 0:
+        order = s["orders"][index]
+        order["filled_lots"] += new_lots
+        if not is_full and order["filled_lots"] < order["qty_lots"]:
+            return report_order(sim, index, _OPEN, _NONE, now_ns, events, n)
+        order["qty_lots"] = order["filled_lots"]
+        return end_order(sim, index, _FILLED, _NONE, now_ns, events, n)
+    if new_lots == 0:
+        return n
+    if gone["client_id"] != 0:
+        at = client_at(sim, gone["client_id"])
+        if at >= 0 and s["client_table"][at]["order_id"] == gone["order_id"]:
+            s["client_table"][at]["last_qty_lots"] = gone["last_qty_lots"]
+            s["client_table"][at]["filled_lots"] = gone["last_filled_lots"]
+    report_order(sim, slot, gone["status"], gone["reason"], now_ns, events, n)
+    e = events[n]
+    e["price_ticks"] = gone["last_price_ticks"]
+    e["qty_lots"] = gone["last_qty_lots"]
+    e["filled_lots"] = gone["last_filled_lots"]
+    return n + 1
 
 
 @njit
@@ -124,39 +209,55 @@ def fill_order(
     events: NDArray[Any],
     n: int,
 ) -> int:
-    """Fill the order in slot `index`: a fill, then the order's update."""
+    """Fill the order in slot `index`: a fill, then the order's update.
+
+    One that is gone has what is new to the order: it may have been filled otherwise since.
+    """
     s = sim[0]
-    p = params[0]
     order = s["orders"][index]
-    side = order["side"]
-    mark = s["mark_half_ticks"]
-    takes = kind == _TAKE
-    ppm = p["taker_fee_ppm"] if takes else p["maker_fee_ppm"]
-    horizon = p["markout_horizon_ns"]
-    fee = account_fill(account, side, price_ticks, qty_lots, ppm, mark, now_ns, horizon)
-    order["filled_lots"] += qty_lots
-    done = order["filled_lots"] >= order["qty_lots"]
-    report_order(sim, index, _OPEN, _NONE, now_ns, events, n)
-    e = events[n]
-    e["price_ticks"] = price_ticks
-    e["qty_lots"] = qty_lots
-    e["fill_id"] = account[0]["last_fill_id"]
-    e["fee_micro_tick_lots"] = fee
-    e["mark_half_ticks"] = mark
-    e["trade_id"] = trade_id
-    e["position_lots"] = account[0]["position_lots"]
-    e["template_id"] = _FILL
-    e["kind"] = kind
-    e["liquidity"] = _TAKER if takes else _MAKER
-    if not takes:
-        e["queue_entry_lots"] = order["entry_ahead_lots"]
-        e["queue_ahead_lots"] = int(ahead_lots) if ahead_lots < UNKNOWN_AHEAD else -1
-        e["queue_ns"] = now_ns - order["queued_ns"]
     if index >= GONE_FROM:
-        return _report_gone(sim, index, now_ns, events, n + 1)
-    if done:
-        return end_order(sim, index, _FILLED, _NONE, now_ns, events, n + 1)
-    return report_order(sim, index, _OPEN, _NONE, now_ns, events, n + 1)
+        new = fill_gone_lots(sim, index, qty_lots)
+        is_full = order["filled_lots"] >= order["qty_lots"]
+        if new > 0:
+            n = _write_fill(
+                sim,
+                account,
+                params,
+                index,
+                price_ticks,
+                new,
+                kind,
+                ahead_lots,
+                trade_id,
+                now_ns,
+                events,
+                n,
+            )
+        if new > 0 or is_full:
+            n = _report_gone(sim, index, new, is_full, now_ns, events, n)
+        if is_full:
+            drop_order(sim, order["order_id"])
+        return n
+    order["filled_lots"] += qty_lots
+    n = _write_fill(
+        sim,
+        account,
+        params,
+        index,
+        price_ticks,
+        qty_lots,
+        kind,
+        ahead_lots,
+        trade_id,
+        now_ns,
+        events,
+        n,
+    )
+    if order["filled_lots"] >= order["qty_lots"]:
+        return end_order(sim, index, _FILLED, _NONE, now_ns, events, n)
+    if s["gone"] > 0:
+        tell_gone(sim, index)
+    return report_order(sim, index, _OPEN, _NONE, now_ns, events, n)
 
 
 @njit
@@ -232,13 +333,20 @@ def match_touch(
     events: NDArray[Any],
     n: int,
 ) -> int:
-    """Fill the orders of `side` that the venue's opposite touch reaches or passes."""
+    """Fill the orders of `side` that the venue's opposite touch reaches or passes.
+
+    Also one that is gone, where all of the book is from before it left: what is newer in it may
+    be the very touch.
+    """
     s = sim[0]
     slot = 0 if side > 0 else 1
     tick = s["ask_ticks"] if side > 0 else s["bid_ticks"]
     displayed = s["ask_lots"] if side > 0 else s["bid_lots"]
+    newest_ns = s["newest_ns"]
+    is_late = newest_ns <= s["gone_there_ns"] and params[0]["fill_model"] != _MODEL_L3
+    gone_ns = now_ns if is_late else _ZERO
     while tick > 0:
-        index = _next_order(sim, side, side * tick, _NEVER, _NOBODY, _ZERO)
+        index = _next_order(sim, side, side * tick, _NEVER, _NOBODY, gone_ns, newest_ns)
         if index < 0:
             break
         left = takeable_lots(sim, slot, tick, displayed, _ZERO)
@@ -287,6 +395,19 @@ def _reach(
 
 
 @njit
+def _move_same_place(sim: NDArray[Any], slot: int, printed: int, left: int, venue_ns: int) -> None:
+    """Let a print move up what the gone order in `slot` has become in the same place since."""
+    s = sim[0]
+    gone = s["orders"][slot]
+    for k in range(s["count"] + s["gone"]):
+        i = k if k < s["count"] else GONE_FROM + k - s["count"]
+        order = s["orders"][i]
+        is_same = order["order_id"] == gone["order_id"] and order["queue_seq"] == gone["queue_seq"]
+        if is_same and i != slot:
+            queue_print(sim, i, printed, left, venue_ns)
+
+
+@njit
 def match_print(
     sim: NDArray[Any],
     account: NDArray[Any],
@@ -311,7 +432,7 @@ def match_print(
         forget_gone(sim, venue_ns)
         gone_ns = now_ns
     while True:
-        index = _next_order(sim, side, side * price_ticks, key, seq, gone_ns)
+        index = _next_order(sim, side, side * price_ticks, key, seq, gone_ns, venue_ns)
         if index < 0:
             return n
         order = s["orders"][index]
@@ -322,6 +443,8 @@ def match_print(
             continue
         ahead = order["ahead_lots"]
         reach = _reach(sim, params, index, at_price, qty_lots, left, arrival_id, venue_ns)
+        if index >= GONE_FROM and at_price and params[0]["fill_model"] != _MODEL_CROSS:
+            _move_same_place(sim, index, qty_lots, left, venue_ns)
         qty = min(reach, left, order["qty_lots"] - order["filled_lots"])
         if qty <= 0:
             continue

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderKind, OrderStatus, Reason, Side, Template
-from mmquant.kernels.gone_orders import keep_gone
+from mmquant.kernels.gone_orders import keep_gone, tell_gone
 from mmquant.kernels.latency import cancel_delay_ns, entry_delay_ns
 from mmquant.kernels.risk import (
     maximum_tick_lots,
@@ -188,7 +188,7 @@ def end_order(
 ) -> int:
     """Report and remove the order in slot `index`; its client id goes on standing for its end.
 
-    One that rested and is cancelled is gone: a trade matched before may still fill it.
+    One that rested and is cancelled is gone: what the venue did before may still fill it.
     """
     s = sim[0]
     order = s["orders"][index]
@@ -202,7 +202,11 @@ def end_order(
         client["filled_lots"] = order["filled_lots"]
     rested = order["status"] == _OPEN and order["kind"] <= _LIMIT
     if status == _CANCELLED and rested:
-        keep_gone(sim, index, reason, now_ns)
+        keep_gone(sim, index, order["cancel_there_ns"], now_ns)
+    if s["gone"] > 0:
+        order["status"] = status
+        order["reason"] = reason
+        tell_gone(sim, index)
     remove_order(sim, index)
     return n
 

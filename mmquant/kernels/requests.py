@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderAction, OrderKind, OrderStatus, Reason
+from mmquant.kernels.gone_orders import keep_gone, tell_gone
 from mmquant.kernels.matching import match_arrival
 from mmquant.kernels.orders import (
     amend_order,
@@ -145,8 +146,12 @@ def _arrive_amendment(
     events: NDArray[Any],
     n: int,
 ) -> int:
-    """Give an open order the price and the quantity that were asked for."""
-    order = sim[0]["orders"][index]
+    """Give an open order the price and the quantity that were asked for.
+
+    What it loses by that, a place in the queue or lots, is gone as if it was cancelled.
+    """
+    s = sim[0]
+    order = s["orders"][index]
     now = order["amend_ns"]
     price = order["amend_price_ticks"]
     qty = order["amend_qty_lots"]
@@ -158,8 +163,12 @@ def _arrive_amendment(
     if not keeps_place and order["kind"] == _POST_ONLY and _crosses(sim, order["side"], price):
         order["cancel_there_ns"] = order["amend_there_ns"]
         return end_order(sim, index, _CANCELLED, _WOULD_CROSS, now, events, n)
+    if not keeps_place or qty < order["qty_lots"]:
+        keep_gone(sim, index, order["amend_there_ns"], now)
     order["price_ticks"] = price
     order["qty_lots"] = qty
+    if s["gone"] > 0:
+        tell_gone(sim, index)
     n = report_order(sim, index, _OPEN, _NONE, now, events, n)
     if keeps_place:
         return n

@@ -227,6 +227,7 @@ def simulator_on_book(
     now = max(now_ns, s["now_ns"])
     n = advance_orders(sim, account, params, book, now - 1, events, n)
     s["book_ns"] = venue_ns
+    s["newest_ns"] = max(s["newest_ns"], venue_ns)
     bid, bid_lots, ask, ask_lots = book_touch(book)
     if bid_lots > 0 and ask_lots > 0 and bid >= ask:
         return advance_orders(sim, account, params, book, now, events, n)
@@ -236,7 +237,7 @@ def simulator_on_book(
     s["ask_lots"] = ask_lots
     if s["taken"][0] + s["taken"][1] > 0:
         forget_taken(sim, book)
-    if s["count"] > 0:
+    if s["count"] > 0 or s["newest_ns"] <= s["gone_there_ns"]:
         n = match_touch(sim, account, params, _BUY, now, events, n)
         n = match_touch(sim, account, params, _SELL, now, events, n)
         for index in range(s["count"]):

@@ -142,11 +142,14 @@ def simulator_on_level(
     ask_lots = b["best_ask_lots"]
     is_sound &= (evicted == b["tail_evicted"]) & (bid < ask) & (bid_lots > 0) & (ask_lots > 0)
     is_plain = is_sound & (s["next_due_ns"] > now) & (s["mark_half_ticks"] != 0)
+    newest_ns = max(s["newest_ns"], venue_ns)
+    is_plain &= newest_ns > s["gone_there_ns"]  # or the touch may reach an order that is gone
     concern = _concern(sim, sign, words[at], bid, ask)
     if not is_plain or concern >= _FILL:
         return simulator_on_book(sim, account, params, book, now_ns, venue_ns, events, n)
     s["now_ns"] = now
     s["book_ns"] = venue_ns
+    s["newest_ns"] = newest_ns
     s["bid_ticks"] = bid
     s["bid_lots"] = bid_lots
     s["ask_ticks"] = ask

@@ -57,8 +57,11 @@ ORDER = record(
         ("shown_ns", "<i8"),  # the venue's time of the book by which it took its place
         ("queue_seq", "<i8"),  # grows with each place that an own order takes
         ("cancel_there_ns", "<i8"),  # when its cancellation is at the venue, by the venue's clock
+        ("last_price_ticks", "<i8"),  # of one that is gone: what has become of the order since
+        ("last_qty_lots", "<i8"),
+        ("last_filled_lots", "<i8"),
     ],
-    248 + 8 * MAX_ARRIVALS,
+    272 + 8 * MAX_ARRIVALS,
 )
 # What is kept of an order that came with a client id.
 CLIENT = record(
@@ -156,11 +159,13 @@ SIMULATOR_STATE = record(
         ("late_order_id", "<i8", (MAX_LATE_FILLS,)),
         ("late_lots", "<i8", (MAX_LATE_FILLS,)),
         ("count", "<i8"),  # orders alive: the first ones of the table, the oldest first
-        ("gone", "<i8"),  # orders cancelled that a trade may still fill: from slot GONE_FROM on
+        ("newest_ns", "<i8"),  # the venue's time of the newest book taken in so far
+        ("gone_there_ns", "<i8"),  # when the last of those that are gone left the venue
+        ("gone", "<i8"),  # orders as they were that may still be filled: from slot GONE_FROM on
         # One more than are alive, to report a rejected order from; then those that are gone.
         ("orders", ORDER, (GONE_FROM + MAX_GONE,)),
     ],
-    8 * 32
+    8 * 34
     + 24 * MAX_LATE_FILLS
     + 24 * MAX_ORDERS
     + 32 * MAX_TAKEN

@@ -4,7 +4,7 @@ __all__ = ["MAX_EVENTS", "MAX_GONE", "MAX_LEVELS", "MAX_MARKOUTS", "MAX_ORDERS",
 
 MAX_LEVELS = 16  # a side
 MAX_ORDERS = 64  # own orders alive at once
-MAX_GONE = 64  # cancelled ones that a trade matched before may still fill
+MAX_GONE = 64  # cancelled or amended ones that what the venue did before may still fill
 # One call opens, amends, fills (with a report) and cancels each order that it found, enters
 # 2 * MAX_LEVELS new ones, lets takers empty MAX_LEVELS levels a side, two events each, and fills
 # (with a report) each order that is gone.
