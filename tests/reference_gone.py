@@ -52,3 +52,13 @@ class ReferenceGone:
             self.update(o, now, self.filled_status(o))
         elif new > 0:
             self.update(o, now, o["status"], o["reason"])
+
+    def filled_status(self, o):
+        return OrderStatus.FILLED if o["filled"] == o["qty"] else OrderStatus.OPEN
+
+    def queue(self, side, reached, gone=()):
+        """Return the open orders of a side that satisfy `reached`, in the order they fill."""
+        here = [o for o in self.orders if o["status"] == OrderStatus.OPEN]
+        gone = sorted(gone, key=lambda was: was["gone_there"])  # the first to go was there
+        here = [o for o in (*gone, *here) if o["side"] == side and reached(o["price"])]
+        return sorted(here, key=lambda o: (-side * o["price"], o["place"]))

@@ -92,9 +92,6 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
         position = self.account.position
         self.events.append((Template.FILL, *what, self.mark, trade_id, position, kind, *queue))
 
-    def filled_status(self, o):
-        return OrderStatus.FILLED if o["filled"] == o["qty"] else OrderStatus.OPEN
-
     def fill(self, o, price, qty, kind, ahead, trade_id, now):
         if "of" in o:
             self.fill_gone(o, qty, kind, ahead, trade_id, now)
@@ -388,13 +385,6 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
         return self.answered()
 
     # ---- the market ----
-
-    def queue(self, side, reached, gone=()):
-        """Return the open orders of a side that satisfy `reached`, in the order they fill."""
-        here = [o for o in self.orders if o["status"] == OrderStatus.OPEN]
-        gone = sorted(gone, key=lambda was: was["gone_there"])  # the first to go was there
-        here = [o for o in (*gone, *here) if o["side"] == side and reached(o["price"])]
-        return sorted(here, key=lambda o: (-side * o["price"], o["place"]))
 
     def touch(self, bid, bid_lots, ask, ask_lots, now):
         now = self.start(now, market=True)

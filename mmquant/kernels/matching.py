@@ -29,16 +29,15 @@ from mmquant.kernels.book_tail import NO_ASK, NO_BID
 from mmquant.kernels.gone_orders import drop_order, fill_gone_lots, forget_gone, tell_gone
 from mmquant.kernels.latency import uniform
 from mmquant.kernels.orders import client_at, end_order, find_order, report_order
-from mmquant.kernels.queue_models import UNKNOWN_AHEAD, displayed_lots, queue_print
+from mmquant.kernels.queue_models import UNKNOWN_AHEAD, queue_print
+from mmquant.kernels.taken import take_lots, takeable_lots, taken_at
 from mmquant.state import GONE_FROM, MAX_TAKEN, NEVER_NS
 
 __all__ = [
     "fill_order",
-    "forget_taken",
     "match_arrival",
     "match_print",
     "match_touch",
-    "takeable_lots",
 ]
 
 # numpy integers, because numba compiles a function anew for each plain constant passed to it.
@@ -261,69 +260,6 @@ def fill_order(
 
 
 @njit
-def _taken_at(sim: NDArray[Any], slot: int, price_ticks: int) -> int:
-    """Return the place of a price among those that own orders took from, -1 without."""
-    s = sim[0]
-    for i in range(s["taken"][slot]):
-        if s["taken_ticks"][slot, i] == price_ticks:
-            return i
-    return -1
-
-
-@njit
-def takeable_lots(
-    sim: NDArray[Any], slot: int, price_ticks: int, displayed: int, planned: int
-) -> int:
-    """Return what own orders may still take at a price; 0 where the table of them is full.
-
-    `planned` prices that are not in it yet are to have a place before this one.
-    """
-    s = sim[0]
-    at = _taken_at(sim, slot, price_ticks)
-    if at >= 0:
-        return int(displayed - s["taken_lots"][slot, at])
-    return displayed if s["taken"][slot] + planned < MAX_TAKEN else 0
-
-
-@njit
-def _take_lots(sim: NDArray[Any], slot: int, price_ticks: int, qty_lots: int) -> None:
-    """Note what was taken at a price."""
-    s = sim[0]
-    at = _taken_at(sim, slot, price_ticks)
-    if at < 0:
-        at = s["taken"][slot]
-        s["taken_ticks"][slot, at] = price_ticks
-        s["taken_lots"][slot, at] = 0
-        s["taken"][slot] = at + 1
-    s["taken_lots"][slot, at] += qty_lots
-
-
-@njit
-def forget_taken(sim: NDArray[Any], book: NDArray[Any]) -> None:
-    """Forget what was taken from levels that are gone; no more is taken than is displayed.
-
-    A level that the book does not tell of any more may come back as it was: it is forgotten only
-    where the table is full, for then nothing more could be taken at all.
-    """
-    s = sim[0]
-    for slot in range(2):
-        side = 2 * slot - 1  # slot 0: asks, taken by buys
-        is_full = s["taken"][slot] == MAX_TAKEN
-        i = 0
-        while i < s["taken"][slot]:
-            lots = displayed_lots(book, side, s["taken_ticks"][slot, i])
-            if lots > 0:
-                s["taken_lots"][slot, i] = min(lots, s["taken_lots"][slot, i])
-            if lots > 0 or (lots < 0 and not is_full):
-                i += 1
-                continue
-            last = s["taken"][slot] - 1
-            s["taken_ticks"][slot, i] = s["taken_ticks"][slot, last]
-            s["taken_lots"][slot, i] = s["taken_lots"][slot, last]
-            s["taken"][slot] = last
-
-
-@njit
 def match_touch(
     sim: NDArray[Any],
     account: NDArray[Any],
@@ -354,7 +290,7 @@ def match_touch(
             break
         order = s["orders"][index]
         qty = min(left, order["qty_lots"] - order["filled_lots"])
-        _take_lots(sim, slot, tick, qty)
+        take_lots(sim, slot, tick, qty)
         ahead = order["ahead_lots"]
         price = order["price_ticks"]
         n = fill_order(
@@ -494,9 +430,9 @@ def match_arrival(
         if qty > 0:
             taken += qty
             if is_test == 1:
-                planned += 1 if _taken_at(sim, slot, tick) < 0 else 0
+                planned += 1 if taken_at(sim, slot, tick) < 0 else 0
             else:
-                _take_lots(sim, slot, tick, qty)
+                take_lots(sim, slot, tick, qty)
                 n = fill_order(
                     sim, account, params, index, tick, qty, _TAKE, 0.0, _ZERO, now_ns, events, n
                 )

@@ -28,10 +28,11 @@ from mmquant.kernels.accounting import account_mark, account_to_position
 from mmquant.kernels.book import book_bbo, book_follow
 from mmquant.kernels.book_read import book_touch
 from mmquant.kernels.latency import note_feed, venue_time_ns
-from mmquant.kernels.matching import forget_taken, match_print, match_touch
+from mmquant.kernels.matching import match_print, match_touch
 from mmquant.kernels.orders import cancel_order, end_order, enter_orders, reconcile_orders
 from mmquant.kernels.queue_models import displayed_lots, queue_level
 from mmquant.kernels.requests import advance_orders, send_request
+from mmquant.kernels.taken import forget_taken
 from mmquant.state import NEVER_NS
 
 __all__ = [

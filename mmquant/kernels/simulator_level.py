@@ -15,10 +15,10 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus
 from mmquant.kernels.accounting import account_mark
 from mmquant.kernels.book_level import book_apply_level
-from mmquant.kernels.matching import forget_taken
 from mmquant.kernels.queue_models import displayed_lots, queue_level
 from mmquant.kernels.requests import advance_orders
 from mmquant.kernels.simulator import simulator_on_book
+from mmquant.kernels.taken import forget_taken
 from mmquant.state import MAX_TAKEN
 
 __all__ = ["simulator_on_level"]
