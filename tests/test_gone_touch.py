@@ -75,7 +75,7 @@ def test_a_late_touch_fills_exactly_what_was_at_the_venue(model, steps):
     for what, elapsed, late, price in steps:
         now += elapsed
         if what == "book":
-            seen.append((max([now + late, *(at for at, *_ in seen)]), now, price))
+            seen.append((max([now + late, *(at + 1 for at, *_ in seen)]), now, price))
     waiting, now = list(seen), 50
     for what, elapsed, _, price in steps:
         now += elapsed
