@@ -23,13 +23,14 @@ from mmquant.kernels.simulator import (
     simulator_on_trade,
 )
 from mmquant.kernels.simulator_level import simulator_on_level
-from mmquant.state import MAX_LEVELS
+from mmquant.state import MAX_LEVELS, NEVER_NS
 
 LEVELS, TRADE = 1, 2
 HEAD = 5
 _FILL = int(Template.FILL)
 ORDERS, FILLS, POSITION, REJECTED = 0, 1, 2, 3
 _ZERO = np.int64(0)
+_NEVER = np.int64(NEVER_NS)
 
 
 @njit
@@ -141,6 +142,7 @@ def run(
                 quotes,
                 levels,
                 timer,
+                _NEVER,
                 events,
             )
             if n > 0:

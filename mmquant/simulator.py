@@ -32,6 +32,7 @@ from mmquant.state import (
     EVENT,
     MAX_EVENTS,
     MAX_LEVELS,
+    NEVER_NS,
     ORDER_REQUEST,
     SIMULATOR_PARAMS,
 )
@@ -136,6 +137,7 @@ class Simulator:
                 self._quotes,
                 self._levels,
                 now,
+                NEVER_NS,
                 self._events,
             )
         )

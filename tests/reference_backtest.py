@@ -17,7 +17,7 @@ from mmquant.kernels.simulator import (
 )
 from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
 from mmquant.records import FILL, POSITION, PRICING
-from mmquant.state import EVENT, MAX_EVENTS, TAPE_SKIP
+from mmquant.state import EVENT, MAX_EVENTS, NEVER_NS, TAPE_SKIP
 from mmquant.wire import Inbox, encode
 
 ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
@@ -248,7 +248,7 @@ class ReferenceBacktest:
         d.quotes[0]["seq"] = self.quotes_seq
         if changed:
             self.quote_rows.append((self.now, self.quotes_seq, d.quotes.tobytes()))
-        what = (d.instrument, d.sim_book, d.recorded, d.quotes, d.levels, self.now)
+        what = (d.instrument, d.sim_book, d.recorded, d.quotes, d.levels, self.now, NEVER_NS)
         self.settle(simulator_on_quotes(*self.venue, *what, self.written))
         for *venue, events in self.beside:
             self.answer(venue, events, simulator_on_quotes(*venue, *what, events))

@@ -40,20 +40,22 @@ class ReferenceHearing:
             self.answer_at = max(
                 self.answer_at, now, happened + self.params.get("response_latency_ns", 0)
             )
-            if self.answer_at > now and is_fill:
+            if is_fill:
                 self.late_fills.append((self.answer_at, order_id, qty))
-            elif self.answer_at > now and k not in self.repeats and rest[1] in UNTOLD:
+            elif k in self.repeats:
+                continue
+            elif rest[1] == OrderStatus.FILLED or (rest[1] in UNTOLD and self.answer_at > now):
                 self.late_ends.append((self.answer_at, side, price))
         return self.events
 
-    def heard_lots(self, o, now):
+    def heard_lots(self, o, heard):
         """Return how much of an order the trader knows to be filled."""
-        late = [lots for known, of, lots in self.late_fills if known > now and of == o["id"]]
+        late = [lots for known, of, lots in self.late_fills if known > heard and of == o["id"]]
         return o["filled"] - sum(late)
 
-    def without_unheard(self, wanted, now):
+    def without_unheard(self, wanted, heard):
         """Return what is wanted beside the orders whose end the trader has not heard of."""
-        self.late_ends = [end for end in self.late_ends if end[0] > now]
+        self.late_ends = [end for end in self.late_ends if end[0] > heard]
         assert len(self.late_ends) < MAX_ORDERS
         wanted = list(wanted)
         for _, side, price in self.late_ends:

@@ -259,14 +259,15 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
         o["amend_there"] = max(self.there_after(now, latency), o["there"])
         o["amend_to"] = (price, qty)
 
-    def quotes(self, bids, asks, now, reason):
+    def quotes(self, bids, asks, now, reason, heard=None):
         now = self.start(now, market=False)
+        heard = now if heard is None else min(heard, now)
         wanted = [(Side.BUY, *level) for level in bids] + [(Side.SELL, *level) for level in asks]
-        wanted = wanted if reason else self.without_unheard(wanted, now)
+        wanted = wanted if reason else self.without_unheard(wanted, heard)
         for o in [o for o in self.orders if o["cancel"] is None]:
             price, qty = o["amend_to"] if o["amend"] is not None else (o["price"], o["qty"])
-            heard = self.heard_lots(o, now)
-            left = qty - heard
+            known = self.heard_lots(o, heard)
+            left = qty - known
             match = [w for w in wanted if w[:2] == (o["side"], price)]
             if reason:
                 self.send_cancel(o, now, Reason.PULLED)
@@ -275,7 +276,7 @@ class ReferenceSimulator(ReferenceQueue, ReferenceHearing, ReferenceGone):
             else:
                 wanted.remove(match[0])
                 if match[0][2] < left:
-                    self.send_amend(o, price, heard + match[0][2], now)
+                    self.send_amend(o, price, known + match[0][2], now)
         self.arrivals(now)
         for side, price, qty in [] if reason else wanted:
             self.enter(OrderKind.POST_ONLY, side, price, qty, now)

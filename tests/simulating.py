@@ -1,10 +1,14 @@
 """What the simulator's tests share: parameters, an instrument, a book, readable events."""
 
 import numpy as np
+from reference_simulator import ReferenceSimulator
 
 from mmquant.codes import FillKind, FillModel, OrderStatus, Reason, Template
-from mmquant.records import INSTRUMENT
+from mmquant.kernels.latency import note_feed
+from mmquant.kernels.simulator import simulator_on_quotes
+from mmquant.records import INSTRUMENT, LEVEL, QUOTES
 from mmquant.simulator import Simulator, simulator_params
+from mmquant.state import EVENT, MAX_LEVELS
 
 PARAMS = {
     "fill_model": FillModel.RISK_AVERSE,
@@ -54,6 +58,29 @@ def bare(simulator):
     """Return the bytes of everything but the clocks: a refused request must not change it."""
     s = simulator.state[0]
     orders = np.array(s["orders"][: int(s["count"])])
-    names = [n for n in s.dtype.names if n not in ("orders", "now_ns", "known_ns")]
+    names = [n for n in s.dtype.names if n not in ("orders", "now_ns", "heard_ns", "known_ns")]
     parts = [np.array(s[name]).tobytes() for name in names]
     return b"".join([orders.tobytes(), simulator.account.state.tobytes(), *parts])
+
+
+def hear_feed(simulator, now, venue):
+    """Let a message of the book tell how late it is; nothing happens by that."""
+    if isinstance(simulator, ReferenceSimulator):
+        simulator.hear_feed(now, venue)
+        return []
+    note_feed(simulator.state, max(now, int(simulator.state[0]["now_ns"])), venue)
+    return np.empty(0, EVENT)
+
+
+def quotes_by_who_heard(simulator, bids, asks, now, reason, heard):
+    """Want these quotes, as one does who has heard all answers up to `heard`."""
+    if isinstance(simulator, ReferenceSimulator):
+        return simulator.quotes(bids, asks, now, reason, heard)
+    quotes, levels = np.zeros(1, QUOTES), np.zeros(2 * MAX_LEVELS, LEVEL)
+    quotes[0]["instrument_id"], quotes[0]["seq"] = 7, 1
+    quotes[0]["reason"] = reason
+    for first, ladder in ((0, bids), (MAX_LEVELS, asks)):
+        levels[first : first + len(ladder)] = ladder
+    s = simulator
+    what = (s.instrument, s.book, s.recorded, quotes, levels, now, heard, s._events)
+    return s._answer(simulator_on_quotes(*s._venue, *what))

@@ -75,9 +75,12 @@ class SimulatorBench:
         said = {"role": Role.MM_STRATEGY, "state": ServiceState.READY}
         self.send(Stream.HEARTBEATS, Template.HEARTBEAT, [[]], **said)
 
-    def quote(self, bids, asks):
-        """Want these orders."""
-        self.send(Stream.QUOTES, Template.QUOTES, [bids, asks], epoch=1)
+    def quote(self, bids, asks, position_seq=None):
+        """Want these orders, knowing of the newest position, or of the one with this number."""
+        if position_seq is None:
+            position_seq = int(self.positions[-1]["seq"]) if self.positions else 0
+        known = {"epoch": 1, "position_seq": position_seq}
+        self.send(Stream.QUOTES, Template.QUOTES, [bids, asks], **known)
 
     def book(self, bid):
         """Show a book whose best bid is `bid`, its best ask two ticks above."""

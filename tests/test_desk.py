@@ -9,7 +9,7 @@ from mm_simulator.desk import Desk
 from simulating import instrument_with
 
 from mmquant.codes import BookCode, BookState, FillKind, Market, Reason, Template
-from mmquant.records import LEVEL, QUOTES, TRADE
+from mmquant.records import LEVEL, POSITION, QUOTES, TRADE
 from mmquant.wire import Inbox, MessageBuffer
 
 pytestmark = pytest.mark.kernels
@@ -40,8 +40,12 @@ def snapshot(desk, bids, asks, now_ns, update_id=1, state=BookState.LIVE, late_n
 
 
 def quote(desk, bid, ask, now_ns):
-    block = np.zeros(1, QUOTES)
+    """Want these two, knowing of all that is known by now."""
+    block, told = np.zeros(1, QUOTES), np.zeros(1, POSITION)
+    told["last_fill_id"] = desk.main.account["last_fill_id"]
+    desk.note_told(1, told[0])
     block[0]["now_ns"], block[0]["instrument_id"], block[0]["seq"] = now_ns, 7, 1
+    block[0]["position_seq"] = 1
     desk.levels[:] = 0
     desk.levels[0], desk.levels[16] = (bid, 5), (ask, 5)
     desk.on_quotes(block)

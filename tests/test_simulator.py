@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference_simulator import ReferenceSimulator, times_never_go_backwards
-from simulating import instrument_with, statuses
+from simulating import hear_feed, instrument_with, quotes_by_who_heard, statuses
 
 from mmquant.codes import (
     FillKind,
@@ -18,13 +18,12 @@ from mmquant.codes import (
     Side,
     Template,
 )
-from mmquant.kernels.latency import note_feed
 from mmquant.kernels.matching import match_print
 from mmquant.kernels.requests import advance_orders
 from mmquant.kernels.simulator import simulator_on_quotes, simulator_submit
 from mmquant.records import INSTRUMENT
 from mmquant.simulator import Simulator, simulator_params, simulator_state
-from mmquant.state import EVENT, MAX_EVENTS, MAX_LEVELS, MAX_ORDERS
+from mmquant.state import MAX_EVENTS, MAX_LEVELS, MAX_ORDERS
 
 pytestmark = pytest.mark.kernels
 
@@ -73,7 +72,13 @@ def fills(events):
 LEVELS = st.lists(
     st.tuples(st.integers(-3, 3), st.integers(1, 9)), max_size=3, unique_by=lambda x: x[0]
 )
-QUOTED = st.tuples(st.just("quotes"), LEVELS, LEVELS, st.sampled_from([0, 0, 0, 0, 7]))
+QUOTED = st.tuples(
+    st.just("quotes"),
+    LEVELS,
+    LEVELS,
+    st.sampled_from([0, 0, 0, 0, 7]),
+    st.sampled_from([0, 0, 0, 30]),  # since when nothing was heard
+)
 TOUCHED = st.tuples(
     st.just("touch"), st.integers(-4, 4), st.integers(0, 9), st.integers(1, 3), st.integers(0, 9)
 )
@@ -120,23 +125,14 @@ STEP = st.tuples(
 )
 
 
-def hear_feed(simulator, now, venue):
-    """Let a message of the book tell how late it is; nothing happens by that."""
-    if isinstance(simulator, ReferenceSimulator):
-        simulator.hear_feed(now, venue)
-        return []
-    note_feed(simulator.state, max(now, int(simulator.state[0]["now_ns"])), venue)
-    return np.empty(0, EVENT)
-
-
 def act(simulator, event, now):
     """Feed one event to a simulator (ours or the twin, which have the same methods)."""
     kind, *what = event
     if kind == "quotes":
-        bids, asks, reason = what
+        bids, asks, reason, since = what
         bids = [(98 + offset, qty) for offset, qty in bids]
         asks = [(102 + offset, qty) for offset, qty in asks]
-        return simulator.quotes(bids, asks, now, reason)
+        return quotes_by_who_heard(simulator, bids, asks, now, reason, now - since)
     if kind == "touch":
         mid, bid_lots, wide, ask_lots = what
         return simulator.touch(100 + mid - wide, bid_lots, 100 + mid + wide, ask_lots, now)

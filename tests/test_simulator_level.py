@@ -16,7 +16,7 @@ from mmquant.kernels.simulator import (
 from mmquant.kernels.simulator_level import simulator_on_level
 from mmquant.records import INSTRUMENT, LEVEL, QUOTES
 from mmquant.simulator import recorded_latencies, simulator_params, simulator_state
-from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS, MAX_TAKEN
+from mmquant.state import ACCOUNT, BOOK, EVENT, MAX_EVENTS, MAX_LEVELS, MAX_TAKEN, NEVER_NS
 
 pytestmark = pytest.mark.kernels
 
@@ -78,6 +78,7 @@ class Side:
             quotes,
             levels,
             now,
+            NEVER_NS,
             self.events,
         )
 

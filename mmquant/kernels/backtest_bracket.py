@@ -20,6 +20,7 @@ from mmquant.kernels.simulator import (
     simulator_on_quotes,
     simulator_on_trade,
 )
+from mmquant.state import NEVER_NS
 
 __all__ = [
     "Bracket",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _ZERO: Any = np.int64(0)
+_NEVER: Any = np.int64(NEVER_NS)
 _OK = int(BookCode.OK)
 _LIVE = int(BookState.LIVE)
 
@@ -62,7 +64,7 @@ def bracket_on_quotes(
         params = bracket.params[k : k + 1]
         events = bracket.events[k]
         n = simulator_on_quotes(
-            sim, account, params, instrument, book, recorded, quotes, levels, now_ns, events
+            sim, account, params, instrument, book, recorded, quotes, levels, now_ns, _NEVER, events
         )
         simulator_respond(sim, params, recorded, events, n)
 

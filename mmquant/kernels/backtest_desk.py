@@ -13,7 +13,7 @@ from mmquant.kernels.funding import simulator_on_funding
 from mmquant.kernels.latency import simulator_respond
 from mmquant.kernels.quoting import has_settled, strategy_step
 from mmquant.kernels.simulator import simulator_on_quotes, simulator_position
-from mmquant.state import MAX_EVENTS, MAX_LEVELS, STRATEGY_COUNTS
+from mmquant.state import MAX_EVENTS, MAX_LEVELS, NEVER_NS, STRATEGY_COUNTS
 
 __all__ = [
     "Desk",
@@ -28,6 +28,7 @@ __all__ = [
     "write_sample",
 ]
 
+_NEVER: Any = np.int64(NEVER_NS)
 _FILL = int(Template.FILL)
 _UNCHANGED: Any = np.int64(0)  # no literal: numba would compile anew what it is passed to
 
@@ -270,6 +271,7 @@ def _tell_quotes(run: NDArray[Any], desk: Desk, rows: Rows, changed: int) -> Non
         desk.quotes,
         desk.levels,
         now,
+        _NEVER,
         next_events(run, rows),
     )
     settle(run, desk, rows, n)

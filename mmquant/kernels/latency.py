@@ -167,22 +167,32 @@ def note_feed(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
 
 @njit
 def _note_unheard(sim: NDArray[Any], side: int, price_ticks: int) -> None:
-    """Remember that the trader still counts on an order at this side and price."""
+    """Remember that the trader still counts on an order at this side and price.
+
+    Where there is no room the oldest is forgotten: it is known soonest.
+    """
     s = sim[0]
+    if side == 0:  # a refused request may have none
+        return
     at = s["unheard"]
-    if at < MAX_ORDERS and side != 0:  # a refused request may have none
-        s["unheard_known_ns"][at] = s["known_ns"]
-        s["unheard_side"][at] = side
-        s["unheard_ticks"][at] = price_ticks
-        s["unheard"] = at + 1
+    if at == MAX_ORDERS:
+        at -= 1
+        for i in range(at):
+            s["unheard_known_ns"][i] = s["unheard_known_ns"][i + 1]
+            s["unheard_side"][i] = s["unheard_side"][i + 1]
+            s["unheard_ticks"][i] = s["unheard_ticks"][i + 1]
+    s["unheard_known_ns"][at] = s["known_ns"]
+    s["unheard_side"][at] = side
+    s["unheard_ticks"][at] = price_ticks
+    s["unheard"] = at + 1
 
 
 @njit
-def _note_late_fill(sim: NDArray[Any], order_id: int, lots: int, now_ns: int) -> None:
+def _note_late_fill(sim: NDArray[Any], order_id: int, lots: int) -> None:
     """Remember a fill that the trader does not know of yet; forget what he knows by now."""
     s = sim[0]
     known = 0
-    while known < s["late_fills"] and s["late_known_ns"][known] <= now_ns:
+    while known < s["late_fills"] and s["late_known_ns"][known] <= s["heard_ns"]:
         known += 1
     if s["late_fills"] == MAX_LATE_FILLS and known == 0:
         known = 1  # the oldest is known soonest
@@ -207,7 +217,8 @@ def simulator_respond(
     market seen late (`feed_latency_ns`) happened that much earlier, so its answer may be known
     at once when the market's own news of it arrives. Until the trader hears that an order was
     filled, all of it or a part, or rejected, his quotes count on it (`reconcile_orders`); that it
-    is told once more (`is_repeat`) is no news.
+    is told once more (`is_repeat`) is no news. What is known at once is heard later still by who is
+    on another machine, so fills are noted whenever they are known.
 
     Parameters
     ----------
@@ -233,9 +244,9 @@ def simulator_respond(
         known = max(e["now_ns"], venue_ns + delay)
         s["known_ns"] = max(s["known_ns"], known)
         e["known_ns"] = s["known_ns"]
-        if e["known_ns"] <= e["now_ns"]:
-            continue
         if e["template_id"] != _ORDER_UPDATE:
-            _note_late_fill(sim, e["order_id"], e["qty_lots"], e["now_ns"])
-        elif (e["status"] == _FILLED or e["status"] == _REJECTED) and e["is_repeat"] == 0:
-            _note_unheard(sim, e["side"], e["price_ticks"])
+            _note_late_fill(sim, e["order_id"], e["qty_lots"])
+        elif e["is_repeat"] == 0:
+            is_late_no = e["status"] == _REJECTED and e["known_ns"] > e["now_ns"]
+            if e["status"] == _FILLED or is_late_no:
+                _note_unheard(sim, e["side"], e["price_ticks"])

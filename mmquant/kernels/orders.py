@@ -263,13 +263,13 @@ def _find_level(levels: NDArray[Any], side: int, price_ticks: int, claimed: int)
 
 
 @njit
-def _claim_unheard(sim: NDArray[Any], levels: NDArray[Any], now_ns: int) -> int:
-    """Return the bits of the levels that orders stand for whose end is not known yet."""
+def _claim_unheard(sim: NDArray[Any], levels: NDArray[Any], heard_ns: int) -> int:
+    """Return the bits of the levels that orders stand for whose end is not known by `heard_ns`."""
     s = sim[0]
     claimed = 0
     kept = 0
     for i in range(s["unheard"]):
-        if s["unheard_known_ns"][i] <= now_ns:
+        if s["unheard_known_ns"][i] <= heard_ns:
             continue
         side = s["unheard_side"][i]
         price = s["unheard_ticks"][i]
@@ -285,13 +285,13 @@ def _claim_unheard(sim: NDArray[Any], levels: NDArray[Any], now_ns: int) -> int:
 
 
 @njit
-def known_filled_lots(sim: NDArray[Any], index: int, now_ns: int) -> int:
-    """Return how much of the order in slot `index` the trader knows to be filled."""
+def known_filled_lots(sim: NDArray[Any], index: int, heard_ns: int) -> int:
+    """Return how much of the order in slot `index` the trader who heard all up to then knows of."""
     s = sim[0]
     order = s["orders"][index]
     lots = order["filled_lots"]
     for i in range(s["late_fills"]):
-        if s["late_known_ns"][i] > now_ns and s["late_order_id"][i] == order["order_id"]:
+        if s["late_known_ns"][i] > heard_ns and s["late_order_id"][i] == order["order_id"]:
             lots -= s["late_lots"][i]
     return int(lots)
 
@@ -304,13 +304,15 @@ def reconcile_orders(
     levels: NDArray[Any],
     quotes_seq: int,
     now_ns: int,
+    heard_ns: int,
 ) -> int:
     """Keep or shrink the orders still wanted, cancel the others; return the claimed bits.
 
-    What is left of an order is what the trader believes to be left.
+    What is left of an order is what the trader, who heard all answers up to `heard_ns`, believes
+    to be left.
     """
     s = sim[0]
-    claimed = _claim_unheard(sim, levels, now_ns)
+    claimed = _claim_unheard(sim, levels, heard_ns)
     for index in range(s["count"]):
         order = s["orders"][index]
         if order["cancel_ns"] != NEVER_NS:
@@ -319,7 +321,7 @@ def reconcile_orders(
         price = order["amend_price_ticks"] if is_amended else order["price_ticks"]
         qty = order["amend_qty_lots"] if is_amended else order["qty_lots"]
         level = _find_level(levels, order["side"], price, claimed)
-        excess = qty - known_filled_lots(sim, index, now_ns)
+        excess = qty - known_filled_lots(sim, index, heard_ns)
         if level >= 0:
             excess -= levels[level]["qty_lots"]
         if level < 0 or excess < 0 or (excess > 0 and is_amended):

@@ -88,6 +88,7 @@ def simulator_on_quotes(
     quotes: NDArray[Any],
     levels: NDArray[Any],
     now_ns: int,
+    heard_ns: int,
     events: NDArray[Any],
 ) -> int:
     """Make the own orders those that the strategy wants.
@@ -115,6 +116,8 @@ def simulator_on_quotes(
         As strategy_step writes them: bids from 0, asks from MAX_LEVELS.
     now_ns : int
         An earlier time than the latest seen counts as that one.
+    heard_ns : int
+        The quotes were made by who had heard all answers up to then; beyond `now_ns`: all of them.
     events : ndarray of state.EVENT, shape (MAX_EVENTS,)
 
     Returns
@@ -125,6 +128,8 @@ def simulator_on_quotes(
     s = sim[0]
     q = quotes[0]
     now = max(now_ns, s["now_ns"])
+    heard = min(heard_ns, now)
+    s["heard_ns"] = max(s["heard_ns"], heard)
     n = advance_orders(sim, account, params, book, now, events, _ZERO)
     s["instrument_id"] = q["instrument_id"]
     s["epoch"] = q["epoch"]
@@ -135,7 +140,7 @@ def simulator_on_quotes(
                 cancel_order(sim, params, recorded, index, _PULLED, now)
         return advance_orders(sim, account, params, book, now, events, n)
     seq = q["seq"]
-    claimed = reconcile_orders(sim, params, recorded, levels, seq, now)
+    claimed = reconcile_orders(sim, params, recorded, levels, seq, now, heard)
     # What is cancelled at once makes room.
     n = advance_orders(sim, account, params, book, now, events, n)
     n = enter_orders(sim, params, instrument, recorded, levels, claimed, seq, now, events, n)
@@ -162,6 +167,7 @@ def simulator_submit(
     now = max(now_ns, sim[0]["now_ns"])
     n = advance_orders(sim, account, params, book, now, events, _ZERO)
     sim[0]["max_open_orders"] = instrument[0]["max_orders"]
+    sim[0]["heard_ns"] = now
     n = send_request(sim, params, instrument, recorded, request, now, events, n)
     return advance_orders(sim, account, params, book, now, events, n)
 

@@ -143,6 +143,7 @@ SIMULATOR_STATE = record(
         ("taken", "<i8", (2,)),  # levels of asks and of bids that own orders took from
         ("taken_ticks", "<i8", (2, MAX_TAKEN)),
         ("taken_lots", "<i8", (2, MAX_TAKEN)),
+        ("heard_ns", "<i8"),  # the trader knows of all answers up to then
         ("unheard", "<i8"),  # orders that ended without the trader's knowing it yet
         ("unheard_known_ns", "<i8", (MAX_ORDERS,)),
         ("unheard_side", "<i8", (MAX_ORDERS,)),
@@ -165,7 +166,7 @@ SIMULATOR_STATE = record(
         # One more than are alive, to report a rejected order from; then those that are gone.
         ("orders", ORDER, (GONE_FROM + MAX_GONE,)),
     ],
-    8 * 34
+    8 * 35
     + 24 * MAX_LATE_FILLS
     + 24 * MAX_ORDERS
     + 32 * MAX_TAKEN

@@ -26,7 +26,7 @@ from mmquant.kernels.simulator import (
 )
 from mmquant.records import LEVEL, POSITION
 from mmquant.simulator import recorded_latencies, simulator_params, simulator_state
-from mmquant.state import BOOK, EVENT, MAX_EVENTS, MAX_LEVELS
+from mmquant.state import BOOK, EVENT, MAX_EVENTS, MAX_LATE_FILLS, MAX_LEVELS, NEVER_NS
 
 __all__ = ["Book", "Desk", "Paid", "Told"]
 
@@ -117,6 +117,8 @@ class Desk:
         self.is_of_now = False  # the market's clock is ours: it is no replay
         self._paid_ns = 0  # the last of them
         self.outbox: deque[Told] = deque()
+        self._unheard: deque[tuple[int, int]] = deque(maxlen=MAX_LATE_FILLS)  # fill id, known_ns
+        self._told: deque[tuple[int, int]] = deque(maxlen=MAX_LATE_FILLS)  # position seq, fill id
         self.has_fills = False
         self.position_ns = 0
         self.next_request_ns = 0
@@ -222,7 +224,12 @@ class Desk:
                 self.paid.append(Paid(due_ns, rate_e8, *amounts))
 
     def on_quotes(self, block: NDArray[Any]) -> None:
-        """Want what `levels` holds; `block` is the records.QUOTES that told of it."""
+        """Want what `levels` holds; `block` is the records.QUOTES that told of it.
+
+        They rest on the position that they name: of a fill behind that one they know nothing,
+        even where it is told by now.
+        """
+        heard_ns = self._heard_ns(int(block[0]["position_seq"]))
         self.fund(int(block[0]["now_ns"]))
         for one in self._all():
             n = simulator_on_quotes(
@@ -233,9 +240,24 @@ class Desk:
                 block,
                 self.levels,
                 int(block[0]["now_ns"]),
+                heard_ns,
                 one.events,
             )
             self._keep(one, n)
+
+    def _heard_ns(self, position_seq: int) -> int:
+        """Return up to when who knows of this position has heard all fills."""
+        while self._told and self._told[0][0] <= position_seq:
+            _, fill_id = self._told.popleft()
+            while self._unheard and self._unheard[0][0] <= fill_id:
+                self._unheard.popleft()
+        return self._unheard[0][1] - 1 if self._unheard else NEVER_NS
+
+    def note_told(self, position_seq: int, position: np.void) -> None:
+        """Keep by which position the strategy will know of which fills."""
+        fill_id = int(position["last_fill_id"])
+        if self._unheard and not (self._told and self._told[-1][1] == fill_id):
+            self._told.append((position_seq, fill_id))
 
     def on_market(self, words: NDArray[Any]) -> BookCode:
         """Take in a message of the market data stream, and say what the book made of it."""
@@ -336,4 +358,6 @@ class Desk:
             return
         for event in one.events[:count].copy():
             self.pending.append(event)
-            self.has_fills |= bool(event["template_id"] == Template.FILL)
+            if event["template_id"] == Template.FILL:
+                self.has_fills = True
+                self._unheard.append((int(event["fill_id"]), int(event["known_ns"])))

@@ -185,6 +185,8 @@ class Simulator(Service):
         if not self.is_alive(Role.MM_STRATEGY, self.clock.now_ns()):
             self.counters["silent_quotes"] += 1  # repeated by one whose heartbeat is lost
             block[0]["reason"] = Reason.STRATEGY_SILENT  # any reason cancels everything
+        if block[0]["position_seq"] > self._positions.seq:
+            block[0]["position_seq"] = 0  # of a session before this one
         desk.levels["qty_lots"] = 0
         for side in (0, 1):
             rows = self.inbox.group(Template.QUOTES, side)[:MAX_LEVELS]
@@ -258,7 +260,9 @@ class Simulator(Service):
         told = desk.outbox.popleft()
         if told.is_position:
             self._position.block[0] = told.record
-            self._position.block[0]["seq"] = self._positions.next_seq()
+            seq = self._positions.next_seq()
+            self._position.block[0]["seq"] = seq
+            desk.note_told(seq, told.record)
             self._positions.offer(self._position)
         else:
             self._publish_event(told.record)
