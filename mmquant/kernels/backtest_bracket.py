@@ -48,6 +48,17 @@ class Bracket(NamedTuple):
 
 
 @njit
+def _model(bracket: Bracket, k: int) -> tuple[NDArray[Any], ...]:
+    """Return simulator, account, parameters and events of a model, as the kernels take them."""
+    return (
+        bracket.sim[k : k + 1],
+        bracket.account[k : k + 1],
+        bracket.params[k : k + 1],
+        bracket.events[k],
+    )
+
+
+@njit
 def bracket_on_quotes(
     bracket: Bracket,
     instrument: NDArray[Any],
@@ -59,10 +70,7 @@ def bracket_on_quotes(
 ) -> None:
     """Let every model hear of the quotes; arguments as in simulator_on_quotes."""
     for k in range(bracket.sim.size):
-        sim = bracket.sim[k : k + 1]
-        account = bracket.account[k : k + 1]
-        params = bracket.params[k : k + 1]
-        events = bracket.events[k]
+        sim, account, params, events = _model(bracket, k)
         n = simulator_on_quotes(
             sim, account, params, instrument, book, recorded, quotes, levels, now_ns, _NEVER, events
         )
@@ -73,12 +81,8 @@ def bracket_on_quotes(
 def bracket_before(bracket: Bracket, book: NDArray[Any], now_ns: int) -> None:
     """Let arrive what meets the book as it is before the message of `now_ns` changes it."""
     for k in range(bracket.sim.size):
-        sim = bracket.sim[k : k + 1]
-        account = bracket.account[k : k + 1]
-        params = bracket.params[k : k + 1]
-        bracket.counts[k] = simulator_advance(
-            sim, account, params, book, now_ns - 1, bracket.events[k], _ZERO
-        )
+        sim, account, params, events = _model(bracket, k)
+        bracket.counts[k] = simulator_advance(sim, account, params, book, now_ns - 1, events, _ZERO)
 
 
 @njit
@@ -92,10 +96,7 @@ def bracket_on_market(
     m = main[0]
     is_taken = code == _OK and book[0]["synced"] != 0 and book[0]["book_state"] == _LIVE
     for k in range(bracket.sim.size):
-        sim = bracket.sim[k : k + 1]
-        account = bracket.account[k : k + 1]
-        params = bracket.params[k : k + 1]
-        events = bracket.events[k]
+        sim, account, params, events = _model(bracket, k)
         s = sim[0]
         s["clock"] = m["clock"]
         s["clock_ahead_ns"] = m["clock_ahead_ns"]
@@ -123,10 +124,7 @@ def bracket_on_trade(
 ) -> None:
     """Let every model see a trade; arguments as in simulator_on_trade."""
     for k in range(bracket.sim.size):
-        sim = bracket.sim[k : k + 1]
-        account = bracket.account[k : k + 1]
-        params = bracket.params[k : k + 1]
-        events = bracket.events[k]
+        sim, account, params, events = _model(bracket, k)
         n = simulator_on_trade(
             sim,
             account,
@@ -149,9 +147,6 @@ def bracket_on_funding(
 ) -> None:
     """Let every model's position pay, or be paid; arguments as in simulator_on_funding."""
     for k in range(bracket.sim.size):
-        sim = bracket.sim[k : k + 1]
-        account = bracket.account[k : k + 1]
-        params = bracket.params[k : k + 1]
-        events = bracket.events[k]
+        sim, account, params, events = _model(bracket, k)
         _, n = simulator_on_funding(sim, account, params, book, rate_e8, due_ns, events)
         simulator_respond(sim, params, recorded, events, n)
