@@ -29,8 +29,9 @@ check: ## style and types
 test-system: ## services, commands and everything else around the kernels, running for real
 	$(PYTHON_IN_VENV) -m pytest -m 'not kernels and not long and not compose and not peers'
 
+# Services that wait a little longer for work leave the processors to the tests beside them.
 test-long: ## minutes of the running system under faults, kills and closed gates
-	$(PYTHON_IN_VENV) -m pytest -m long
+	MM_RUNTIME__IDLE__MAX_PARK_US=1000 $(PYTHON_IN_VENV) -m pytest -m long
 
 # They yield to the running system beside them, which is tested with its times.
 test-kernels: ## the kernels' tests compiled
