@@ -131,6 +131,7 @@ def test_more_late_fills_than_there_is_room_for_leave_the_newest_unknown():
         simulator.trade(101, 1, Side.SELL, k, 100)
     assert known_filled_lots(simulator.state, 0, 100) == 20
     assert known_filled_lots(simulator.state, 0, 150) == MAX_LATE_FILLS + 20
+    simulator.quotes([(101, 500)], [], 150)  # by who knows of them all
     simulator.trade(101, 1, Side.SELL, 1, 150)
     assert simulator.state[0]["late_fills"] == 1
 

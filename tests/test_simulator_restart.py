@@ -79,6 +79,7 @@ def test_what_a_killed_run_left_open_is_ended_before_new_quotes_are_accepted(pat
     heard = Heard(path)
     monkeypatch.setattr(service, "_ledger", Ledger(path, "NORMAL", 2), raising=False)
     monkeypatch.setattr(service, "_fills", heard, raising=False)
+    monkeypatch.setattr(service, "_positions", heard, raising=False)
     monkeypatch.setattr(service, "request", lambda *_: None)
     service.peers[Role.MM_STRATEGY] = Peer(time.time_ns(), ServiceState.READY, Reason.NONE)
     service.inbox.receive(quotes())
