@@ -20,7 +20,7 @@ from mm_cli.processes import CannotContinue
 from mm_cli.report import summarise
 from mm_runtime.config import ConfigError
 
-from mmquant.codes import Reason
+from mmquant.codes import Reason, Stream
 
 ROOT = Path(__file__).parents[1]
 ALL_FAULTS = bool(os.environ.get("MMQUANT_ALL_FAULTS"))
@@ -275,6 +275,7 @@ def test_bad_frames_are_counted_by_kind_and_the_rest_goes_on(environment, tmp_pa
     capture.write_bytes(b"".join(b"%d %s\n" % (i, line) for i, line in enumerate(lines)))
     with Launcher(replay_plan(capture)) as launcher:
         watch_until(launcher, launcher.is_over, "the capture is played")
+        watch_until(launcher, lambda: launcher.monitor.streams[Stream.TRADES], "the trade")
         summary = summarise(launcher)
     assert summary["frames"] == summary["venue"]["played"] - 1 == len(lines) - 1
     assert summary["dropped"] == {
