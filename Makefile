@@ -4,7 +4,7 @@ PYTHON_IN_VENV = .venv/bin/python
 # Without bytecode every process that starts would compile all its imports, for many seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test warm check test-system test-long test-kernels test-interpreted test-bounds peers-test compose-test notebooks bench lock clean
+.PHONY: help demo test warm check test-system test-system-a-m test-system-n-z test-long test-kernels test-interpreted test-bounds peers-test compose-test notebooks bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.
 test: ## style, types and the tests, the kernels compiled and as plain Python
 	@tools/set-up requirements-dev.lock
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target check warm
-	@$(MAKE) --no-print-directory -j 4 --output-sync=target test-system test-long test-kernels test-interpreted
+	@$(MAKE) --no-print-directory -j 5 --output-sync=target test-system test-long test-kernels test-interpreted
 
 warm: ## compile what the services call, once for each version of the sources
 	$(PYTHON_IN_VENV) -c 'from mm_cli.warm import ensure_warm; ensure_warm(print)'
@@ -26,8 +26,15 @@ check: ## style and types
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m mypy
 
-test-system: ## services, commands and everything else around the kernels, running for real
-	$(PYTHON_IN_VENV) -m pytest -m 'not kernels and not long and not compose and not peers'
+SYSTEM = $(PYTHON_IN_VENV) -m pytest -m 'not kernels and not long and not compose and not peers'
+test-system: test-system-a-m test-system-n-z ## services, commands and everything else around the kernels, running for real
+
+# Much of them is waiting for a running system: two halves take little more than half the time.
+test-system-a-m:
+	$(SYSTEM) tests/test_[a-m]*.py
+
+test-system-n-z:
+	$(SYSTEM) tests/test_[n-z]*.py
 
 # Services that wait a little longer for work leave the processors to the tests beside them.
 test-long: ## minutes of the running system under faults, kills and closed gates

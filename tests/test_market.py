@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import reference_market as reference
@@ -225,7 +226,9 @@ def test_a_wild_market_keeps_its_promises():
         min_levels=2,
     )
     market = SyntheticMarket(3, wild)
-    for book, (kind, _, _, side, price, lots) in replayed(market, 2 * SECOND):
+    for book, (kind, _, _, side, price, lots) in replayed(
+        market, SECOND // (4 if numba.config.DISABLE_JIT else 1)
+    ):
         if kind == LEVEL:
             book.set_level(side, price, lots)
             bid, ask = book.best
