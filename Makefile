@@ -4,7 +4,7 @@ PYTHON_IN_VENV = .venv/bin/python
 # Without bytecode every process that starts would compile all its imports, for many seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test warm check test-system test-system-a-m test-system-n-z test-long test-kernels test-interpreted test-bounds peers-test compose-test notebooks bench lock clean
+.PHONY: help demo test warm check test-system test-system-a-m test-system-n-z test-long test-kernels test-interpreted test-bounds peers-test compose-test compose-test-behind notebooks bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.
 test: ## style, types and the tests, the kernels compiled and as plain Python
 	@tools/set-up requirements-dev.lock
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target check warm
-	@$(MAKE) --no-print-directory -j 5 --output-sync=target test-system test-long test-kernels test-interpreted
+	@$(MAKE) --no-print-directory -j 6 --output-sync=target test-system test-long test-kernels test-interpreted $(AND)
 
 warm: ## compile what the services call, once for each version of the sources
 	$(PYTHON_IN_VENV) -c 'from mm_cli.warm import ensure_warm; ensure_warm(print)'
@@ -42,10 +42,10 @@ test-long: ## minutes of the running system under faults, kills and closed gates
 
 # They yield to the running system beside them, which is tested with its times.
 test-kernels: ## the kernels' tests compiled
-	nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
+	$(YIELD) nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
 
 test-interpreted: ## the kernels' tests as plain Python, which checks bounds as well
-	NUMBA_DISABLE_JIT=1 nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
+	NUMBA_DISABLE_JIT=1 $(YIELD) nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
 
 # Six minutes of compiling find what plain Python does not: an index below 0 that numpy takes from the end.
 test-bounds: ## the kernels' tests compiled with array bounds checked (not part of `make test`)
@@ -59,6 +59,10 @@ peers-test: ## clients that others wrote keep the offline venue's book (fetches 
 compose-test: ## the containers on a real engine: up, killed, paused, gone
 	@tools/set-up requirements-dev.lock
 	$(PYTHON_IN_VENV) -m pytest -m compose -s tests/test_compose_files.py tests/test_compose.py
+
+# Mostly waiting, so that the kernels' tests need not have ended.
+compose-test-behind: test-system test-long
+	@$(MAKE) --no-print-directory compose-test
 
 notebooks: ## executes the notebooks in place and keeps pictures of their figures (needs chromium)
 	@tools/set-up requirements-dev.lock
