@@ -128,6 +128,7 @@ def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("config")
     shutil.copytree(ROOT / "config", folder, dirs_exist_ok=True)
     edit(folder / "strategy.toml", "volatility_multiple", "0.1")
+    edit(folder / "runtime.toml", "max_park_us", "1000")  # leaves the processors to other tests
     for gate in ("max_session_loss", "max_drawdown", "max_minute_loss"):  # such quotes lose money
         edit(folder / "strategy.toml", gate, '"1000000"')
     for path in (folder, *folder.iterdir()):
