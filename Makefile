@@ -13,6 +13,7 @@ demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.
 	@tools/set-up requirements.lock
 	@$(MM) demo $(DEMO)
 
+# CI gives AND, what else is to run beside, and YIELD, what the kernels' tests are started by.
 test: ## style, types and the tests, the kernels compiled and as plain Python
 	@tools/set-up requirements-dev.lock
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target check warm

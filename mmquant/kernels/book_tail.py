@@ -14,6 +14,7 @@ built anew without the levels that are gone, twice as large where many are left.
 import numpy as np
 
 from mmquant._jit import bare_njit as njit
+from mmquant.records import Row
 from mmquant.state import BOOK_TAIL_LEVELS, BOOK_TAIL_SLOTS
 
 NO_BID = 0  # the price of a side without bids: below every price
@@ -71,7 +72,7 @@ def _farthest(table: np.ndarray, sign: int) -> int:
 
 
 @njit
-def _build_anew(b: np.void, sign: int) -> None:
+def _build_anew(b: Row, sign: int) -> None:
     """Rid a table of the levels that are gone; double it where a quarter is in use."""
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     order = b["bid_tail_order"] if sign > 0 else b["ask_tail_order"]
@@ -102,7 +103,7 @@ def _build_anew(b: np.void, sign: int) -> None:
 
 
 @njit
-def _count(b: np.void, sign: int, levels: int, taken: int) -> None:
+def _count(b: Row, sign: int, levels: int, taken: int) -> None:
     """Note that levels came or went, and slots were taken."""
     if sign > 0:
         b["tail_bids"] += levels
@@ -115,7 +116,7 @@ def _count(b: np.void, sign: int, levels: int, taken: int) -> None:
 
 
 @njit
-def _is_evicted(b: np.void, sign: int, tick: int) -> bool:
+def _is_evicted(b: Row, sign: int, tick: int) -> bool:
     """Make place for a level in a tail that is full; tell whether it is the farthest itself."""
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     b["tail_evicted"] += 1
@@ -128,7 +129,7 @@ def _is_evicted(b: np.void, sign: int, tick: int) -> bool:
 
 
 @njit
-def tail_set(b: np.void, sign: int, tick: int, qty: int) -> None:
+def tail_set(b: Row, sign: int, tick: int, qty: int) -> None:
     """Set, replace or remove one level of the tail; when full the farthest one goes."""
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
@@ -157,7 +158,7 @@ def tail_set(b: np.void, sign: int, tick: int, qty: int) -> None:
 
 
 @njit
-def tail_lots(b: np.void, sign: int, tick: int) -> int:
+def tail_lots(b: Row, sign: int, tick: int) -> int:
     """Return the lots at `tick` in the tail, 0 where there is no such level."""
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
     if (b["tail_bids"] if sign > 0 else b["tail_asks"]) == 0 or tick < 1:
@@ -184,7 +185,7 @@ def _shell_sort(ticks: np.ndarray, n: int) -> None:
 
 
 @njit
-def tail_sort(b: np.void, sign: int) -> None:
+def tail_sort(b: Row, sign: int) -> None:
     """Bring the list of a side's prices in the tail up to date: ascending, unless it is."""
     if (b["tail_bids_sorted"] if sign > 0 else b["tail_asks_sorted"]) == 1:
         return
@@ -204,7 +205,7 @@ def tail_sort(b: np.void, sign: int) -> None:
 
 
 @njit
-def tail_next(b: np.void, sign: int, tick: int) -> int:
+def tail_next(b: Row, sign: int, tick: int) -> int:
     """Return the tail's best price strictly behind `tick`, or the side's NO_BID or NO_ASK."""
     n = b["tail_bids"] if sign > 0 else b["tail_asks"]
     none = NO_BID if sign > 0 else NO_ASK
@@ -220,7 +221,7 @@ def tail_next(b: np.void, sign: int, tick: int) -> int:
 
 
 @njit
-def tail_clear(b: np.void) -> None:
+def tail_clear(b: Row) -> None:
     """Empty both sides' tails; an empty one costs nothing."""
     if b["bid_tail_taken"] > 0:
         b["bid_tail"][: 2 * tail_slots(b["bid_tail_doublings"])] = 0

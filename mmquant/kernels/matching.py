@@ -214,45 +214,35 @@ def fill_order(
     """
     s = sim[0]
     order = s["orders"][index]
-    if index >= GONE_FROM:
+    is_gone = index >= GONE_FROM
+    new = qty_lots
+    if is_gone:
         new = fill_gone_lots(sim, index, qty_lots)
-        is_full = order["filled_lots"] >= order["qty_lots"]
-        if new > 0:
-            n = _write_fill(
-                sim,
-                account,
-                params,
-                index,
-                price_ticks,
-                new,
-                kind,
-                ahead_lots,
-                trade_id,
-                now_ns,
-                events,
-                n,
-            )
+    else:
+        order["filled_lots"] += qty_lots
+    is_full = order["filled_lots"] >= order["qty_lots"]
+    if new > 0:
+        n = _write_fill(
+            sim,
+            account,
+            params,
+            index,
+            price_ticks,
+            new,
+            kind,
+            ahead_lots,
+            trade_id,
+            now_ns,
+            events,
+            n,
+        )
+    if is_gone:
         if new > 0 or is_full:
             n = _report_gone(sim, index, new, is_full, now_ns, events, n)
         if is_full:
             drop_order(sim, order["order_id"])
         return n
-    order["filled_lots"] += qty_lots
-    n = _write_fill(
-        sim,
-        account,
-        params,
-        index,
-        price_ticks,
-        qty_lots,
-        kind,
-        ahead_lots,
-        trade_id,
-        now_ns,
-        events,
-        n,
-    )
-    if order["filled_lots"] >= order["qty_lots"]:
+    if is_full:
         return end_order(sim, index, _FILLED, _NONE, now_ns, events, n)
     if s["gone"] > 0:
         tell_gone(sim, index)
