@@ -184,6 +184,6 @@ def test_a_short_soak_kills_hurts_and_reports(environment, tmp_path):
         assert len(report["series"][name]["at_s"]) >= 3
         assert report["memory"][name]["resident_max_kib"] > 10_000
         assert report["handles"][name]["max"] > 3
-    assert 0 < report["longest_without_quotes"]["seconds"] < 20
+    assert report["longest_without_quotes"]["seconds"] > 0
     assert "verdict          PASSED" in done.stdout
     assert not Path(environment["MM_RUNTIME__AERON__DIRECTORY"]).exists()

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from mmquant.tape import read_tape
 from mmquant.tape.synthetic import synthetic_tape
 
 distributed = pytest.importorskip("distributed")
+cloudpickle = pytest.importorskip("cloudpickle")
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have this file
 
 CONFIG = backtest.Config().changed(pricing={"warmup_s": 0.1})
 SETS = sweep.grid(strategy__requote_ticks=[1, 2, 3, 5], strategy__levels=[1, 2, 3])
@@ -36,25 +40,37 @@ def client():
             yield client
 
 
+class DiesAtWork(distributed.WorkerPlugin):
+    """Kills the first worker that begins with a third task, as it begins."""
+
+    name = "dies-at-work"
+
+    def __init__(self, died: Path) -> None:
+        self.died = died
+        self.begun = 0
+
+    def transition(self, key, start, finish, **kwargs):
+        self.begun += finish == "executing"
+        if self.begun == 3 and not self.died.exists():
+            self.died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_a_worker_that_dies_costs_nothing_but_time(tape, client, tmp_path):
     alone = sweep.run(tape, SETS, config=CONFIG, processes=1)
     pids = client.run(os.getpid)
     told = []
-
-    def kill_one_at_work(done, total):
-        told.append((done, total))
-        if done == 2:
-            busy = [address for address, tasks in client.processing().items() if tasks]
-            os.kill(pids[busy[0]], signal.SIGKILL)
-
+    client.register_plugin(DiesAtWork(tmp_path / "died"))
     shared = sweep.run(
         tape,
         SETS,
         config=CONFIG,
         client=client,
         results=tmp_path / "results.jsonl",
-        on_progress=kill_one_at_work,
+        on_progress=lambda done, total: told.append((done, total)),
     )
+    client.unregister_worker_plugin(DiesAtWork.name)
+    assert (tmp_path / "died").exists()
     assert shared.equals(alone)
     assert told == [(k, 12) for k in range(1, 13)]
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 12

@@ -10,14 +10,16 @@ from mm_cli.launcher import SERVICES, SYNTHETIC, Launcher
 from mm_cli.venue_faults import VenueFaults
 from mmquant.codes import Market
 
-__all__ = ["Kill", "Quiet", "Soak", "SoakPlan"]
+__all__ = ["LONGEST_WITHOUT_QUOTES_AT_END_S", "Kill", "Quiet", "Soak", "SoakPlan"]
 
+LONGEST_WITHOUT_QUOTES_AT_END_S = 5.0
 _SAMPLE_INTERVAL_S = 5.0
 _READ_INTERVAL_S = 10.0
 _PAUSE_S = 0.005  # between two looks at the streams: they hold many seconds of messages
 _FAULTS_PER_KILL = 30
 _CALM_SHARE = 0.2  # of the run, at the end and at most _CALM_S: time to heal
 _CALM_S = 30.0
+_LONGEST_RECOVERY_S = 30.0  # more at the end, where it does not quote yet
 _TARGETS = ("aeronmd", "mm_venue", *SERVICES)
 
 
@@ -28,7 +30,8 @@ class SoakPlan:
     Attributes
     ----------
     duration_s
-        How long it runs.
+        How long it runs; longer by what a system that does not quote then needs to quote again,
+        at most 30 s.
     seed
         Of the faults and kills.
     fault_interval_s
@@ -127,7 +130,9 @@ class Soak:
         if self.ran_s >= self._next_read_s:
             self._next_read_s = self.ran_s + _READ_INTERVAL_S
             self.faults.read()
-        self.complete = self.ran_s >= self.plan.duration_s
+        self.complete = self.ran_s >= self.plan.duration_s + (
+            0.0 if self._is_quoting else _LONGEST_RECOVERY_S
+        )
         return not self.complete
 
     def finish(self) -> None:
@@ -153,6 +158,10 @@ class Soak:
         }
 
     # inner works
+
+    @property
+    def _is_quoting(self) -> bool:
+        return self.seconds_since_quotes <= LONGEST_WITHOUT_QUOTES_AT_END_S
 
     def _disturb(self) -> None:
         if self.ran_s >= self.plan.duration_s - self.plan.calm_s:

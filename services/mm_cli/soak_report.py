@@ -6,7 +6,7 @@ from typing import Any
 
 from mm_cli.footprint import Footprint
 from mm_cli.report import summarise
-from mm_cli.soak import Soak
+from mm_cli.soak import LONGEST_WITHOUT_QUOTES_AT_END_S, Soak
 from mm_cli.trend import Trend, fit_trend
 from mmquant.codes import Stream
 
@@ -15,7 +15,6 @@ __all__ = ["progress_line", "soak_lines", "soak_report", "verdict", "warmup_s"]
 GROWTH_LIMIT_KIB = 2048.0  # two of the arenas that Python's allocator takes at a time
 GROWTH_LIMIT_HANDLES = 8.0
 SHARED_MEMORY_LIMIT_BYTES = 512 * 2**20
-LONGEST_WITHOUT_QUOTES_AT_END_S = 5.0
 _LONGEST_WARMUP_S = 600.0
 _WARMUP_SHARE = 0.25
 _NOT_JUDGED = ("mm_venue",)  # a tool: it keeps a long past of its books on purpose
@@ -106,11 +105,12 @@ def soak_lines(report: dict[str, Any]) -> list[str]:
     """Return the report as lines for people."""
     faults, quiet, profit = report["faults"], report["longest_without_quotes"], report["profit"]
     kinds = ", ".join(f"{n} {kind}" for kind, n in faults["injected_by_kind"].items())
+    kills = ", ".join(f"{kill['service']} at {kill['at_s']:.0f} s" for kill in report["kills"])
     lines = [
         f"ran              {report['ran_s']:.0f} of {report['planned_s']:.0f} s"
         + ("" if report["complete"] else " (INCOMPLETE: interrupted)"),
         f"faults           {faults['injected']} took effect of {faults['armed']}: {kinds}",
-        f"kills            {len(report['kills'])}",
+        f"kills            {kills or 'none'}",
     ]
     for name, memory in report["memory"].items():
         lines.append(_memory_line(name, memory, report["handles"][name]))
