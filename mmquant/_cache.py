@@ -8,6 +8,7 @@ does not import numba.
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -36,10 +37,15 @@ def cache_dir() -> Path:
     xdg = os.environ.get("XDG_CACHE_HOME")
     base = Path(home) if home else Path(xdg or Path.home() / ".cache") / "mmquant"
     # numba files its code under the source's path: another checkout has nothing compiled yet.
-    folder = base / source_digest(f"{version('numba')} {_ROOT}")
+    folder = base / source_digest(f"{_numba_version()} {_ROOT}")
     if folder.is_dir() and not os.access(folder, os.W_OK):
         return _copy(folder)
     return folder
+
+
+def _numba_version() -> str:
+    numba = sys.modules.get("numba")  # asked for only where it is not here: that takes 20 ms
+    return version("numba") if numba is None else str(numba.__version__)
 
 
 def _copy(folder: Path) -> Path:

@@ -15,10 +15,13 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from mmquant._cache import cache_dir
+from mmquant._jit_cache import KernelCache
+from mmquant._jit_whole import WholeProgram
 
 __all__ = [
     "bare_inlined",
     "bare_njit",
+    "bare_whole",
     "fma",
     "load_word",
     "njit",
@@ -29,7 +32,7 @@ __all__ = [
 
 
 class _LateCache:
-    """Stands for a function's cache on disk until something is asked of it.
+    """Stands for a function's cache on disk until something is asked of it, which takes its place.
 
     numba looks at the folder, at the source and whether it may write for each function that it
     decorates, a third of an import. Most are only ever called by others, and compiled with them.
@@ -39,7 +42,8 @@ class _LateCache:
         self._dispatcher = dispatcher
 
     def __getattr__(self, name: str) -> Any:
-        self._dispatcher.enable_caching()  # puts numba's own in this one's place
+        function = self._dispatcher.py_func
+        self._dispatcher._cache = KernelCache(function)  # type: ignore[no-untyped-call]
         return getattr(self._dispatcher._cache, name)
 
 
@@ -49,7 +53,7 @@ if TYPE_CHECKING:
         """Compile `function` (mypy sees the plain function)."""
         return function
 
-    bare_njit = bare_inlined = njit
+    bare_njit = bare_inlined = bare_whole = njit
 
     def njit_parallel[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with its `prange` loops spread over the cores."""
@@ -85,6 +89,10 @@ else:
     def bare_inlined[F: Callable[..., object]](function: F) -> F:
         """Compile `function` into its bare callers: what is too large for LLVM to inline."""
         return _compiled(function, no_cfunc_wrapper=True, _nrt=False, inline="always")
+
+    def bare_whole[F: Callable[..., object]](function: F) -> F:
+        """Compile `function` and all it calls as one program: for what Python alone calls."""
+        return _compiled(function, no_cfunc_wrapper=True, _nrt=False, pipeline_class=WholeProgram)
 
     def njit_parallel[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with its `prange` loops spread over the cores."""

@@ -57,7 +57,7 @@ _MS = 1_000_000
 _GATE_INTERVAL_NS = 20 * _MS  # of mm_strategy
 _POSITION_INTERVAL_NS = 1_000 * _MS  # of mm_simulator
 _MIN_CLEAR_LEVELS = 4_096  # room for the levels that a CLEAR removes
-_FIRST_ROWS = 16_384
+_LEAST_ROWS, _MOST_ROWS = 16_384, 1 << 20  # to begin with
 _ROWS_A_TURN = 200_000
 _PARTS = 1_000  # of a bar
 _FILTERS = {
@@ -285,7 +285,8 @@ class _Traded:
             MESSAGE_WORDS + 2 * most,
             beside,
         )
-        self._rows = _rows(_FIRST_ROWS)
+        # Of memory that nothing is written to the system gives none: better too long than grown.
+        self._rows = _rows(min(max(_LEAST_ROWS, 2 * tape.events.size), _MOST_ROWS))
 
     def run(self, tell: Callable[[float], None], done: float, share: float) -> InstrumentResult:
         """Trade to the end of the tape; tell what is done of the whole, of which it is a share."""

@@ -109,7 +109,7 @@ def test_the_same_run_twice_has_one_hash_and_another_seed_another():
 def test_rows_that_grow_give_the_same(monkeypatch):
     tape = make_tape(100)
     whole = backtest.run(tape, **QUICK)
-    monkeypatch.setattr(backtest, "_FIRST_ROWS", 1_100)  # one step may need 1,024
+    monkeypatch.setattr(backtest, "_MOST_ROWS", 1_100)  # one step may need 1,024
     monkeypatch.setattr(backtest, "_ROWS_A_TURN", 7)
     done = []
     grown = backtest.run(tape, on_progress=done.append, **QUICK)

@@ -14,6 +14,35 @@ assert mid_ticks(1, 2) == 1.5
 stats = mid_ticks.stats
 print(cache_dir(), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
+_LOAD = """
+import sys
+import numba
+from mmquant.kernels.fair_value import mid_ticks
+assert mid_ticks(1, 2) == 1.5
+print(sum(mid_ticks.stats.cache_hits.values()), "numba.np.linalg" in sys.modules)
+twice = numba.njit(lambda bid, ask: 2 * mid_ticks(bid, ask))
+assert twice(1, 2) == 3.0
+"""
+_WHOLE = """
+import numpy as np
+from mmquant._jit import bare_inlined, bare_njit, bare_whole
+
+@bare_njit
+def part(values, factor):
+    values[0] *= factor
+    return values[0] + (part(values, factor - 1) if factor > 1 else 0)
+
+@bare_whole
+def whole(values, factor):
+    return part(values, factor) + part(values[1:], factor)
+
+values = np.array([1, 10])
+answer = whole(values, 3), values.tolist()
+assert answer == ((3 + 6 + 6) * 11, [6, 60]), answer
+library = next(iter(whole.overloads.values())).library
+functions = [f for f in library._final_module.functions if not f.is_declaration]
+print(*whole.stats.cache_hits.values(), {f.linkage.name for f in functions if "part" in f.name})
+"""
 _READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 
 
@@ -35,6 +64,36 @@ def test_a_read_only_cache_is_used_through_a_copy(tmp_path: Path) -> None:
     for _ in range(2):
         folder, hits, misses = call("unshare", "--mount", "sh", "-c", _READ_ONLY, str(cache))
         assert (folder.parent.parent, hits, misses) == (temporary, "1", "0")
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_what_is_loaded_needs_no_compiler_until_something_is_compiled_with_it(
+    tmp_path: Path,
+) -> None:
+    environ = {**os.environ, "MMQUANT_CACHE_DIR": str(tmp_path)}
+
+    def said() -> list[str]:
+        command = [sys.executable, "-c", _LOAD]
+        ran = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, text=True)
+        return ran.stdout.split()
+
+    assert said() == ["0", "True"]
+    assert said() == ["1", "False"]
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_the_parts_of_a_whole_program_are_its_own(tmp_path: Path) -> None:
+    script = tmp_path / "whole_program.py"
+    script.write_text(_WHOLE)
+    environ = {**os.environ, "MMQUANT_CACHE_DIR": str(tmp_path)}
+
+    def said() -> str:
+        command = [sys.executable, str(script)]
+        ran = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, text=True)
+        return ran.stdout.strip()
+
+    assert said() == "{'internal'}"
+    assert said() == "1 set()", "from the cache: machine code"
 
 
 def test_an_import_alone_looks_at_no_cache(tmp_path: Path) -> None:

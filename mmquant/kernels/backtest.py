@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mmquant._jit import bare_inlined
+from mmquant._jit import bare_inlined, bare_whole
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import OrderStatus, TapeKind, Template
 from mmquant.kernels import wire
@@ -334,7 +334,7 @@ def _start(run: NDArray[Any], desk: Desk, rows: Rows, now_ns: int) -> None:
     tell_position(run, desk, rows)
 
 
-@njit
+@bare_whole
 def backtest_run(
     run: NDArray[Any],
     tape_events: NDArray[Any],
