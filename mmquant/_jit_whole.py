@@ -5,6 +5,7 @@ Functions that are private to a program LLVM passes only what they read, and inl
 called once.
 """
 
+import hashlib
 from typing import Any
 
 from llvmlite.binding import Linkage
@@ -13,12 +14,19 @@ from numba.core.compiler import Compiler
 
 __all__ = ["WholeProgram"]
 
+_NAME_BYTES = 96  # with types it has thousands
+
 
 class _WholeLibrary(JITCodeLibrary):
     def _optimize_final_module(self) -> None:
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
-                function.linkage = "internal"  # linked in: an own function is external
+        defined = [f for f in self._final_module.functions if not f.is_declaration]
+        own = "".join(f.name for f in defined if f.linkage == Linkage.external)
+        digest = hashlib.sha256(own.encode()).hexdigest()[:16]
+        for i, function in enumerate(f for f in defined if f.linkage == Linkage.linkonce_odr):
+            function.linkage = "internal"
+            # The linker takes a local function for the one of the same name elsewhere, which is
+            # called in another way.
+            function.name = f"{digest}.{i}.{function.name[:_NAME_BYTES]}"
         super()._optimize_final_module()  # type: ignore[no-untyped-call]
 
 

@@ -36,9 +36,14 @@ def part(values, factor):
 def whole(values, factor):
     return part(values, factor) + part(values[1:], factor)
 
+@bare_njit
+def other(values, factor):
+    return part(values, factor)
+
 values = np.array([1, 10])
 answer = whole(values, 3), values.tolist()
 assert answer == ((3 + 6 + 6) * 11, [6, 60]), answer
+assert other(np.array([2, 3]), 2) == 8  # its part is not that of the program
 library = next(iter(whole.overloads.values())).library
 functions = [f for f in library._final_module.functions if not f.is_declaration]
 print(*whole.stats.cache_hits.values(), {f.linkage.name for f in functions if "part" in f.name})

@@ -35,6 +35,7 @@ from mm_cli.restarts import Restarts
 from mm_cli.runs import announce_run, forget_run
 from mm_cli.venue_faults import ask_venue
 from mm_cli.warm import warm_all
+from mmquant.codes import Role
 
 __all__ = ["SERVICES", "SYNTHETIC", "Launcher", "Plan", "VenuePlan", "raise_on_terminate"]
 
@@ -244,9 +245,27 @@ class Launcher:
         if self.plan.record is not None:
             environment["MM_RUNTIME__SESSION__DIRECTORY"] = str(self.plan.record.resolve())
             recorders = (RECORDER,)
-        for name in (*recorders, *SERVICES):
-            child = self.processes.add(name, (name, *config), environment)
+        names = (*recorders, *SERVICES)
+        children = {n: self.processes.add(n, (n, *config), environment) for n in names}
+        # A capture is played as soon as the collector listens: nobody else may be late then.
+        is_replay = self.plan.venue is not None and bool(self.plan.venue.replay)
+        first = children.pop(SERVICES[0]) if is_replay else None
+        for child in children.values():
             self.processes.fork(child)
+        if first is not None:
+            self._await_beats(list(children))
+            self.processes.start(first)
+
+    def _await_beats(self, names: list[str]) -> None:
+        """Listen until each of these services has been heard."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while missing := [n for n in names if Role[n.upper()] not in self.monitor.beats]:
+            if self.watch() == 0:
+                time.sleep(0.0005)
+            if time.monotonic() > deadline:
+                raise CannotContinue(
+                    f"not heard of within {_START_TIMEOUT_S:g} s: {', '.join(missing)}"
+                )
 
     def _restart_on_request(self) -> None:
         for name in self._restarts.due():
