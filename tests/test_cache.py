@@ -101,6 +101,17 @@ def test_the_parts_of_a_whole_program_are_its_own(tmp_path: Path) -> None:
     assert said() == "1 set()", "from the cache: machine code"
 
 
+def test_the_folder_is_the_same_with_and_without_numba() -> None:
+    call = "from mmquant._cache import cache_dir; print(cache_dir())"
+    folders = {
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+        for script in (call, f"import numba; {call}")
+    }
+    assert len(folders) == 1
+
+
 def test_an_import_alone_looks_at_no_cache(tmp_path: Path) -> None:
     environ = {**os.environ, "MMQUANT_CACHE_DIR": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", "import mmquant.backtest"], env=environ, check=True)
