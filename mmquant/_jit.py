@@ -16,7 +16,7 @@ from numba.extending import intrinsic, overload
 
 from mmquant._cache import cache_dir
 from mmquant._jit_cache import KernelCache
-from mmquant._jit_whole import WholeProgram
+from mmquant._jit_compiler import KernelCompiler, WholeProgram
 
 __all__ = [
     "bare_inlined",
@@ -64,9 +64,9 @@ else:
     numba.config.CACHE_DIR = str(cache_dir())
     prange = numba.prange
 
-    def _compiled(function, **options):
+    def _compiled(function, compiler=KernelCompiler, **options):
         """Return what numba makes of `function`, its cache on disk looked for when needed."""
-        compiled = numba.njit(**options)(function)
+        compiled = numba.njit(pipeline_class=compiler, **options)(function)
         if not numba.config.DISABLE_JIT:
             compiled._cache = _LateCache(compiled)
         return compiled
@@ -92,7 +92,7 @@ else:
 
     def bare_whole[F: Callable[..., object]](function: F) -> F:
         """Compile `function` and all it calls as one program: for what Python alone calls."""
-        return _compiled(function, no_cfunc_wrapper=True, _nrt=False, pipeline_class=WholeProgram)
+        return _compiled(function, WholeProgram, no_cfunc_wrapper=True, _nrt=False)
 
     def njit_parallel[F: Callable[..., object]](function: F) -> F:
         """Compile `function` with its `prange` loops spread over the cores."""
