@@ -149,7 +149,7 @@ def run(
         for k, index in enumerate(numbers):
             traded = _Traded(tape, index, config, filters or {}, sample_ms, bracket)
             results.append(traded.run(told, k / len(numbers), 1.0 / len(numbers)))
-    doubts = [*doubts_of(tape, numbers), *_reference_doubts(config)]
+    doubts = [*doubts_of(tape, numbers), *_reference_doubts(tape, config)]
     return Result(results, config, tape.source, doubts)
 
 
@@ -251,6 +251,9 @@ class _Traded:
         self._run = np.zeros(1, BACKTEST)
         r = self._run[0]
         r["instrument"] = index
+        reference = _reference_of(tape, index, config)
+        r["reference"] = reference
+        r["reference_tick_size_e8"] = tape.instruments[reference].tick_size_e8
         r["is_pure"] = strategy["model"] in MODELS  # of one's own, nobody knows
         r["pricing_interval_ns"] = config.pricing["publish_interval_ms"] * _MS
         r["quotes_interval_ns"] = strategy["republish_interval_ms"] * _MS
@@ -284,6 +287,7 @@ class _Traded:
             whole("simulator seed", config.simulator["seed"], 0),
             MESSAGE_WORDS + 2 * most,
             beside,
+            reference,
         )
         # Of memory that nothing is written to the system gives none: better too long than grown.
         self._rows = _rows(min(max(_LEAST_ROWS, 2 * tape.events.size), _MOST_ROWS))
@@ -313,14 +317,24 @@ class _Traded:
         )
 
 
-def _reference_doubts(config: Config) -> list[str]:
+def _reference_of(tape: TapeLike, index: int, config: Config) -> int:
+    """Return which instrument the basis is measured against, -1 where the tape has it not."""
+    symbols = [instrument.symbol for instrument in tape.instruments]
     symbol = config.pricing["reference"]["symbol"]
-    if not symbol:
+    if symbol not in symbols or symbol == symbols[index]:
+        return -1
+    return symbols.index(symbol)
+
+
+def _reference_doubts(tape: TapeLike, config: Config) -> list[str]:
+    symbol = config.pricing["reference"]["symbol"]
+    symbols = [instrument.symbol for instrument in tape.instruments]
+    if not symbol or symbol in symbols:
         return []
     return [
-        f"pricing.toml: reference.symbol {symbol!r} has no effect here: each symbol is traded by "
-        "itself, its basis is unknown (live it is known): judge basis_ticks_per_bp live, or set it "
-        'to 0 and reference.symbol to ""'
+        f"pricing.toml: reference.symbol {symbol!r} has no effect here: the tape has "
+        f"{', '.join(symbols)} alone, so the basis is unknown (live it is known): give a tape of "
+        'both, or set basis_ticks_per_bp to 0 and reference.symbol to ""'
     ]
 
 
@@ -348,10 +362,14 @@ def _desk(
     seed: int,
     words: int,
     beside: Sequence[NDArray[Any]],
+    reference: int,
 ) -> Desk:
     pricing_state = np.zeros(1, PRICING_STATE)
     pricing_state["feed_ok"] = 1
     pricing_state["instrument_id"] = instrument["instrument_id"]
+    others = 0 if reference < 0 else 1
+    reference_state = np.repeat(pricing_state, others)
+    reference_state["instrument_id"] = reference + 1
     inputs = np.zeros(1, STRATEGY_INPUTS)
     inputs["upstream_ok"] = 1
     sim = simulator_state(seed)
@@ -368,6 +386,9 @@ def _desk(
         pricing_book=np.zeros(1, BOOK),
         pricing_draft=np.zeros(1, PRICING),
         pricing=np.zeros(1, PRICING),
+        reference_state=reference_state,
+        reference_book=np.zeros(others, BOOK),
+        reference_draft=np.zeros(others, PRICING),
         strategy_params=strategy_params,
         strategy_state=strategy_state,
         strategy_words=strategy_words,

@@ -1,6 +1,9 @@
 """Slow obvious twin of the backtest's loop: messages as bytes, lists and dicts."""
 
+from types import SimpleNamespace
+
 import numpy as np
+from mm_pricing.service import _Engine
 
 from mmquant.codes import BookCode, BookState, OrderStatus, Side, TapeKind, Template
 from mmquant.kernels.accounting import account_funding
@@ -26,7 +29,9 @@ ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
 class ReferenceBacktest:
     """One instrument; `desk` has parameters and states as the compiled loop takes them."""
 
-    def __init__(self, tape, index, desk, model, intervals, funding=(0, 1), fair_value=None):
+    def __init__(
+        self, tape, index, desk, model, intervals, funding=(0, 1), fair_value=None, reference=None
+    ):
         self.tape, self.index, self.desk, self.model = tape, index, desk, model
         self.fair_value = fair_value  # PricingSteps of a model of one's own
         self.pricing_every, self.quotes_every, self.gates_every, self.position_every = intervals
@@ -34,8 +39,14 @@ class ReferenceBacktest:
         self.payments = []
         self.written = np.zeros(MAX_EVENTS, EVENT)  # by one call of the simulator
         self.inbox = Inbox(8 * 1024 * 1024)
-        self.now = None
-        self.epoch, self.lost = 0, False
+        self.now, self.began = 0, False
+        self.epochs, self.lost = {}, set()  # by instrument
+        # The basis is measured against this instrument, by what mm_pricing has of it.
+        self.reference, self.theirs = reference, None
+        if reference is not None:
+            self.theirs = _Engine(reference + 1)
+            self.theirs.state["feed_ok"] = 1
+            self.theirs.rules["tick_size_e8"] = tape.instruments[reference].tick_size_e8
         self.events, self.told = [], 0
         self.positions, self.positions_told = [], 0
         self.quote_rows = []
@@ -50,19 +61,23 @@ class ReferenceBacktest:
 
     def run(self):
         for event in self.tape.events:
-            if event["instrument"] != self.index or event["flags"] & TAPE_SKIP:
+            is_own = event["instrument"] == self.index
+            if not (is_own or event["instrument"] == self.reference) or event["flags"] & TAPE_SKIP:
                 continue
             at = int(event["received_ns"])
-            if self.now is None:
-                self.now = at
+            if is_own and not self.began:
+                self.now, self.began = at, True
                 self.pricing_at = self.quotes_at = self.decided_at = at
                 self.funding_at = (at // self.funding_every + 1) * self.funding_every
                 self.tell_position()
             at = max(at, self.now)
-            while self.do_what_is_due(at):
+            while self.began and self.do_what_is_due(at):
                 pass
             self.now = at
-            self.take(event)
+            if is_own:
+                self.take(event)
+            else:
+                self.hear_reference(event)
 
     # what happens by itself
 
@@ -132,15 +147,26 @@ class ReferenceBacktest:
 
     # what the market brings
 
-    def message(self, event):
+    def message(self, event, book):
         """Return the message of a row as bytes."""
+        number = int(event["instrument"])
+        is_new = number in self.lost or number not in self.epochs
+        if event["kind"] == TapeKind.SNAPSHOT and is_new:
+            self.epochs[number] = self.epochs.get(number, 0) + 1
+            self.lost.discard(number)
+        if event["kind"] == TapeKind.GAP:
+            self.lost.add(number)
         first, bids, asks = (int(event[name]) for name in ("first_level", "n_bids", "n_asks"))
         rows = self.tape.levels[first : first + bids + asks]
         groups = {"bids": rows[:bids], "asks": rows[bids:]}
-        values = {"now_ns": self.now, "venue_ns": int(event["venue_ns"]), "epoch": self.epoch}
-        values |= {"received_ns": self.now, "sent_ns": self.now, "instrument_id": self.index + 1}
+        values = {
+            "now_ns": self.now,
+            "venue_ns": int(event["venue_ns"]),
+            "epoch": self.epochs.get(number, 0),
+        }
+        values |= {"received_ns": self.now, "sent_ns": self.now, "instrument_id": number + 1}
         kind, update_id = TapeKind(int(event["kind"])), int(event["update_id"])
-        last = int(self.desk.pricing_book[0]["last_update_id"])
+        last = int(book[0]["last_update_id"])
         if kind is TapeKind.TRADE:
             price, qty = (int(rows[0][name]) for name in ("price_ticks", "qty_lots"))
             side = Side.BUY if bids else Side.SELL
@@ -165,10 +191,7 @@ class ReferenceBacktest:
     def take(self, event):
         d = self.desk
         kind = int(event["kind"])
-        if kind == TapeKind.SNAPSHOT and (self.epoch == 0 or self.lost):
-            self.epoch, self.lost = self.epoch + 1, False
-        self.lost |= kind == TapeKind.GAP
-        assert self.inbox.receive(self.message(event))
+        assert self.inbox.receive(self.message(event, d.pricing_book))
         if kind == TapeKind.TRADE:
             trade = self.inbox.block(Template.TRADE)[0]
             names = ("price_ticks", "qty_lots", "aggressor", "trade_id")
@@ -187,14 +210,24 @@ class ReferenceBacktest:
             code, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, self.written)
             self.show_book(BookCode(code), counts)
         self.settle(n)
-        words = self.inbox.words
+        code = self.price(d.pricing_state, d.pricing_book, self.draft)
+        if code in (PUBLISH, NEED_SNAPSHOT):
+            self.publish_pricing()
+
+    def price(self, state, book, draft):
+        """Let a pricing hear of what is in the inbox."""
+        d = self.desk
         step, own = pricing_step, ()
         if self.fair_value is not None:
             step, own = self.fair_value.step, (d.pricing_model_params,)
-        pricing = (d.pricing_state, d.pricing_book, d.pricing_params)
-        code = step(*pricing, *own, words, self.draft)
-        if code in (PUBLISH, NEED_SNAPSHOT):
-            self.publish_pricing()
+        return step(state, book, d.pricing_params, *own, self.inbox.words, draft)
+
+    def hear_reference(self, event):
+        theirs, d = self.theirs, self.desk
+        assert self.inbox.receive(self.message(event, theirs.book))
+        self.price(theirs.state, theirs.book, theirs.out.block)
+        ours = SimpleNamespace(state=d.pricing_state, rules=d.instrument)
+        _Engine.set_reference(ours, theirs, self.now)
 
     def show_book(self, code, counts):
         """Let the simulators beside see the book, and how late it is, as the chosen one does."""

@@ -18,7 +18,7 @@ from small_tape import make_tape
 from mmquant import backtest, configure
 from mmquant._jit import njit
 from mmquant.backtest import _Traded
-from mmquant.codes import Market, Reason, TapeKind, Template
+from mmquant.codes import Market, PricingFlag, Reason, TapeKind, Template
 from mmquant.kernels.tape_message import MESSAGE_WORDS, tape_message
 from mmquant.pricing_model import pricing_steps
 from mmquant.records import INSTRUMENT, LEVEL
@@ -95,6 +95,32 @@ def test_every_row_is_that_of_the_slow_twin(seed, gap_at, simulator, pricing):
     assert result.desk.strategy_state.tobytes() == traded._desk.strategy_state.tobytes()
     assert int(result.run[0]["known_orders"]) == len(twin.known)
     assert result.fills.size > 3
+
+
+@pytest.mark.parametrize("gap_at", [0, 60])
+def test_a_basis_is_measured_against_what_the_tape_has_beside(gap_at):
+    tape = make_tape(240, 6, symbols=("BTCUSDT", "BTCUSDC"), gap_at=gap_at)
+    tape.instruments[1].tick_size_e8 = 9_900_000
+    basis = {"reference.symbol": "BTCUSDC", "blend.basis_ticks_per_bp": 0.05}
+    changes = {**QUICK, "pricing": {**QUICK["pricing"], **basis, "reference.max_age_s": 0.05}}
+    whole = backtest.run(tape, symbols=["BTCUSDT"], **changes)
+    result = whole.instrument()
+    config = backtest.Config().changed(**changes)
+    traded = _Traded(tape, 0, config, {}, 100.0)
+    intervals = (1_000 * MS, 500 * MS, 20 * MS, 1_000 * MS)
+    twin = ReferenceBacktest(tape, 0, traded._desk, traded._model, intervals, reference=1)
+    twin.run()
+    assert result.events.tobytes() == b"".join(event.tobytes() for event in twin.events)
+    made = [(int(q["now_ns"]), int(q["seq"])) for q in result.quotes]
+    assert made == [(now, seq) for now, seq, _ in twin.quote_rows]
+    assert result.desk.pricing.tobytes() == traded._desk.pricing.tobytes()
+    assert result.fills.size > 3
+    known = result.samples["flags"] & PricingFlag.BASIS > 0
+    assert known.any()
+    assert not known.all(), "too old now and then"
+    alone = backtest.run(tape, symbols=["BTCUSDT"], **QUICK).instrument()
+    assert result.quotes.tobytes() != alone.quotes.tobytes()
+    assert not [line for line in whole.warnings() if "reference" in line]
 
 
 def test_the_same_run_twice_has_one_hash_and_another_seed_another():

@@ -1,6 +1,7 @@
 """The whole system over a tape: market -> pricing -> strategy -> simulator -> what is known of it.
 
-One loop over the rows of one instrument and the timers between them; every decision is made by
+One loop over the rows of one instrument (and of the one its basis is measured against) and the
+timers between them; every decision is made by
 the functions that run live: pricing_step, strategy_step and simulator_on_*. What is due before
 the next row comes first: reports that reach the strategy, then funding, positions, repeated prices
 and gates. Time is when a row was received; how long ago the venue sent it, and how long orders
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmquant._jit import bare_inlined, bare_whole
 from mmquant._jit import bare_njit as njit
-from mmquant.codes import OrderStatus, TapeKind, Template
+from mmquant.codes import OrderStatus, PricingFlag, TapeKind, Template
 from mmquant.kernels import wire
 from mmquant.kernels.backtest_bracket import (
     bracket_before,
@@ -49,15 +50,15 @@ FULL = 1
 _SNAPSHOT = int(TapeKind.SNAPSHOT)
 _GAP = int(TapeKind.GAP)
 _FILL = int(Template.FILL)
+_LIVE = int(PricingFlag.LIVE)
 _NEW = int(OrderStatus.NEW)
 _OPEN = int(OrderStatus.OPEN)
 
 
 @bare_inlined
-def _price(desk: Desk) -> int:
-    """Let the pricing hear of the message in `desk.words`; return what `pricing_step` does."""
-    state, book, params = desk.pricing_state, desk.pricing_book, desk.pricing_params
-    draft = desk.pricing_draft
+def _price(desk: Desk, state: NDArray[Any], book: NDArray[Any], draft: NDArray[Any]) -> int:
+    """Let a pricing hear of the message in `desk.words`; return what `pricing_step` does."""
+    params = desk.pricing_params
     if desk.pricing_model == 0:
         return pricing_step(state, book, params, desk.words, draft)
     return pricing_model_step(
@@ -271,6 +272,41 @@ def _take_trade(run: NDArray[Any], desk: Desk, rows: Rows) -> int:
     return n
 
 
+@njit
+def _epoch_after(epoch: int, is_lost: int, kind: int) -> tuple[int, int]:
+    """Return a book's epoch, and whether it is lost, after a row: a snapshot begins a new one."""
+    if kind == _SNAPSHOT and (epoch == 0 or is_lost == 1):
+        return epoch + 1, 0
+    return epoch, 1 if kind == _GAP else is_lost
+
+
+@bare_inlined
+def _hear_reference(
+    run: NDArray[Any], event: NDArray[Any], tape_words: NDArray[Any], desk: Desk
+) -> None:
+    """Let the pricing know the reference's mid after one of its rows, as mm_pricing does."""
+    r = run[0]
+    epoch, is_lost = _epoch_after(r["reference_epoch"], r["reference_is_lost"], event[0]["kind"])
+    r["reference_epoch"] = epoch
+    r["reference_is_lost"] = is_lost
+    tape_message(
+        event,
+        tape_words,
+        desk.reference_book,
+        r["reference"] + 1,
+        epoch,
+        r["now_ns"],
+        desk.words,
+    )
+    _price(desk, desk.reference_state, desk.reference_book, desk.reference_draft)
+    theirs = desk.reference_state[0]
+    if theirs["published_flags"] & _LIVE != 0:
+        mid = (theirs["published_bid_ticks"] + theirs["published_ask_ticks"]) / 2
+        ticks = mid * r["reference_tick_size_e8"] / desk.instrument[0]["tick_size_e8"]
+        desk.pricing_state[0]["reference_ticks"] = ticks
+        desk.pricing_state[0]["reference_ns"] = r["now_ns"]
+
+
 @bare_inlined
 def _take_row(
     run: NDArray[Any],
@@ -282,21 +318,18 @@ def _take_row(
 ) -> None:
     """Let everybody hear of one row of the tape."""
     r = run[0]
-    kind = event[0]["kind"]
     now = r["now_ns"]
     r["market_events"] += 1
     r["levels"] += event[0]["n_bids"] + event[0]["n_asks"]
-    if kind == _SNAPSHOT and (r["epoch"] == 0 or r["is_lost"] == 1):
-        r["epoch"] += 1
-        r["is_lost"] = 0
-    elif kind == _GAP:
-        r["is_lost"] = 1
+    epoch, is_lost = _epoch_after(r["epoch"], r["is_lost"], event[0]["kind"])
+    r["epoch"] = epoch
+    r["is_lost"] = is_lost
     template = tape_message(
         event,
         tape_words,
         desk.pricing_book,
         desk.instrument[0]["instrument_id"],
-        r["epoch"],
+        epoch,
         now,
         desk.words,
     )
@@ -313,7 +346,7 @@ def _take_row(
         if has_bracket:
             bracket_on_market(desk.bracket, desk.sim, desk.sim_book, desk.recorded, code)
     settle(run, desk, rows, n)
-    priced = _price(desk)
+    priced = _price(desk, desk.pricing_state, desk.pricing_book, desk.pricing_draft)
     if priced == NEED_SNAPSHOT:
         r["snapshots_needed"] += 1
     if priced == PUBLISH or priced == NEED_SNAPSHOT:
@@ -374,24 +407,29 @@ def backtest_run(
     r = run[0]
     while r["row"] < last_row:
         event = tape_events[r["row"] : r["row"] + 1]
-        if event[0]["instrument"] != r["instrument"] or event[0]["flags"] & TAPE_SKIP:
+        is_own = event[0]["instrument"] == r["instrument"]
+        is_heard = is_own or event[0]["instrument"] == r["reference"]
+        if not is_heard or event[0]["flags"] & TAPE_SKIP:
             r["row"] += 1
             r["skipped"] += 1
             continue
         if not has_room(run, rows):
             return FULL
-        at = event[0]["received_ns"]
-        if r["started"] == 0:
+        at = max(event[0]["received_ns"], r["now_ns"])
+        if r["started"] == 0 and is_own:
             _start(run, desk, rows, at)
-        at = max(at, r["now_ns"])
-        due = max(_next_due_ns(run, rows), r["now_ns"])
-        if due < at or (due == at and _goes_first(run, rows, at)):
-            r["now_ns"] = due
-            _do_due(run, desk, model, rows)
-            continue
+        if r["started"] == 1:
+            due = max(_next_due_ns(run, rows), r["now_ns"])
+            if due < at or (due == at and _goes_first(run, rows, at)):
+                r["now_ns"] = due
+                _do_due(run, desk, model, rows)
+                continue
         r["now_ns"] = at
         r["row"] += 1
-        _take_row(run, event, tape_words, desk, model, rows)
+        if is_own:
+            _take_row(run, event, tape_words, desk, model, rows)
+        else:
+            _hear_reference(run, event, tape_words, desk)
     return DONE
 
 

@@ -44,6 +44,9 @@ class Desk(NamedTuple):
     pricing_book: NDArray[Any]
     pricing_draft: NDArray[Any]  # what pricing works on
     pricing: NDArray[Any]  # what it has published: the strategy knows no other
+    reference_state: NDArray[Any]  # of the reference's pricing; no element without one
+    reference_book: NDArray[Any]
+    reference_draft: NDArray[Any]
     strategy_params: NDArray[Any]
     strategy_state: NDArray[Any]
     strategy_words: NDArray[Any]  # the same memory as int64

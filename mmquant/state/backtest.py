@@ -14,6 +14,10 @@ BACKTEST = record(
         ("instrument", "<i8"),  # of the tape, from 0
         ("epoch", "<i8"),
         ("is_lost", "<i8"),  # a GAP came: the next snapshot begins an epoch
+        ("reference", "<i8"),  # the instrument that the basis is measured against, -1 without one
+        ("reference_epoch", "<i8"),
+        ("reference_is_lost", "<i8"),
+        ("reference_tick_size_e8", "<i8"),
         ("is_pure", "<i8"),  # asked the same, the model answers the same
         ("is_settled", "<i8"),  # deciding anew changes nothing until something is heard
         # what each service does after so long without a message
@@ -52,7 +56,7 @@ BACKTEST = record(
         ("timers", "<i8"),
         ("decisions", "<i8"),
     ],
-    39 * 8,
+    43 * 8,
 )
 # A quotes message: the first order of each side, and the parts of the reservation price.
 BACKTEST_QUOTE = record(
