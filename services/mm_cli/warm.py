@@ -13,7 +13,7 @@ _MARK = "complete"
 def ensure_warm(say: Callable[[str], None]) -> None:
     """Compile, if this version's kernels have never been compiled on this machine."""
     if not (cache_dir() / _MARK).exists():
-        say("compiling the kernels, once; about a minute ...")
+        say("compiling the kernels, once; one to two minutes ...")
         say(warm_all())
 
 
