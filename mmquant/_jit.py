@@ -23,6 +23,7 @@ __all__ = [
     "bare_njit",
     "bare_whole",
     "fma",
+    "leading_zeros",
     "load_word",
     "njit",
     "njit_parallel",
@@ -165,6 +166,7 @@ def _compiled_load_word(data: Any, at: Any) -> Any:
 
 def trailing_zeros(word: int) -> int:
     """Return how many of a word's lowest bits are 0: 64 for no bit at all."""
+    word = int(word)
     return (word & -word).bit_length() - 1 if word else 64
 
 
@@ -180,5 +182,26 @@ def _machine_trailing_zeros(_typing: Any, word: Any) -> Any:
 def _compiled_trailing_zeros(word: Any) -> Any:
     def one_instruction(word: Any) -> Any:
         return _machine_trailing_zeros(word)  # type: ignore[call-arg]
+
+    return one_instruction
+
+
+def leading_zeros(word: int) -> int:
+    """Return how many of an int64's highest bits are 0: 64 for no bit at all."""
+    return 64 - (int(word) & (1 << 64) - 1).bit_length()
+
+
+@intrinsic
+def _machine_leading_zeros(_typing: Any, word: Any) -> Any:
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+@overload(leading_zeros)
+def _compiled_leading_zeros(word: Any) -> Any:
+    def one_instruction(word: Any) -> Any:
+        return _machine_leading_zeros(word)  # type: ignore[call-arg]
 
     return one_instruction

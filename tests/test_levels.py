@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mmquant._jit import bare_njit, load_word, trailing_zeros
+from mmquant._jit import bare_njit, leading_zeros, load_word, trailing_zeros
 from mmquant.kernels.levels import (
     LEVEL_REACH,
     LEVELS_AT,
@@ -182,6 +182,11 @@ def zeros_of(word):
     return trailing_zeros(word)
 
 
+@bare_njit
+def zeros_before(word):
+    return leading_zeros(word)
+
+
 def test_a_word_is_eight_bytes_and_no_more():
     data = bytes(range(120, 136))
     for at in range(9):
@@ -196,3 +201,10 @@ def test_trailing_zeros_are_counted():
         assert zeros_of(-(1 << 63) if n == 63 else 1 << n) == n
         assert zeros_of(-(1 << n)) == n
     assert zeros_of(0) == 64
+
+
+def test_leading_zeros_are_counted():
+    for n in range(63):
+        assert zeros_before(1 << n) == zeros_before((2 << n) - 1) == 63 - n
+    assert zeros_before(-1) == zeros_before(-(1 << 63)) == 0
+    assert zeros_before(0) == 64
