@@ -6,8 +6,9 @@ FOLDER holds the recorded captures, by default where the tests look for them; wh
 which is said, the generated market alone is measured. Every book gets the same diffs, message by
 message, and its best prices are read after each message. Ours and the plain store (the quantity
 written to a slot of an array, nothing else) run in one compiled loop each, alternating, the best
-of many rounds. Peers run in their own environments, at the same diffs in the form that they
-document as the fastest, conversion not counted:
+of many rounds: over all messages, which come from memory as a market's do, and over the first
+few thousand, which mostly stay in the caches. Peers run in their own environments, at the same
+diffs in the form that they document as the fastest, conversion not counted:
 
 - mm-toolbox: `Orderbook(500)` (compiled), `update_full` a message, float arrays;
 - nautilus_trader: `apply_deltas` a message, the deltas built beforehand;
@@ -36,7 +37,7 @@ from mmquant.kernels.book_path import book_path
 from mmquant.state import BOOK_TOUCH
 
 ROUNDS = 200
-MESSAGES = 3000  # a round is so short that a busy machine leaves some undisturbed
+MESSAGES = 3000  # a round of them is so short that a busy machine leaves some undisturbed
 FOLDER = Path(__file__).parents[2] / "shared" / "data" / "binance"
 MASK = np.uint64(65_535)
 TWO = np.uint64(2)
@@ -138,7 +139,6 @@ def best_of(rounds: int, **functions: Callable[[], object]) -> dict[str, float]:
 
 def compare_with_store(name: str, events: list[Any]) -> float:
     """Print ours against the plain store; return our nanoseconds a level."""
-    events = events[:MESSAGES]
     words = np.concatenate(events)
     levels = (words.size - 4 * len(events)) // 2
     touches = np.zeros(len(events), BOOK_TOUCH)
@@ -147,7 +147,7 @@ def compare_with_store(name: str, events: list[Any]) -> float:
     store(slots[0], slots[1], words, len(events))
     book_path(book, words, touches)
     best = best_of(
-        ROUNDS,
+        max(ROUNDS * MESSAGES // len(events), 1),
         plain=lambda: store(slots[0], slots[1], words, len(events)),
         book=lambda: book_path(book, words, touches),
     )
@@ -287,14 +287,17 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     events = generated()
-    ours = compare_with_store("generated", events)
+    ours = compare_with_store("generated", events[:MESSAGES])
+    compare_with_store("generated, all", events)
     for name, (files, tick_e8, lot_e8) in CAPTURES.items():
         paths = [arguments.folder / file for file in files]
         missing = [path for path in paths if not path.is_file()]
         if missing:
             print(f"{name} left out: no capture {missing[0]}")
         else:
-            compare_with_store(name, captured(paths, tick_e8, lot_e8))
+            messages = captured(paths, tick_e8, lot_e8)
+            compare_with_store(name, messages[:MESSAGES])
+            compare_with_store(f"{name}, all", messages)
     from_python(events)
     compare_with_peers(events, ours)
 

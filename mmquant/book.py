@@ -178,7 +178,7 @@ class OrderBook:
 
         Parameters
         ----------
-        event : ndarray of int64
+        event : ndarray of int64, contiguous
             kind, update_id, n_bids, n_asks, then pairs of ticks and lots, bids first.
 
         Returns

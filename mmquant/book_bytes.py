@@ -15,7 +15,7 @@ from mmquant.state import BOOK, BOOK_RING_TICKS, BOOK_TAIL_LEVELS
 __all__ = ["check_version", "dump_book", "restore_book"]
 
 _MAGIC = b"mmqbook"
-_VERSION = 4
+_VERSION = 5
 _SCALARS = int(BOOK.fields["bid_lots"][1])  # type: ignore[index]  # bytes in front of the ring
 _COUNTS = np.dtype(
     [("ring_bids", "<i8"), ("ring_asks", "<i8"), ("tail_bids", "<i8"), ("tail_asks", "<i8")]
@@ -90,9 +90,10 @@ def restore_book(data: bytes) -> NDArray[Any]:
     for name in _CACHED:  # as the levels to come make them
         book[name] = 0
     ends = np.cumsum(counts)
-    ring_bids, ring_asks, tail_bids, tail_asks = np.split(
-        np.frombuffer(data, LEVEL, int(ends[-1]), at), ends[:-1]
-    )
+    every = np.frombuffer(data, LEVEL, int(ends[-1]), at)
+    if (every["qty_lots"] <= 0).any():
+        raise ValueError("data must be what to_bytes returned, got levels without a quantity")
+    ring_bids, ring_asks, tail_bids, tail_asks = np.split(every, ends[:-1])
     for side, levels in (("bid", ring_bids), ("ask", ring_asks)):
         book[0][f"{side}_lots"][levels["price_ticks"] & (BOOK_RING_TICKS - 1)] = levels["qty_lots"]
     for sign, levels in ((1, tail_bids), (-1, tail_asks)):

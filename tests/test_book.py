@@ -90,13 +90,13 @@ level_lots = st.one_of(st.just(0), st.integers(1, 1000))
 offsets = st.one_of(
     st.integers(1, 12),
     st.integers(1, 12),
-    st.integers(30_000, 36_000),
-    st.integers(60_000, 140_000),
+    st.integers(62_000, 70_000),
+    st.integers(125_000, 280_000),
 )
 side_levels = st.lists(st.tuples(offsets, level_lots), max_size=6)
 steps = st.lists(
     st.tuples(
-        st.sampled_from([0, 0, 1, -1, 5, 17_000, -17_000, 33_000, -70_000, 90_000]),
+        st.sampled_from([0, 0, 1, -1, 5, 34_000, -34_000, 66_000, -140_000, 180_000]),
         side_levels,
         side_levels,
     ),
@@ -147,8 +147,8 @@ def test_a_crossed_book_is_told_and_stays_readable(events):
 def test_a_price_that_walks_far_moves_the_window_and_loses_nothing():
     book = empty_book()
     twin = reference_book.Book()
-    for update_id, centre in enumerate(range(1_000_000, 1_300_000, 20_000), 1):
-        bids = [(centre - 1, 5), (centre - 10_000, update_id)]
+    for update_id, centre in enumerate(range(1_000_000, 1_600_000, 40_000), 1):
+        bids = [(centre - 1, 5), (centre - 20_000, update_id)]
         asks = [(t, 0) for t in twin.asks if t <= centre] + [(centre + 1, 7), (2_000_000, 9)]
         assert apply(book, bids, asks, update_id) == twin.apply(bids, asks, update_id) == 0
     assert_invariants(book)
@@ -170,7 +170,7 @@ def test_the_overflow_grows_forgets_what_is_gone_and_is_read_in_order(sign):
     rng, levels = np.random.default_rng(7), {}
     for round_ in range(24):
         # Prices come, change, go and come again; those of a round lie where no other's did.
-        offsets = 100_000 + 1_000 * round_ + rng.integers(0, 300, 200)
+        offsets = 100_000 + 2_000 * round_ + rng.integers(0, 1_500, 1_000)
         changes = {int(10_000_000 - sign * offset): int(rng.integers(0, 3)) for offset in offsets}
         changes |= {tick: 0 for tick in list(levels)[: len(levels) // 2]}
         levels = {t: q for t, q in (levels | changes).items() if q}
@@ -181,7 +181,7 @@ def test_the_overflow_grows_forgets_what_is_gone_and_is_read_in_order(sign):
     read = levels_of(book, 1 + len(levels))[0 if sign > 0 else 1]
     assert read == [(10_000_000, 1), *sorted(levels.items(), reverse=sign > 0)]
     side = "bid" if sign > 0 else "ask"
-    assert 0 < book[0][f"{side}_tail_doublings"] < 4  # 4,800 changes came by, few levels are left
+    assert 0 < book[0][f"{side}_tail_doublings"] < 3  # 17,000 prices came by, few are left
     assert len(levels) < book[0][f"{side}_tail_taken"]
     assert book[0]["tail_evicted"] == 0
 
@@ -218,6 +218,22 @@ def test_an_event_with_a_bad_level_leaves_the_book_as_it_was(bad):
     assert book[0]["bad_levels"] == 4
     book[0]["bad_levels"] = 0
     assert np.array_equal(book, before)
+
+
+@pytest.mark.parametrize("n", [15, 16, 17, 31, 32, 33, 50])
+def test_a_bad_level_is_found_wherever_it_stands_in_a_long_event(n):
+    book = empty_book()
+    levels = [(1_000 - i, i + 1) for i in range(n)]
+    assert apply(book, levels, [(2_000, 1)]) == BookCode.OK
+    before = book.copy()
+    for bad in ((0, 1), (1_000, -1), (MAX_PRICE_TICKS + 1, 1), (-(2**63), 2**63 - 1)):
+        for i in range(n):
+            flawed = [*levels[:i], bad, *levels[i + 1 :]]
+            assert apply(book, flawed, []) == BookCode.BAD_LEVEL
+    assert book[0]["bad_levels"] == 4 * n
+    book[0]["bad_levels"] = 0
+    assert np.array_equal(book, before)
+    assert apply(book, levels, [(MAX_PRICE_TICKS, 2**63 - 1)]) == BookCode.OK
 
 
 def test_levels_outside_the_words_are_refused():

@@ -298,7 +298,7 @@ def test_bytes_hold_the_whole_book_and_damage_is_refused():
         other.apply([(99, 0)], [(102, 1)], 10)
     assert copy.to_bytes() == book.to_bytes()
     version = 64 + 7
-    with pytest.raises(ValueError, match="version 4, got 1"):
+    with pytest.raises(ValueError, match="version 5, got 1"):
         OrderBook.from_bytes(data[:version] + b"\1" + data[version + 1 :])
     flips = [data[:i] + bytes([data[i] ^ 16]) + data[i + 1 :] for i in range(len(data))]
     del flips[version]

@@ -17,14 +17,9 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode
 from mmquant.kernels import wire
 from mmquant.kernels.book_read import book_crossed, book_depth_at, book_top
-from mmquant.kernels.book_ring import (
-    MASK,
-    follow_touch,
-    level_lots,
-    next_level,
-    touch_target,
-)
-from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_clear, tail_set
+from mmquant.kernels.book_ring import follow_touch, touch_target
+from mmquant.kernels.book_store import MAX_PRICE_TICKS, any_flawed, store_side
+from mmquant.kernels.book_tail import NO_ASK, NO_BID, tail_clear
 from mmquant.state import BOOK_RING_TICKS
 
 __all__ = [
@@ -47,9 +42,6 @@ GAP = int(BookCode.GAP)
 CROSSED = int(BookCode.CROSSED)
 BAD_LEVEL = int(BookCode.BAD_LEVEL)
 
-RING_BITS = BOOK_RING_TICKS.bit_length() - 1
-NEAR_TICKS = 64  # as far behind a best price that is gone the next one mostly lies
-MAX_PRICE_TICKS = 1 << 53  # a sum of two prices is exact in int64, one is exact in float64
 # Not literals: numba would compile what they are passed to for each of them.
 BIDS = np.int64(1)
 ASKS = np.int64(-1)
@@ -116,29 +108,6 @@ def _fits(words: np.ndarray, at: int, n: int) -> bool:
 
 
 @njit
-def _flaws(words: np.ndarray, at: int, n: int) -> int:
-    """Return a negative number where any of `n` levels has a price or quantity out of range.
-
-    A difference is negative where a bound is broken, and so is what it is or-ed into: there is
-    no branch in the loop, what can be known of a message before it is applied costs little.
-    """
-    flaws = 0
-    for i in range(n):
-        tick = int(words[np.uint64(at + i * LEVEL_WORDS)])
-        qty = int(words[np.uint64(at + i * LEVEL_WORDS + 1)])
-        flaws |= (tick - 1) | (MAX_PRICE_TICKS - tick) | qty
-    return flaws
-
-
-@inlined
-def _all_flaws(words: np.ndarray, bids_at: int, n_bids: int, asks_at: int, n_asks: int) -> int:
-    """Return what `_flaws` says of both sides, in one go where they lie behind each other."""
-    if asks_at == bids_at + LEVEL_WORDS * n_bids:
-        return _flaws(words, bids_at, n_bids + n_asks)
-    return _flaws(words, bids_at, n_bids) | _flaws(words, asks_at, n_asks)
-
-
-@njit
 def _best_of(words: np.ndarray, at: int, n: int, sign: int) -> int:
     """Return the best price of `n` levels with a quantity; NO_BID or NO_ASK without one."""
     flip = 0 if sign > 0 else -1  # the complement turns the order of prices round
@@ -158,87 +127,6 @@ def _centre(book: np.ndarray, bid_ticks: int, ask_ticks: int) -> None:
     b["end_ticks"] = base + BOOK_RING_TICKS
 
 
-@njit
-def _set_best(book: np.ndarray, sign: int, best: int, lots: int) -> None:
-    """Note the best price of a side and its size."""
-    b = book[0]
-    if sign > 0:
-        b["best_bid_ticks"] = best
-        b["best_bid_lots"] = lots
-    else:
-        b["best_ask_ticks"] = best
-        b["best_ask_lots"] = lots
-
-
-@njit
-def _search_best(book: np.ndarray, sign: int, best: int) -> None:
-    """Set the best price of a side where it may lie outside the window, or behind `best`."""
-    lots = level_lots(book, sign, best)
-    if lots == 0:
-        best = next_level(book, sign, best)
-        lots = level_lots(book, sign, best)
-    _set_best(book, sign, best, lots)
-
-
-@inlined
-def _find_best(book: np.ndarray, sign: int, best: int, lots: np.ndarray) -> None:
-    """Set the best price of a side: `best`, or where it is gone the next one behind it."""
-    b = book[0]
-    base = b["base_ticks"]
-    if (best - base) >> RING_BITS != 0:
-        _search_best(book, sign, best)
-    else:
-        room = best - base if sign > 0 else base + BOOK_RING_TICKS - 1 - best
-        tick = best
-        for _ in range(min(room, NEAR_TICKS)):
-            if lots[np.uint64(tick) & MASK] > 0:
-                break
-            tick -= sign
-        if lots[np.uint64(tick) & MASK] > 0:
-            _set_best(book, sign, tick, lots[np.uint64(tick) & MASK])
-        else:
-            _search_best(book, sign, best)  # seldom, so kept out of line
-
-
-@inlined
-def _store(book: np.ndarray, sign: int, words: np.ndarray, at: int, n: int) -> None:
-    """Put `n` sound levels of one side where they belong, and find its best price anew.
-
-    Best and outermost price stay in registers, as keys: a price, or the complement of an ask's,
-    so that more is better on both sides. Few levels are better than the best, so that question
-    comes before the one for a quantity, which no processor can guess. A best price that was
-    removed is looked for behind the loop.
-    """
-    b = book[0]
-    lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
-    base = b["base_ticks"]
-    if sign > 0:
-        flip = 0
-        best = b["best_bid_ticks"]
-        worst = b["bid_floor_ticks"]
-    else:
-        flip = -1
-        best = ~b["best_ask_ticks"]
-        worst = ~b["ask_ceiling_ticks"]
-    for i in range(n):
-        tick = words[np.uint64(at + i * LEVEL_WORDS)]
-        qty = words[np.uint64(at + i * LEVEL_WORDS + 1)]
-        key = tick ^ flip
-        if key > best and qty > 0:
-            best = key
-        if (tick - base) >> RING_BITS == 0:
-            worst = min(worst, key)
-            lots[np.uint64(tick) & MASK] = qty
-        else:
-            tail_set(b, sign, tick, qty)
-    best ^= flip
-    if sign > 0:
-        b["bid_floor_ticks"] = worst
-    else:
-        b["ask_ceiling_ticks"] = ~worst
-    _find_best(book, sign, best, lots)
-
-
 @inlined
 def apply_event(
     book: np.ndarray,
@@ -255,7 +143,7 @@ def apply_event(
     if not _fits(words, bids_at, n_bids) or not _fits(words, asks_at, n_asks):
         b["bad_levels"] += 1
         return BAD_LEVEL
-    if _all_flaws(words, bids_at, n_bids, asks_at, n_asks) < 0:
+    if any_flawed(words, bids_at, n_bids, asks_at, n_asks):
         b["bad_levels"] += 1
         return BAD_LEVEL
     if load == 1:
@@ -269,7 +157,7 @@ def apply_event(
     at = bids_at
     n = n_bids
     for side in range(2):  # one copy of the loop over levels
-        _store(book, 1 - 2 * side, words, at, n)
+        store_side(book, 1 - 2 * side, words, at, n)
         at = asks_at
         n = n_asks
     follow_touch(book)

@@ -5,8 +5,9 @@ import numpy as np
 from mmquant._jit import bare_inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode
-from mmquant.kernels.book import MAX_PRICE_TICKS, RING_BITS, book_apply
+from mmquant.kernels.book import book_apply
 from mmquant.kernels.book_ring import MASK, follow_touch, level_lots, next_level
+from mmquant.kernels.book_store import MAX_PRICE_TICKS, RING_BITS
 
 __all__ = ["book_apply_level"]
 

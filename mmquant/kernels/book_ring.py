@@ -10,6 +10,8 @@ A side is named by its sign, `Side.BUY` (1) for bids and `Side.SELL` (-1) for as
 import numpy as np
 
 from mmquant._jit import bare_njit as njit
+from mmquant._jit import leading_zeros, trailing_zeros
+from mmquant._jit_blocks import UNION_WORDS, taken_words, union_of_words
 from mmquant.kernels.book_tail import (
     NO_ASK,
     NO_BID,
@@ -24,7 +26,7 @@ from mmquant.state import BOOK_RING_TICKS
 MASK = np.uint64(BOOK_RING_TICKS - 1)
 HALF_RING_TICKS = BOOK_RING_TICKS // 2
 MAX_DRIFT_TICKS = BOOK_RING_TICKS // 4
-CHUNK_TICKS = 64  # a scan skips that many empty slots at once; divides the ring
+CHUNK_TICKS = UNION_WORDS  # a scan skips that many empty slots at once; divides the ring
 
 
 @njit
@@ -38,27 +40,27 @@ def level_lots(book: np.ndarray, sign: int, tick: int) -> int:
 
 
 @njit
-def _is_empty(lots: np.ndarray, tick: int) -> bool:
-    """Tell whether the whole chunk of slots that `tick` lies in is empty."""
-    first = np.uint64(tick - (tick & (CHUNK_TICKS - 1))) & MASK
-    union = 0
-    for i in range(CHUNK_TICKS):  # no early exit: eight slots an instruction
-        union |= lots[first + np.uint64(i)]
-    return union == 0
-
-
-@njit
 def _scan(lots: np.ndarray, at: int, low: int, high: int, step: int) -> int:
-    """Return the first tick with lots from `at` on within [low, high), -1 where there is none."""
-    edge = CHUNK_TICKS - 1 if step < 0 else 0
-    while low <= at < high:
-        if (at & (CHUNK_TICKS - 1)) == edge and _is_empty(lots, at):
-            at += step * CHUNK_TICKS
-        elif lots[np.uint64(at) & MASK] > 0:
-            return at
-        else:
-            at += step
-    return -1
+    """Return the first tick with lots from `at` on within [low, high), -1 where there is none.
+
+    The first price is asked for alone, for it mostly has some; then chunks are.
+    """
+    if not low <= at < high:
+        return -1
+    if lots[np.uint64(at) & MASK] > 0:
+        return at
+    first = at & ~(CHUNK_TICKS - 1)  # of the chunk
+    passed = -2 << (at - first) if step < 0 else ~(-1 << (at - first))  # a bit a tick
+    taken = taken_words(lots, first & (BOOK_RING_TICKS - 1)) & ~passed
+    while taken == 0:
+        first += step * CHUNK_TICKS
+        if first >= high or first + CHUNK_TICKS <= low:
+            return -1
+        slot = first & (BOOK_RING_TICKS - 1)
+        if union_of_words(lots, slot) != 0:
+            taken = taken_words(lots, slot)
+    bit = CHUNK_TICKS - 1 - leading_zeros(taken) if step < 0 else trailing_zeros(taken)
+    return first + bit if low <= first + bit < high else -1
 
 
 @njit

@@ -21,7 +21,7 @@ NO_BID = 0  # the price of a side without bids: below every price
 NO_ASK = 1 << 62  # the price of a side without asks: above every price
 NO_LOTS = np.int64(0)  # no literal: numba would compile what it is passed to for that alone
 
-FIRST_BITS = 8  # of a slot's number, while the table has not been doubled
+FIRST_BITS = 11  # of a slot's number, while the table has not been doubled
 MOST_DOUBLINGS = BOOK_TAIL_SLOTS.bit_length() - 1 - FIRST_BITS
 MASK_32 = 0xFFFFFFFF
 MULTIPLIER = 1_640_531_527  # odd, near 2**32 times the golden section's smaller part
@@ -129,23 +129,17 @@ def _is_evicted(b: Row, sign: int, tick: int) -> bool:
 
 
 @njit
-def tail_set(b: Row, sign: int, tick: int, qty: int) -> None:
-    """Set, replace or remove one level of the tail; when full the farthest one goes."""
+def _add(b: Row, sign: int, tick: int, qty: int) -> None:
+    """Add a level to the tail; when full the farthest one goes."""
     table = b["bid_tail"] if sign > 0 else b["ask_tail"]
-    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
-    at = tail_find(table, doublings, tick)
-    known = table[np.uint64(at)] == tick
-    lots = table[np.uint64(at + 1)]  # 0 in a free slot
-    if qty == 0 or lots > 0:
-        table[np.uint64(at + 1)] = qty
-        if (lots > 0) != (qty > 0):
-            _count(b, sign, -1, 0)
-        return
     n = b["tail_bids"] if sign > 0 else b["tail_asks"]
     if n == BOOK_TAIL_LEVELS and _is_evicted(b, sign, tick):
         return
+    doublings = b["bid_tail_doublings"] if sign > 0 else b["ask_tail_doublings"]
     taken = b["bid_tail_taken"] if sign > 0 else b["ask_tail_taken"]
     slots = tail_slots(doublings)
+    at = tail_find(table, doublings, tick)
+    known = table[at] == tick
     # The largest table is filled farther: half of it may be levels.
     most = slots // 2 if slots < BOOK_TAIL_SLOTS else BOOK_TAIL_SLOTS // 4 * 3
     if not known and taken == most:
@@ -155,6 +149,35 @@ def tail_set(b: Row, sign: int, tick: int, qty: int) -> None:
     table[at] = tick
     table[at + 1] = qty
     _count(b, sign, 1, 0 if known else 1)
+
+
+@njit
+def tail_set(b: Row, sign: int, tick: int, qty: int) -> None:
+    """Set, replace or remove one level of the tail; when full the farthest one goes.
+
+    Whether a level that has a slot comes, stays or goes no processor can guess: no branch for it.
+    """
+    if sign > 0:
+        table = b["bid_tail"]
+        doublings = b["bid_tail_doublings"]
+        n = b["tail_bids"]
+    else:
+        table = b["ask_tail"]
+        doublings = b["ask_tail_doublings"]
+        n = b["tail_asks"]
+    at = tail_find(table, doublings, tick)
+    known = table[np.uint64(at)] == tick
+    more = np.int64(qty > 0) - np.int64(table[np.uint64(at + 1)] > 0)  # a free slot has no lots
+    if known & (n + more <= BOOK_TAIL_LEVELS):
+        table[np.uint64(at + 1)] = qty
+        if sign > 0:
+            b["tail_bids"] = n + more
+            b["tail_bids_sorted"] &= np.int64(more == 0)
+        else:
+            b["tail_asks"] = n + more
+            b["tail_asks_sorted"] &= np.int64(more == 0)
+    elif qty > 0:
+        _add(b, sign, tick, qty)
 
 
 @njit

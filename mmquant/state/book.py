@@ -4,7 +4,7 @@ from mmquant.records import record
 
 __all__ = ["BOOK", "BOOK_RING_TICKS", "BOOK_TAIL_LEVELS", "BOOK_TAIL_SLOTS", "BOOK_TOUCH"]
 
-BOOK_RING_TICKS = 65_536  # a power of two: the slot of a price is its low bits
+BOOK_RING_TICKS = 131_072  # a power of two: the slot of a price is its low bits
 BOOK_TAIL_LEVELS = 8_192  # a side, for levels outside the ring's window
 BOOK_TAIL_SLOTS = 2 * BOOK_TAIL_LEVELS  # of the tail's hash table at its largest; a power of two
 BOOK = record(
