@@ -22,7 +22,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import peers
+from mmquant._arrays import aligned_empty
 from mmquant._jit import njit
+from mmquant._jit_blocks import LANES_ALIGNMENT
 from mmquant.ewma import ewm_mean
 from mmquant.kernels.ewma import ewma_path
 from mmquant.kernels.ewma_grid import ewma_grid
@@ -151,23 +153,24 @@ def grid(n: int, turns: int) -> None:
     xs = rng.normal(size=n)
     ts_ns = np.cumsum(rng.exponential(1e9, n)).astype(np.int64)
     half_lives = np.geomspace(1e9, 1e12, GRID).astype(np.int64)
-    out = np.zeros((n, GRID))
+    out = aligned_empty(n, GRID, LANES_ALIGNMENT)  # as `ewm_grid` gives the kernel
     cores = numba.config.NUMBA_NUM_THREADS
 
     def scalar() -> None:
         for k in range(GRID):
             scalar_recursion(int(half_lives[k]), xs, ts_ns, out, k)
 
-    def with_threads(threads: int) -> Callable[[], None]:
+    def with_threads(threads: int, adjust: int) -> Callable[[], None]:
         def run() -> None:
             numba.set_num_threads(threads)
-            ewma_grid(half_lives, 0, xs, ts_ns, out)
+            ewma_grid(half_lives, adjust, xs, ts_ns, out)
 
         return run
 
-    functions = {"scalar": scalar, "grid_1_core": with_threads(1)}
-    if cores > 1:
-        functions[f"grid_{cores}_cores"] = with_threads(cores)
+    functions = {"scalar": scalar}
+    for threads in sorted({1, cores}):
+        functions[f"grid_{threads}_cores"] = with_threads(threads, 0)
+        functions[f"grid_adjusted_{threads}_cores"] = with_threads(threads, 1)
     best = least(turns, **functions)
     print(f"{GRID} half-lives, {n} samples, a sample and half-life:")
     for name, seconds in best.items():

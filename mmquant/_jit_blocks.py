@@ -11,11 +11,23 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-__all__ = ["PAIRS", "UNION_WORDS", "pairs_outside", "taken_words", "union_of_words"]
+__all__ = [
+    "LANES",
+    "LANES_ALIGNMENT",
+    "PAIRS",
+    "UNION_WORDS",
+    "copy_lanes",
+    "pairs_outside",
+    "settle_copies",
+    "taken_words",
+    "union_of_words",
+]
 
+LANES = 16  # floats that are computed side by side
 PAIRS = 16  # a block of pairs
 UNION_WORDS = 64  # a block whose union is taken
 VECTOR_WORDS = 4  # of a register
+LANES_ALIGNMENT = 8 * VECTOR_WORDS
 WORD = ir.IntType(64)
 
 
@@ -43,6 +55,30 @@ def taken_words(words: np.ndarray, at: int) -> int:
     """Return an int64 with bit i set where word `at` + i is not 0; UNION_WORDS of them."""
     bits = np.packbits(words[at : at + UNION_WORDS] != 0, bitorder="little")
     return int(bits.view(np.int64)[0])
+
+
+def copy_lanes(values: np.ndarray, out: np.ndarray, at: int, past_caches: bool) -> None:
+    """Write LANES floats to `out` from `at` on.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Its first LANES are copied.
+    out : ndarray of float64
+    at : int
+        Not negative; all lanes lie within `out`.
+    past_caches : bool
+        Write to memory without reading the lines first: for what is not read soon. The address
+        must then be a multiple of LANES_ALIGNMENT bytes, and `settle_copies` must follow before
+        another thread reads.
+    """
+    if past_caches and (out.ctypes.data + 8 * at) % LANES_ALIGNMENT != 0:
+        raise ValueError(f"the address must be a multiple of {LANES_ALIGNMENT}")
+    out[at : at + LANES] = values[:LANES]
+
+
+def settle_copies() -> None:
+    """Let every thread see what `copy_lanes` wrote past the caches."""
 
 
 def _block(context: Any, builder: ir.IRBuilder, kind: Any, arguments: Any, n: int) -> Any:
@@ -134,3 +170,54 @@ def _compiled_taken(words: Any, at: Any) -> Any:
         return _machine_taken(words, at, words[np.uint64(at + UNION_WORDS - 1)])  # type: ignore[call-arg]
 
     return few_instructions
+
+
+@intrinsic
+def _machine_copy(_typing: Any, values: Any, out: Any, at: Any, past_caches: Any, last: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        kinds = signature.args
+        source = context.make_array(kinds[0])(context, builder, arguments[0]).data
+        target = context.make_array(kinds[1])(context, builder, arguments[1]).data
+        vector = ir.VectorType(ir.DoubleType(), VECTOR_WORDS).as_pointer()
+        source = builder.bitcast(source, vector)
+        target = builder.bitcast(builder.gep(target, [arguments[2]]), vector)
+        places = [ir.Constant(ir.IntType(32), i) for i in range(LANES // VECTOR_WORDS)]
+        lanes = [builder.load(builder.gep(source, [place]), align=8) for place in places]
+        temporal = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        with builder.if_else(arguments[3]) as (is_past, is_not):
+            with is_past:
+                for place, lane in zip(places, lanes, strict=True):
+                    written = builder.store(lane, builder.gep(target, [place]), LANES_ALIGNMENT)
+                    written.set_metadata("nontemporal", temporal)
+            with is_not:
+                for place, lane in zip(places, lanes, strict=True):
+                    builder.store(lane, builder.gep(target, [place]), align=8)
+        return context.get_dummy_value()
+
+    return types.none(values, out, at, types.boolean, last), generate
+
+
+@overload(copy_lanes)
+def _compiled_copy(values: Any, out: Any, at: Any, past_caches: Any) -> Any:
+    def few_instructions(values: Any, out: Any, at: Any, past_caches: Any) -> Any:
+        last = values[np.uint64(LANES - 1)] + out[np.uint64(at + LANES - 1)]
+        _machine_copy(values, out, at, past_caches, last)  # type: ignore[call-arg]
+
+    return few_instructions
+
+
+@intrinsic
+def _machine_fence(_typing: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@overload(settle_copies)
+def _compiled_settle() -> Any:
+    def one_instruction() -> Any:
+        _machine_fence()  # type: ignore[call-arg]
+
+    return one_instruction

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
 from mmquant._checks import number, whole
+from mmquant._jit_blocks import LANES_ALIGNMENT
 from mmquant.kernels import ewma as kernels
 from mmquant.kernels.ewma_grid import ewma_grid as grid_kernel
 from mmquant.kernels.ewma_moments import moments_path
@@ -158,7 +159,7 @@ def ewm_grid(
     _arrays.same_length(values=xs, times=ts_ns)
     if half_lives.size > 0:
         warn_of_unit(int(half_lives.min()), ts_ns)
-    out = np.empty((xs.size, half_lives.size))
+    out = _arrays.aligned_empty(xs.size, half_lives.size, LANES_ALIGNMENT)
     grid_kernel(half_lives, int(adjust), xs, ts_ns, out)
     return _arrays.like_columns(values, out, half_lives)
 

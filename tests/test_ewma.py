@@ -1,6 +1,7 @@
 """Decayed mean, variance and covariance: pandas and full-history twins, bits, and mistakes."""
 
 import math
+import os
 import warnings
 
 import numpy as np
@@ -21,12 +22,14 @@ from mmquant.ewma import (
 )
 from mmquant.kernels import ewma as kernels
 from mmquant.kernels.decay import decay
+from mmquant.kernels.ewma_grid import ewma_grid
 from mmquant.kernels.ewma_moments import moments_path, moments_scale, moments_step
 from mmquant.state import EWMA, EWMA_MOMENTS
 
 pytestmark = pytest.mark.kernels
 
 S = 10**9
+INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 TIMES_NS = [0, 400_000_000, S, 1_100_000_000, 2_500_000_000, 4 * S, 4_200_000_000]
 XS = [1.0, 3.0, 2.0, 5.0, 4.0, 0.0, 6.0]
 # Of pandas 3.1.1, ewm(halflife="1.5s", times=..., adjust=...).mean().
@@ -85,6 +88,21 @@ def test_the_mean_equals_that_of_pandas(adjust, missing):
         )
         out = ewm_mean(xs, ts, half_life_ns=half_life_ns, adjust=adjust)
         np.testing.assert_allclose(out, ewm.mean().to_numpy(), rtol=1e-12)
+
+
+def test_a_large_grid_and_one_that_is_not_aligned_have_the_same_bits():
+    n = 60 if INTERPRETED else 20_000  # compiled: larger than what stays in the caches
+    rng = np.random.default_rng(8)
+    xs, ts = rng.normal(size=n), np.cumsum(rng.integers(0, S, n))
+    for half_lives in (np.arange(1, 33) * S, np.arange(1, 34) * S):  # whole groups, and one more
+        for adjust in (True, False):
+            grid = ewm_grid(xs, ts, half_lives_ns=half_lives, adjust=adjust)
+            shifted = np.zeros(grid.size + 1)[1:].reshape(grid.shape)
+            ewma_grid(half_lives, int(adjust), xs, ts, shifted)
+            assert shifted.tobytes() == grid.tobytes()
+            for k in (0, 15, 16, 31, half_lives.size - 1):
+                path = ewm_mean(xs, ts, half_life_ns=int(half_lives[k]), adjust=adjust)
+                assert np.ascontiguousarray(grid[:, k]).tobytes() == path.tobytes()
 
 
 @pytest.mark.parametrize("adjust", [True, False])

@@ -5,8 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmquant._arrays import aligned_empty
 from mmquant._jit import bare_njit
-from mmquant._jit_blocks import PAIRS, UNION_WORDS, pairs_outside, taken_words, union_of_words
+from mmquant._jit_blocks import (
+    LANES,
+    LANES_ALIGNMENT,
+    PAIRS,
+    UNION_WORDS,
+    copy_lanes,
+    pairs_outside,
+    settle_copies,
+    taken_words,
+    union_of_words,
+)
 
 pytestmark = pytest.mark.kernels
 BITS = 53
@@ -60,3 +71,21 @@ def test_words_are_united_and_marked(values, at):
         marks |= (word != 0) << place
     assert union(words, at) == expected
     assert taken(words, at) % 2**64 == marks
+
+
+@bare_njit
+def copied(values, out, at, past_caches):
+    copy_lanes(values, out, at, past_caches)
+    settle_copies()
+
+
+@pytest.mark.parametrize("past_caches", [False, True])
+def test_lanes_are_copied_where_they_belong(past_caches):
+    values = np.arange(LANES + 2.0)
+    out = aligned_empty(3, LANES, LANES_ALIGNMENT).reshape(-1)
+    out[:] = -1.0
+    copied(values, out, LANES, past_caches)
+    assert out.tolist() == [-1.0] * LANES + list(range(LANES)) + [-1.0] * LANES
+    if not past_caches:
+        copied(values, out, 1, past_caches)
+        assert out[:3].tolist() == [-1.0, 0.0, 1.0]
