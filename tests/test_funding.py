@@ -236,10 +236,12 @@ def test_killed_at_any_instant_each_hour_is_paid_once(tmp_path):
     SimulatorBench(tmp_path / "warm", EIGHT).trade(Side.BUY, BID, 1)  # compiled before the forks
     chance, now_ns, told = random.Random(5), EIGHT - HOUR, []
     path = tmp_path / "ledger.sqlite"
-    for _ in range(KILLS):
+    for lives in range(1, 5 * KILLS):
         told += life(tmp_path, now_ns, chance)
         if not path.exists():
             continue
+        if lives >= KILLS and len(funding_of(tmp_path)) > KILLS:
+            break  # how far a life comes is the machine's affair
         with contextlib.closing(sqlite3.connect(path)) as database:
             (known,) = database.execute("SELECT MAX(updated_ns) FROM accounts").fetchone()
         now_ns = (known or now_ns) + chance.randint(1, 3 * HOUR)
