@@ -7,7 +7,7 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode
 from mmquant.kernels.book import book_apply
 from mmquant.kernels.book_ring import MASK, follow_touch, level_lots, next_level
-from mmquant.kernels.book_store import MAX_PRICE_TICKS, RING_BITS
+from mmquant.kernels.book_store import MAX_PRICE_TICKS, RING_BITS, set_best
 
 __all__ = ["book_apply_level"]
 
@@ -18,16 +18,9 @@ CROSSED = int(BookCode.CROSSED)
 @njit
 def _best_moved(book: np.ndarray, sign: int, tick: int, qty: int) -> None:
     """Look for the best price behind one that is gone, and let the window follow."""
-    b = book[0]
     if qty == 0:
         best = next_level(book, sign, tick)
-        lots = level_lots(book, sign, best)
-        if sign > 0:
-            b["best_bid_ticks"] = best
-            b["best_bid_lots"] = lots
-        else:
-            b["best_ask_ticks"] = best
-            b["best_ask_lots"] = lots
+        set_best(book, sign, best, level_lots(book, sign, best))
     follow_touch(book)
 
 

@@ -52,7 +52,7 @@ def any_flawed(words: np.ndarray, bids_at: int, n_bids: int, asks_at: int, n_ask
 
 
 @njit
-def _set_best(book: np.ndarray, sign: int, best: int, lots: int) -> None:
+def set_best(book: np.ndarray, sign: int, best: int, lots: int) -> None:
     """Note the best price of a side and its size."""
     b = book[0]
     if sign > 0:
@@ -70,7 +70,7 @@ def _search_best(book: np.ndarray, sign: int, best: int) -> None:
     if lots == 0:
         best = next_level(book, sign, best)
         lots = level_lots(book, sign, best)
-    _set_best(book, sign, best, lots)
+    set_best(book, sign, best, lots)
 
 
 @inlined
@@ -89,7 +89,7 @@ def _find_best(book: np.ndarray, sign: int, lots: np.ndarray) -> None:
                 break
             tick -= sign
         if lots[np.uint64(tick) & MASK] > 0:
-            _set_best(book, sign, tick, lots[np.uint64(tick) & MASK])
+            set_best(book, sign, tick, lots[np.uint64(tick) & MASK])
         else:
             _search_best(book, sign, best)  # seldom, so kept out of line
 
