@@ -71,7 +71,8 @@ def cut(path, lines, folder):
 
 @pytest.mark.parametrize("name", ["usdm_btcusdt_20240808.gz", "spot_btcusdt_20240808.gz"])
 def test_a_real_capture_is_computed_to_the_same_bytes(folder, captures, tmp_path, name):
-    venue = VenuePlan((cut(captures / name, 5_000, tmp_path),), "max")
+    # Not "max": on a machine that is busy a strategy would have its first prices at the end.
+    venue = VenuePlan((cut(captures / name, 5_000, tmp_path),), "20")
     plan = Plan("test", True, ROOT / "config", venue, PATIENT, record=folder)
     with Launcher(plan) as launcher:
         deadline = time.monotonic() + 5 * PATIENCE_S
