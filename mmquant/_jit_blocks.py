@@ -27,7 +27,7 @@ LANES = 16  # floats that are computed side by side
 PAIRS = 16  # a block of pairs
 UNION_WORDS = 64  # a block whose union is taken
 VECTOR_WORDS = 4  # of a register
-LANES_ALIGNMENT = 8 * VECTOR_WORDS
+LANES_ALIGNMENT = 64  # a cache line: lanes written past the caches fill whole ones
 WORD = ir.IntType(64)
 
 
@@ -187,7 +187,7 @@ def _machine_copy(_typing: Any, values: Any, out: Any, at: Any, past_caches: Any
         with builder.if_else(arguments[3]) as (is_past, is_not):
             with is_past:
                 for place, lane in zip(places, lanes, strict=True):
-                    written = builder.store(lane, builder.gep(target, [place]), LANES_ALIGNMENT)
+                    written = builder.store(lane, builder.gep(target, [place]), 8 * VECTOR_WORDS)
                     written.set_metadata("nontemporal", temporal)
             with is_not:
                 for place, lane in zip(places, lanes, strict=True):
