@@ -21,7 +21,6 @@ from mmquant.ewma import (
     ewm_variance,
 )
 from mmquant.kernels import ewma as kernels
-from mmquant.kernels.decay import decay
 from mmquant.kernels.ewma_grid import ewma_grid
 from mmquant.kernels.ewma_moments import moments_path, moments_scale, moments_step
 from mmquant.state import EWMA, EWMA_MOMENTS
@@ -121,6 +120,43 @@ def test_path_grid_and_folded_steps_agree_to_the_last_bit(adjust, missing):
     assert cut.tobytes() == path.tobytes()
 
 
+odd_values = st.sampled_from([math.nan, math.inf, -math.inf, 1e308, -1e308])
+odd_gaps = st.sampled_from([-1, -3 * S, 0, 2**51 - 1, 2**51, 10**18])
+
+
+@settings(max_examples=200 if not INTERPRETED else 40, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.dictionaries(st.integers(0, 39), odd_values, max_size=3),
+    st.dictionaries(st.integers(0, 39), odd_gaps, max_size=3),
+    st.integers(0, 40),
+    st.booleans(),
+)
+def test_a_path_is_its_steps_whatever_is_odd_and_wherever(n, values, intervals, cut, adjust):
+    xs = np.arange(n) * 0.1 - 1.0
+    gaps_ns = np.full(n, S // 2)
+    for at, value in values.items():
+        xs[at % n] = value
+    for at, gap_ns in intervals.items():
+        gaps_ns[at % n] = gap_ns
+    ts = np.cumsum(gaps_ns)
+    state, folded = np.zeros(1, EWMA), np.zeros(1, EWMA)
+    for each in (state, folded):
+        each["half_life_ns"], each["adjust"] = S, adjust
+    out = np.zeros(n)
+    with np.errstate(over="ignore", invalid="ignore"):  # numpy's scalars, interpreted
+        odd = kernels.ewma_path(state, xs[:cut], ts[:cut], out[:cut])
+        odd += kernels.ewma_path(state, xs[cut:], ts[cut:], out[cut:])
+        steps = np.array([kernels.ewma_step(folded, x, t) for x, t in zip(xs, ts, strict=True)])
+    assert out.tobytes() == steps.tobytes()
+    assert state.tobytes() == folded.tobytes()
+    later = np.concatenate([ts[:1], ts[:-1]])
+    is_odd = ~np.isfinite(xs) | (ts < later)
+    if 0 < cut < n:
+        is_odd[cut] = not np.isfinite(xs[cut])  # the second part does not know the time before
+    assert odd == is_odd.sum()
+
+
 @pytest.mark.parametrize("bias", [0, 1])
 def test_moments_of_a_path_are_its_steps_folded_to_the_last_bit(bias):
     xs, ts = random_samples(800, 0.02)
@@ -140,9 +176,6 @@ def test_moments_of_a_path_are_its_steps_folded_to_the_last_bit(bias):
 
 def test_compiled_and_interpreted_give_the_same_bits():
     xs, ts = random_samples(600, 0.01)
-    interpreted = getattr(decay, "py_func", decay)
-    halvings = np.linspace(0.0, 1100.0, 4001)
-    assert [decay(t) for t in halvings] == [interpreted(t) for t in halvings]
     step = getattr(kernels.ewma_step, "py_func", kernels.ewma_step)
     for adjust in (0, 1):
         state = np.zeros(1, EWMA)
@@ -150,16 +183,6 @@ def test_compiled_and_interpreted_give_the_same_bits():
         steps = np.array([step(state, x, t) for x, t in zip(xs, ts, strict=True)])
         path = ewm_mean(xs, ts, half_life_ns=7 * S, adjust=bool(adjust))
         assert steps.tobytes() == path.tobytes()
-
-
-@given(st.floats(0.0, 990.0))
-def test_the_decay_is_a_power_of_two(halvings):
-    assert decay(halvings) == pytest.approx(2.0**-halvings, rel=1e-15)
-
-
-def test_no_time_is_no_decay_and_endless_time_almost_everything():
-    assert decay(0.0) == 1.0
-    assert decay(1e9) == 2.0**-1000
 
 
 @settings(max_examples=30)

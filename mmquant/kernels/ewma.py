@@ -5,9 +5,7 @@ import math
 import numpy as np
 
 from mmquant._jit import fma, njit
-from mmquant.kernels.decay import decay
-
-BLOCK = 512  # samples whose decays are computed at once: they stay in the nearest cache
+from mmquant.kernels.decay import INTERVALS, decay, decays
 
 
 @njit
@@ -60,78 +58,100 @@ def ewma_step(state: np.ndarray, x: float, ts_ns: int) -> float:
 
 
 @njit
-def _decays(ts_ns: np.ndarray, xs: np.ndarray, half_life_ns: int, out: np.ndarray) -> int:
-    """Write each interval's decay; count what forbids the fast way: NaN, or time going back."""
-    per_ns = 1.0 / half_life_ns
-    odd = 0
-    for i in range(out.size):
-        elapsed_ns = ts_ns[i + 1] - ts_ns[i]
-        odd += (elapsed_ns < 0) + (not math.isfinite(xs[i]))
-        out[i] = decay(elapsed_ns * per_ns)
-    return odd
-
-
-@njit
-def _fold_adjusted(state: np.ndarray, xs: np.ndarray, out: np.ndarray) -> None:
-    """Replace the decays in `out` by means, weights being of samples.
+def _fold_adjusted(
+    state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndarray, first: int
+) -> int:
+    """Fold sound samples from `first` on, INTERVALS in a turn, weights being of samples.
 
     Nothing waits for a division: it is done while the recursion waits for itself.
+
+    Returns
+    -------
+    int
+        The first sample that is not done.
     """
     s = state[0]
-    num = s["num"]
-    den = s["den"]
-    for i in range(out.size):
-        d = out[i]
-        num = fma(d, num, xs[i])
-        den = fma(d, den, 1.0)
-        out[i] = num / den
-    s["num"] = num
-    s["den"] = den
+    per_ns = 1.0 / s["half_life_ns"]
+    num, den = s["num"], s["den"]
+    i = first
+    while i + INTERVALS <= xs.size:
+        sound, d0, d1, d2, d3 = decays(ts_ns, i, per_ns)
+        if not sound:
+            break
+        num0, den0 = fma(d0, num, xs[np.uint64(i)]), fma(d0, den, 1.0)
+        num1, den1 = fma(d1, num0, xs[np.uint64(i + 1)]), fma(d1, den0, 1.0)
+        num2, den2 = fma(d2, num1, xs[np.uint64(i + 2)]), fma(d2, den1, 1.0)
+        num3, den3 = fma(d3, num2, xs[np.uint64(i + 3)]), fma(d3, den2, 1.0)
+        if not math.isfinite(num3):  # one of the samples is not: what they gave is dropped
+            break
+        # Not `/`, which asks each divisor whether it is 0.
+        out[np.uint64(i)] = np.true_divide(num0, den0)
+        out[np.uint64(i + 1)] = np.true_divide(num1, den1)
+        out[np.uint64(i + 2)] = np.true_divide(num2, den2)
+        out[np.uint64(i + 3)] = np.true_divide(num3, den3)
+        num, den = num3, den3
+        i += INTERVALS
+    s["num"], s["den"] = num, den
+    return i
 
 
 @njit
-def _fold_by_time(state: np.ndarray, xs: np.ndarray, out: np.ndarray) -> None:
-    """Replace the decays in `out` by means, weights being of time."""
+def _fold_by_time(
+    state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndarray, first: int
+) -> int:
+    """Do what `_fold_adjusted` does, weights being of time."""
     s = state[0]
+    per_ns = 1.0 / s["half_life_ns"]
     num = s["num"]
-    for i in range(out.size):
-        d = out[i]
-        num = fma(d, num, (1.0 - d) * xs[i])
-        out[i] = num
+    i = first
+    while i + INTERVALS <= xs.size:
+        sound, d0, d1, d2, d3 = decays(ts_ns, i, per_ns)
+        if not sound:
+            break
+        num0 = fma(d0, num, (1.0 - d0) * xs[np.uint64(i)])
+        num1 = fma(d1, num0, (1.0 - d1) * xs[np.uint64(i + 1)])
+        num2 = fma(d2, num1, (1.0 - d2) * xs[np.uint64(i + 2)])
+        num3 = fma(d3, num2, (1.0 - d3) * xs[np.uint64(i + 3)])
+        if not math.isfinite(num3):
+            break
+        out[np.uint64(i)] = num0
+        out[np.uint64(i + 1)] = num1
+        out[np.uint64(i + 2)] = num2
+        out[np.uint64(i + 3)] = num3
+        num = num3
+        i += INTERVALS
     s["num"] = num
+    return i
 
 
 @njit
 def ewma_path(state: np.ndarray, xs: np.ndarray, ts_ns: np.ndarray, out: np.ndarray) -> int:
     """Fold `ewma_step` over float64 samples `xs` at int64 `ts_ns` into float64 `out`, all (n,).
 
-    Bit for bit what the steps give. The decays of a block are computed together (they vectorise,
-    the recursion does not); a block with a NaN or a time that goes back is done step by step.
+    Bit for bit what the steps give. The decays of a few samples are computed together (the
+    recursion cannot be); samples among which one is NaN, or a time goes back, are done step by
+    step.
 
     Returns
     -------
     int
-        Number of such blocks: 0 if every sample was finite and no time went back.
+        How many samples are not finite or earlier than the one before.
     """
     s = state[0]
-    odd_blocks = 0
-    for start in range(0, xs.size, BLOCK):
-        block_xs = xs[start : start + BLOCK]
-        block_ts = ts_ns[start : start + BLOCK]
-        block_out = out[start : start + BLOCK]
-        block_out[0] = ewma_step(state, block_xs[0], block_ts[0])
-        rest = block_out[1:]
-        if math.isfinite(block_xs[0]) and s["ts_ns"] == block_ts[0]:
-            if _decays(block_ts, block_xs[1:], s["half_life_ns"], rest) == 0:
-                if s["adjust"] == 1:
-                    _fold_adjusted(state, block_xs[1:], rest)
-                else:
-                    _fold_by_time(state, block_xs[1:], rest)
-                s["ts_ns"] = block_ts[block_ts.size - 1]
-                s["seen_ns"] = max(s["seen_ns"], s["ts_ns"])
-                s["samples"] += rest.size
-                continue
-        odd_blocks += 1
-        for i in range(1, block_out.size):
-            block_out[i] = ewma_step(state, block_xs[i], block_ts[i])
-    return odd_blocks
+    odd = 0
+    i = 0
+    while i < xs.size:
+        if i > 0 and s["samples"] > 0 and s["ts_ns"] == ts_ns[i - 1]:
+            first = i
+            if s["adjust"] == 1:
+                i = _fold_adjusted(state, xs, ts_ns, out, first)
+            else:
+                i = _fold_by_time(state, xs, ts_ns, out, first)
+            s["samples"] += i - first
+            s["ts_ns"] = ts_ns[i - 1]
+            s["seen_ns"] = max(s["seen_ns"], s["ts_ns"])
+        for k in range(i, min(i + INTERVALS, xs.size)):
+            odd += not math.isfinite(xs[k]) or (k > 0 and ts_ns[k] < ts_ns[k - 1])
+            out[k] = ewma_step(state, xs[k], ts_ns[k])
+        i += INTERVALS
+    return odd
