@@ -4,7 +4,7 @@
 
 A synthetic market, batched as Binance batches it (levels that changed in 100 ms, trades at once),
 repeated until it has the rows. Ours is all that runs live: fair value and volatility, gates, a
-model of the library, the ladder, two books' worth of following, the simulator with latencies, the
+model of the library, the ladder, the book, the simulator with latencies, the
 queue, accounts and every row kept and hashed. hftbacktest 2.4.4 runs two orders that join the best
 prices each 100 ms (ROIVectorMarketDepthBacktest). Both count their compiled loop alone; of ours the
 whole of `backtest.run` is told as well, which checks the tape before and hashes the rows behind it.

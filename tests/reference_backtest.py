@@ -20,7 +20,7 @@ from mmquant.kernels.simulator import (
 )
 from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
 from mmquant.records import FILL, POSITION, PRICING
-from mmquant.state import EVENT, MAX_EVENTS, NEVER_NS, TAPE_SKIP
+from mmquant.state import BOOK, EVENT, MAX_EVENTS, NEVER_NS, TAPE_SKIP
 from mmquant.wire import Inbox, encode
 
 ALIVE = (OrderStatus.NEW, OrderStatus.OPEN)
@@ -52,6 +52,7 @@ class ReferenceBacktest:
         self.quote_rows = []
         self.known = {}
         self.pricing_seq = self.quotes_seq = 0
+        self.pricing_book = np.zeros(1, BOOK)  # mm_pricing has one of its own
         self.draft = np.zeros(1, PRICING)  # the strategy hears of it where it is published
         b = desk.bracket
         self.beside = [  # simulators that nobody hears of
@@ -114,7 +115,9 @@ class ReferenceBacktest:
             refresh, own = pricing_refresh, ()
             if self.fair_value is not None:
                 refresh, own = self.fair_value.refresh, (d.pricing_model_params,)
-            refresh(d.pricing_state, d.pricing_book, d.pricing_params, *own, self.now, self.draft)
+            refresh(
+                d.pricing_state, self.pricing_book, d.pricing_params, *own, self.now, self.draft
+            )
             self.draft[0]["frame_ns"] = 0
             self.publish_pricing()
         else:
@@ -191,26 +194,26 @@ class ReferenceBacktest:
     def take(self, event):
         d = self.desk
         kind = int(event["kind"])
-        assert self.inbox.receive(self.message(event, d.pricing_book))
+        assert self.inbox.receive(self.message(event, self.pricing_book))
         if kind == TapeKind.TRADE:
             trade = self.inbox.block(Template.TRADE)[0]
             names = ("price_ticks", "qty_lots", "aggressor", "trade_id")
             what = [int(trade[name]) for name in names]
             at = self.now, int(event["venue_ns"])
-            n = simulator_on_trade(*self.venue, d.sim_book, *what, *at, self.written)
+            n = simulator_on_trade(*self.venue, d.book, *what, *at, self.written)
             for *venue, events in self.beside:
-                count = simulator_on_trade(*venue, d.sim_book, *what, *at, events)
+                count = simulator_on_trade(*venue, d.book, *what, *at, events)
                 self.answer(venue, events, count)
             d.inputs[0]["trade_ticks"] = trade["price_ticks"]
         else:
             counts = [
-                simulator_advance(*venue, d.sim_book, self.now - 1, events, 0)
+                simulator_advance(*venue, d.book, self.now - 1, events, 0)
                 for *venue, events in self.beside
             ]
-            code, n = simulator_on_market(*self.venue, d.sim_book, self.inbox.words, self.written)
+            code, n = simulator_on_market(*self.venue, d.book, self.inbox.words, self.written)
             self.show_book(BookCode(code), counts)
         self.settle(n)
-        code = self.price(d.pricing_state, d.pricing_book, self.draft)
+        code = self.price(d.pricing_state, self.pricing_book, self.draft)
         if code in (PUBLISH, NEED_SNAPSHOT):
             self.publish_pricing()
 
@@ -231,7 +234,7 @@ class ReferenceBacktest:
 
     def show_book(self, code, counts):
         """Let the simulators beside see the book, and how late it is, as the chosen one does."""
-        book, main = self.desk.sim_book, self.desk.sim[0]
+        book, main = self.desk.book, self.desk.sim[0]
         is_live = book[0]["synced"] == 1 and book[0]["book_state"] == BookState.LIVE
         for (*venue, events), count in zip(self.beside, counts, strict=True):
             for name in ("clock", "clock_ahead_ns", "feed_latency_ns"):
@@ -281,7 +284,7 @@ class ReferenceBacktest:
         d.quotes[0]["seq"] = self.quotes_seq
         if changed:
             self.quote_rows.append((self.now, self.quotes_seq, d.quotes.tobytes()))
-        what = (d.instrument, d.sim_book, d.recorded, d.quotes, d.levels, self.now, NEVER_NS)
+        what = (d.instrument, d.book, d.recorded, d.quotes, d.levels, self.now, NEVER_NS)
         self.settle(simulator_on_quotes(*self.venue, *what, self.written))
         for *venue, events in self.beside:
             self.answer(venue, events, simulator_on_quotes(*venue, *what, events))
@@ -289,12 +292,12 @@ class ReferenceBacktest:
     def pay_funding(self):
         d = self.desk
         due = self.funding_at
-        self.settle(simulator_advance(*self.venue, d.sim_book, due - 1, self.written, 0))
+        self.settle(simulator_advance(*self.venue, d.book, due - 1, self.written, 0))
         lots, mark = (int(d.account[0][name]) for name in ("position_lots", "mark_half_ticks"))
         received = account_funding(d.account, self.rate_e8, mark, due)
         self.payments.append((due, self.rate_e8, mark, lots, received))
         for *venue, events in self.beside:
-            count = simulator_advance(*venue, d.sim_book, due - 1, events, 0)
+            count = simulator_advance(*venue, d.book, due - 1, events, 0)
             account_funding(venue[1], self.rate_e8, venue[1][0]["mark_half_ticks"], due)
             self.answer(venue, events, count)
         self.funding_at += self.funding_every

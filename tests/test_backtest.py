@@ -18,7 +18,7 @@ from small_tape import make_tape
 from mmquant import backtest, configure
 from mmquant._jit import njit
 from mmquant.backtest import _Traded
-from mmquant.codes import Market, PricingFlag, Reason, TapeKind, Template
+from mmquant.codes import BookCode, Market, PricingFlag, Reason, TapeKind, Template
 from mmquant.kernels.tape_message import MESSAGE_WORDS, tape_message
 from mmquant.pricing_model import pricing_steps
 from mmquant.records import INSTRUMENT, LEVEL
@@ -280,15 +280,18 @@ def test_nothing_is_quoted_after_a_gap_until_a_snapshot():
     assert (quotes["bid_lots"][after] > 0).any(), "it goes on after the snapshot"
 
 
-def test_a_clear_removes_levels_up_to_its_price():
+@pytest.mark.parametrize("is_covered", [False, True], ids=["touch", "under a newer best bid"])
+def test_a_clear_removes_levels_up_to_its_price(is_covered):
     book = np.zeros(1, BOOK)
     words = np.zeros(MESSAGE_WORDS + 64, np.int64)
     levels = np.array([(100, 1), (99, 2), (97, 3), (101, 4), (103, 5), (99, 0)], LEVEL)
-    from mmquant.kernels.book import book_follow
+    from mmquant.kernels.book import book_bbo, book_follow
 
     event = np.array([(1, 1, 5, 0, 3, 2, 0, TapeKind.SNAPSHOT, 0)], TAPE_EVENT)
     tape_message(event, levels.view(np.int64), book, 1, 1, 7, words)
     book_follow(book, words)
+    if is_covered:  # the simulator's, laid over the levels of the book that both read
+        assert book_bbo(book, 8, 98, 1, 104, 1) == BookCode.OK
     event = np.array([(1, 1, 6, 5, 1, 0, 0, TapeKind.CLEAR, 0)], TAPE_EVENT)
     tape_message(event, levels.view(np.int64), book, 1, 1, 8, words)
     template, block, groups = decode(words.view(np.uint8)[: 8 * (10 + 1 + 4 + 1)])

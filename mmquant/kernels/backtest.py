@@ -10,11 +10,12 @@ and answers take, is the simulator's part.
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._jit import bare_inlined, bare_whole
 from mmquant._jit import bare_njit as njit
-from mmquant.codes import OrderStatus, PricingFlag, TapeKind, Template
+from mmquant.codes import BookCode, OrderStatus, PricingFlag, TapeKind, Template
 from mmquant.kernels import wire
 from mmquant.kernels.backtest_bracket import (
     bracket_before,
@@ -35,8 +36,14 @@ from mmquant.kernels.backtest_desk import (
 )
 from mmquant.kernels.gates import open_gate
 from mmquant.kernels.limits import is_free_of_collar
-from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
-from mmquant.kernels.pricing_model import pricing_model_refresh, pricing_model_step
+from mmquant.kernels.pricing import (
+    NEED_SNAPSHOT,
+    PUBLISH,
+    pricing_follow,
+    pricing_refresh,
+    pricing_step_behind,
+)
+from mmquant.kernels.pricing_model import pricing_model_refresh, pricing_model_step_behind
 from mmquant.kernels.simulator import simulator_on_market, simulator_on_trade
 from mmquant.kernels.tape_message import tape_message
 from mmquant.kernels.watch import strategy_on_fill, strategy_on_position
@@ -47,6 +54,7 @@ __all__ = ["DONE", "FULL", "Desk", "Rows", "backtest_run"]
 DONE = 0
 FULL = 1
 
+_BOOK_OK: Any = np.int64(BookCode.OK)
 _SNAPSHOT = int(TapeKind.SNAPSHOT)
 _GAP = int(TapeKind.GAP)
 _FILL = int(Template.FILL)
@@ -56,20 +64,23 @@ _OPEN = int(OrderStatus.OPEN)
 
 
 @bare_inlined
-def _price(desk: Desk, state: NDArray[Any], book: NDArray[Any], draft: NDArray[Any]) -> int:
+def _price(
+    desk: Desk, state: NDArray[Any], book: NDArray[Any], book_code: int, draft: NDArray[Any]
+) -> int:
     """Let a pricing hear of the message in `desk.words`; return what `pricing_step` does."""
-    params = desk.pricing_params
+    params, words = desk.pricing_params, desk.words
     if desk.pricing_model == 0:
-        return pricing_step(state, book, params, desk.words, draft)
-    return pricing_model_step(
-        desk.pricing_model, state, book, params, desk.pricing_model_params, desk.words, draft
+        return pricing_step_behind(state, book, params, words, book_code, draft)
+    own = desk.pricing_model_params
+    return pricing_model_step_behind(
+        desk.pricing_model, state, book, params, own, words, book_code, draft
     )
 
 
 @njit
 def _price_again(desk: Desk, now_ns: int) -> None:
     """Price anew without a message."""
-    state, book, params = desk.pricing_state, desk.pricing_book, desk.pricing_params
+    state, book, params = desk.pricing_state, desk.book, desk.pricing_params
     draft = desk.pricing_draft
     if desk.pricing_model == 0:
         pricing_refresh(state, book, params, now_ns, draft)
@@ -247,7 +258,7 @@ def _take_trade(run: NDArray[Any], desk: Desk, rows: Rows) -> int:
         desk.sim,
         desk.account,
         desk.sim_params,
-        desk.sim_book,
+        desk.book,
         words[wire.TRADE_PRICE_TICKS],
         words[wire.TRADE_QTY_LOTS],
         words[wire.TRADE_AGGRESSOR],
@@ -260,7 +271,7 @@ def _take_trade(run: NDArray[Any], desk: Desk, rows: Rows) -> int:
     if desk.bracket.sim.size > 0:
         bracket_on_trade(
             desk.bracket,
-            desk.sim_book,
+            desk.book,
             desk.recorded,
             words[wire.TRADE_PRICE_TICKS],
             words[wire.TRADE_QTY_LOTS],
@@ -298,7 +309,9 @@ def _hear_reference(
         r["now_ns"],
         desk.words,
     )
-    _price(desk, desk.reference_state, desk.reference_book, desk.reference_draft)
+    book = desk.reference_book
+    code = pricing_follow(book, desk.words)
+    _price(desk, desk.reference_state, book, code, desk.reference_draft)
     theirs = desk.reference_state[0]
     if theirs["published_flags"] & _LIVE != 0:
         mid = (theirs["published_bid_ticks"] + theirs["published_ask_ticks"]) / 2
@@ -327,7 +340,7 @@ def _take_row(
     template = tape_message(
         event,
         tape_words,
-        desk.pricing_book,
+        desk.book,
         desk.instrument[0]["instrument_id"],
         epoch,
         now,
@@ -335,18 +348,20 @@ def _take_row(
     )
     words = desk.words
     has_bracket = desk.bracket.sim.size > 0
+    code = _BOOK_OK
     if template == wire.TEMPLATE_TRADE:
         n = _take_trade(run, desk, rows)
     else:
         if has_bracket:
-            bracket_before(desk.bracket, desk.sim_book, now)
+            bracket_before(desk.bracket, desk.book, now)
         code, n = simulator_on_market(
-            desk.sim, desk.account, desk.sim_params, desk.sim_book, words, next_events(run, rows)
+            desk.sim, desk.account, desk.sim_params, desk.book, words, next_events(run, rows)
         )
         if has_bracket:
-            bracket_on_market(desk.bracket, desk.sim, desk.sim_book, desk.recorded, code)
+            bracket_on_market(desk.bracket, desk.sim, desk.book, desk.recorded, code)
     settle(run, desk, rows, n)
-    priced = _price(desk, desk.pricing_state, desk.pricing_book, desk.pricing_draft)
+    # One stream, one book: the pricing reads what the simulator's has just followed.
+    priced = _price(desk, desk.pricing_state, desk.book, code, desk.pricing_draft)
     if priced == NEED_SNAPSHOT:
         r["snapshots_needed"] += 1
     if priced == PUBLISH or priced == NEED_SNAPSHOT:

@@ -41,7 +41,6 @@ class Desk(NamedTuple):
     pricing_model: Any  # of the fair value, from bind_pricing_model; 0 for the blend
     pricing_model_params: NDArray[Any]
     pricing_state: NDArray[Any]
-    pricing_book: NDArray[Any]
     pricing_draft: NDArray[Any]  # what pricing works on
     pricing: NDArray[Any]  # what it has published: the strategy knows no other
     reference_state: NDArray[Any]  # of the reference's pricing; no element without one
@@ -59,7 +58,7 @@ class Desk(NamedTuple):
     levels: NDArray[Any]
     sim_params: NDArray[Any]
     sim: NDArray[Any]
-    sim_book: NDArray[Any]
+    book: NDArray[Any]  # of the venue: simulator and pricing hear one stream, and share it
     account: NDArray[Any]
     recorded: NDArray[Any]
     fill: NDArray[Any]
@@ -144,11 +143,11 @@ def pay_funding(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     price = desk.account[0]["mark_half_ticks"]
     events = next_events(run, rows)
     received, n = simulator_on_funding(
-        desk.sim, desk.account, desk.sim_params, desk.sim_book, rate, due_ns, events
+        desk.sim, desk.account, desk.sim_params, desk.book, rate, due_ns, events
     )
     settle(run, desk, rows, n)
     if desk.bracket.sim.size > 0:
-        bracket_on_funding(desk.bracket, desk.sim_book, desk.recorded, rate, due_ns)
+        bracket_on_funding(desk.bracket, desk.book, desk.recorded, rate, due_ns)
     row = rows.fundings[r["fundings"]]
     row["now_ns"] = due_ns
     row["rate_e8"] = rate
@@ -269,7 +268,7 @@ def _tell_quotes(run: NDArray[Any], desk: Desk, rows: Rows, changed: int) -> Non
         desk.account,
         desk.sim_params,
         desk.instrument,
-        desk.sim_book,
+        desk.book,
         desk.recorded,
         desk.quotes,
         desk.levels,
@@ -282,7 +281,7 @@ def _tell_quotes(run: NDArray[Any], desk: Desk, rows: Rows, changed: int) -> Non
         bracket_on_quotes(
             desk.bracket,
             desk.instrument,
-            desk.sim_book,
+            desk.book,
             desk.recorded,
             desk.quotes,
             desk.levels,

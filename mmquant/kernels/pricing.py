@@ -60,6 +60,7 @@ STATE_LIVE = int(BookState.LIVE)
 STATE_GAP = int(BookState.GAP)
 STATE_STALE = int(BookState.STALE)
 STATE_SYNCING = int(BookState.SYNCING)
+CODE_OK = int(BookCode.OK)
 CODE_NOT_SYNCED = int(BookCode.NOT_SYNCED)
 CODE_GAP = int(BookCode.GAP)
 CODE_BAD_LEVEL = int(BookCode.BAD_LEVEL)
@@ -321,17 +322,48 @@ def _take_trade(state: np.ndarray, params: np.ndarray, words: np.ndarray) -> Non
 
 
 @njit
+def _is_of_book(words: np.ndarray) -> bool:
+    """Tell whether a message is one that the book follows."""
+    if words.size <= wire.SNAPSHOT_SENT_NS:
+        return False
+    template = (words[0] >> wire.TEMPLATE_SHIFT) & wire.MASK_16
+    return bool(template == wire.TEMPLATE_BOOK_DELTA or template == wire.TEMPLATE_BOOK_SNAPSHOT)
+
+
+@njit
+def pricing_follow(book: np.ndarray, words: np.ndarray) -> int:
+    """Let the pricing's book follow a message, if it is one of the book's.
+
+    Returns
+    -------
+    int
+        The BookCode of `book_follow`; OK for a message of another kind.
+    """
+    return book_follow(book, words) if _is_of_book(words) else CODE_OK
+
+
+@njit
 def pricing_take(
     state: np.ndarray,
     book: np.ndarray,
     params: np.ndarray,
     words: np.ndarray,
+    book_code: int,
     out: np.ndarray,
 ) -> int:
     """Do the first half of `pricing_step`: all but fair value and decision.
 
     `state["inputs"]` then holds the signals, `state["price"]` the blend as the fair value, which
-    a model may change before `pricing_close`. Parameters are those of `pricing_step`.
+    a model may change before `pricing_close`.
+
+    Parameters
+    ----------
+    state, params, words, out
+        As for `pricing_step`.
+    book : ndarray of BOOK, shape (1,)
+        Has followed the message.
+    book_code : int
+        What `pricing_follow` answered, or `book_follow` for whom the book belongs to.
 
     Returns
     -------
@@ -350,11 +382,8 @@ def pricing_take(
             s["ignored"] += 1
             return QUIET
         _take_input(state, words, words[wire.BBO_RECEIVED_NS], words[wire.BBO_SENT_NS])
-    elif words.size > wire.SNAPSHOT_SENT_NS and (
-        template == wire.TEMPLATE_BOOK_DELTA or template == wire.TEMPLATE_BOOK_SNAPSHOT
-    ):
-        code = book_follow(book, words)
-        lost = code == CODE_NOT_SYNCED or code == CODE_GAP or code == CODE_BAD_LEVEL
+    elif _is_of_book(words):
+        lost = book_code == CODE_NOT_SYNCED or book_code == CODE_GAP or book_code == CODE_BAD_LEVEL
         # Deltas and snapshots bear both times in the same words (asserted by a test).
         _take_input(state, words, words[wire.DELTA_RECEIVED_NS], words[wire.DELTA_SENT_NS])
     else:
@@ -396,6 +425,26 @@ def pricing_close(
 
 
 @njit
+def pricing_step_behind(
+    state: np.ndarray,
+    book: np.ndarray,
+    params: np.ndarray,
+    words: np.ndarray,
+    book_code: int,
+    out: np.ndarray,
+) -> int:
+    """Do what `pricing_step` does behind `book`, which has followed the message for others too.
+
+    `book_code` is as for `pricing_take`; the other parameters and the answer are those of
+    `pricing_step`. What `book_bbo` lays over a book is not read.
+    """
+    code = pricing_take(state, book, params, words, book_code, out)
+    if code == QUIET:
+        return QUIET
+    return pricing_close(state, params, out, code, int(NO_MODEL))
+
+
+@njit
 def pricing_step(
     state: np.ndarray,
     book: np.ndarray,
@@ -431,10 +480,7 @@ def pricing_step(
         NEED_SNAPSHOT: the book lost a message: `out` is to be sent too (its LIVE flag is off)
         and the collector asked for a snapshot.
     """
-    code = pricing_take(state, book, params, words, out)
-    if code == QUIET:
-        return QUIET
-    return pricing_close(state, params, out, code, int(NO_MODEL))
+    return pricing_step_behind(state, book, params, words, pricing_follow(book, words), out)
 
 
 @njit

@@ -14,6 +14,7 @@ from mmquant.kernels.pricing import (
     QUIET,
     pricing_close,
     pricing_close_refresh,
+    pricing_follow,
     pricing_take,
     pricing_take_refresh,
 )
@@ -26,6 +27,24 @@ def _ask(state: np.ndarray, model: Any, model_params: np.ndarray, out: np.ndarra
         return 0
     s = state[0]
     return call_model(model, s["inputs"][:], model_params, s["price"][:])
+
+
+@njit
+def pricing_model_step_behind(
+    model: Any,
+    state: np.ndarray,
+    book: np.ndarray,
+    params: np.ndarray,
+    model_params: np.ndarray,
+    words: np.ndarray,
+    book_code: int,
+    out: np.ndarray,
+) -> int:
+    """Do as `pricing_step_behind`, the fair value being the model's, as in `pricing_model_step`."""
+    code = pricing_take(state, book, params, words, book_code, out)
+    if code == QUIET:
+        return QUIET
+    return pricing_close(state, params, out, code, _ask(state, model, model_params, out))
 
 
 @njit
@@ -47,10 +66,8 @@ def pricing_model_step(
     model_params : ndarray of float64, shape (p,)
         The model's own; the other parameters and the answer are those of `pricing_step`.
     """
-    code = pricing_take(state, book, params, words, out)
-    if code == QUIET:
-        return QUIET
-    return pricing_close(state, params, out, code, _ask(state, model, model_params, out))
+    code = pricing_follow(book, words)
+    return pricing_model_step_behind(model, state, book, params, model_params, words, code, out)
 
 
 @njit

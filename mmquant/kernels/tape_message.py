@@ -8,7 +8,7 @@ from mmquant import records
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookState, Side, TapeKind
 from mmquant.kernels import wire
-from mmquant.kernels.book_read import book_depth_at, book_touch
+from mmquant.kernels.book_ring import level_lots
 
 __all__ = ["MESSAGE_WORDS", "tape_message"]
 
@@ -64,7 +64,7 @@ def _clear_side(
     n = 0
     price = best
     while (price - limit) * side >= 0 and at + 2 * n + 1 < words.size:
-        if book_depth_at(book, side, price) > 0:
+        if level_lots(book, side, price) > 0:
             words[at + 2 * n] = price
             words[at + 2 * n + 1] = 0
             n += 1
@@ -77,16 +77,18 @@ def _clear_groups(
     book: np.ndarray, levels: np.ndarray, at: int, n_bids: int, n_asks: int, words: np.ndarray
 ) -> None:
     """Lay out the removals that a CLEAR of prices stands for."""
-    bid, bid_lots, ask, ask_lots = book_touch(book)
+    b = book[0]  # not its touch, over which a newer best bid and offer may lie
     to = _DELTA_GROUPS
     n = 0
-    if n_bids > 0 and bid_lots > 0:
-        n = _clear_side(book, _BUY, bid, levels[at], words, to + wire.GROUP_WORDS)
+    if n_bids > 0 and b["best_bid_lots"] > 0:
+        best = b["best_bid_ticks"]
+        n = _clear_side(book, _BUY, best, levels[at], words, to + wire.GROUP_WORDS)
     words[to] = _GROUP | n << wire.COUNT_SHIFT
     to += wire.GROUP_WORDS + 2 * n
     n = 0
-    if n_asks > 0 and ask_lots > 0:
-        n = _clear_side(book, _SELL, ask, levels[at + 2 * n_bids], words, to + wire.GROUP_WORDS)
+    if n_asks > 0 and b["best_ask_lots"] > 0:
+        best = b["best_ask_ticks"]
+        n = _clear_side(book, _SELL, best, levels[at + 2 * n_bids], words, to + wire.GROUP_WORDS)
     words[to] = _GROUP | n << wire.COUNT_SHIFT
 
 
