@@ -168,7 +168,7 @@ def test_the_overflow_grows_forgets_what_is_gone_and_is_read_in_order(sign):
     book = empty_book()
     apply(book, *(([(10_000_000, 1)], []) if sign > 0 else ([], [(10_000_000, 1)])))
     rng, levels = np.random.default_rng(7), {}
-    for round_ in range(24):
+    for round_ in range(8 if INTERPRETED else 24):
         # Prices come, change, go and come again; those of a round lie where no other's did.
         offsets = 100_000 + 2_000 * round_ + rng.integers(0, 1_500, 1_000)
         changes = {int(10_000_000 - sign * offset): int(rng.integers(0, 3)) for offset in offsets}
@@ -181,7 +181,8 @@ def test_the_overflow_grows_forgets_what_is_gone_and_is_read_in_order(sign):
     read = levels_of(book, 1 + len(levels))[0 if sign > 0 else 1]
     assert read == [(10_000_000, 1), *sorted(levels.items(), reverse=sign > 0)]
     side = "bid" if sign > 0 else "ask"
-    assert 0 < book[0][f"{side}_tail_doublings"] < 3  # 17,000 prices came by, few are left
+    # 17,000 prices came by (6,000 interpreted), few are left.
+    assert 0 < book[0][f"{side}_tail_doublings"] < 3
     assert len(levels) < book[0][f"{side}_tail_taken"]
     assert book[0]["tail_evicted"] == 0
 

@@ -227,7 +227,7 @@ def test_a_wild_market_keeps_its_promises():
     )
     market = SyntheticMarket(3, wild)
     for book, (kind, _, _, side, price, lots) in replayed(
-        market, SECOND // (4 if numba.config.DISABLE_JIT else 1)
+        market, SECOND // (6 if numba.config.DISABLE_JIT else 1)
     ):
         if kind == LEVEL:
             book.set_level(side, price, lots)
