@@ -17,6 +17,7 @@ __all__ = [
     "PAIRS",
     "UNION_WORDS",
     "copy_lanes",
+    "load_words",
     "pairs_outside",
     "settle_copies",
     "taken_words",
@@ -81,7 +82,7 @@ def settle_copies() -> None:
     """Let every thread see what `copy_lanes` wrote past the caches."""
 
 
-def _block(context: Any, builder: ir.IRBuilder, kind: Any, arguments: Any, n: int) -> Any:
+def load_words(context: Any, builder: ir.IRBuilder, kind: Any, arguments: Any, n: int) -> Any:
     """Return `n` words as a vector; `arguments` begin with an array and the place of the first.
 
     Raises
@@ -115,7 +116,7 @@ def _union(builder: ir.IRBuilder, vector: Any, n: int, least: int) -> Any:
 @intrinsic(prefer_literal=True)
 def _machine_pairs(_typing: Any, words: Any, at: Any, bits: Any, last: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        block = _block(context, builder, signature.args[0], arguments, 2 * PAIRS)
+        block = load_words(context, builder, signature.args[0], arguments, 2 * PAIRS)
         # One less than a first in range has none of the upper bits, nor has a sound second a sign.
         less = builder.sub(block, ir.Constant(block.type, [1, 0] * PAIRS))
         flaws = _union(builder, less, 2 * PAIRS, VECTOR_WORDS)
@@ -139,7 +140,7 @@ def _compiled_pairs(words: Any, at: Any, bits: Any) -> Any:
 @intrinsic
 def _machine_union(_typing: Any, words: Any, at: Any, last: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        block = _block(context, builder, signature.args[0], arguments, UNION_WORDS)
+        block = load_words(context, builder, signature.args[0], arguments, UNION_WORDS)
         union = _union(builder, block, UNION_WORDS, 1)
         return builder.extract_element(union, ir.Constant(ir.IntType(32), 0))
 
@@ -157,7 +158,7 @@ def _compiled_union(words: Any, at: Any) -> Any:
 @intrinsic
 def _machine_taken(_typing: Any, words: Any, at: Any, last: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        block = _block(context, builder, signature.args[0], arguments, UNION_WORDS)
+        block = load_words(context, builder, signature.args[0], arguments, UNION_WORDS)
         zeros = ir.Constant(block.type, [0] * UNION_WORDS)
         return builder.bitcast(builder.icmp_unsigned("!=", block, zeros), WORD)
 

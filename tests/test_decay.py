@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmquant._jit import bare_njit
-from mmquant.kernels.decay import INTERVALS, LONGEST_BITS, decay, decays
+from mmquant._jit_decays import INTERVALS, LONGEST_BITS, decays
+from mmquant.kernels.decay import decay
 
 pytestmark = pytest.mark.kernels
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from mmquant._jit import fma, njit
-from mmquant.kernels.decay import INTERVALS, decay, decays
+from mmquant._jit_decays import INTERVALS, decays
+from mmquant.kernels.decay import decay
 
 
 @njit

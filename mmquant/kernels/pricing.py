@@ -22,6 +22,7 @@ from mmquant.kernels.pricing_signals import (
     read_levels,
     take_flow,
 )
+from mmquant.kernels.pricing_touch import fill_touch, take_bbo, touch_changed
 from mmquant.kernels.signals import trade_flow_step
 from mmquant.kernels.volatility import volatility_robust_step, volatility_warm
 
@@ -47,18 +48,11 @@ NO_FEED = np.int64(0)
 
 FLAG_LIVE = int(PricingFlag.LIVE)
 FLAG_WARM = int(PricingFlag.WARM)
-FLAG_TOUCH_FROM_BBO = int(PricingFlag.TOUCH_FROM_BBO)
-FLAG_STALE = int(PricingFlag.STALE)
-FLAG_GAP = int(PricingFlag.GAP)
 FLAG_JUMP = int(PricingFlag.JUMP)
 FLAG_WARM_STARTED = int(PricingFlag.WARM_STARTED)
 FLAG_NO_FAIR_VALUE = int(PricingFlag.NO_FAIR_VALUE)
-FLAG_CROSSED = int(PricingFlag.CROSSED)
 FLAG_ONE_SIDED = int(PricingFlag.ONE_SIDED)
 LEAST_JUMP_TICKS = 1.0
-STATE_LIVE = int(BookState.LIVE)
-STATE_GAP = int(BookState.GAP)
-STATE_STALE = int(BookState.STALE)
 STATE_SYNCING = int(BookState.SYNCING)
 CODE_OK = int(BookCode.OK)
 CODE_NOT_SYNCED = int(BookCode.NOT_SYNCED)
@@ -69,92 +63,16 @@ TRADE_WORDS = wire.HEADER_WORDS + records.TRADE.itemsize // 8
 
 
 @njit
-def _take_bbo(state: np.ndarray, book: np.ndarray, words: np.ndarray) -> bool:
-    """Keep a best bid and offer of the book's epoch that is not older than the kept one."""
-    s = state[0]
-    epoch = (words[wire.INSTRUMENT_EPOCH] >> wire.EPOCH_SHIFT) & wire.MASK_32
-    update_id = words[wire.BBO_UPDATE_ID]
-    if epoch != book[0]["epoch"]:
-        return False
-    if s["bbo_epoch"] == epoch and update_id < s["bbo_update_id"]:
-        return False
-    s["bbo_epoch"] = epoch
-    s["bbo_update_id"] = update_id
-    s["bbo_bid_ticks"] = words[wire.BBO_BID_TICKS]
-    s["bbo_bid_lots"] = words[wire.BBO_BID_LOTS]
-    s["bbo_ask_ticks"] = words[wire.BBO_ASK_TICKS]
-    s["bbo_ask_lots"] = words[wire.BBO_ASK_LOTS]
-    return True
-
-
-@njit
-def _fill_touch(state: np.ndarray, book: np.ndarray, out: np.ndarray) -> int:
-    """Write the newer of both touches, an absent side as zeros; return its PricingFlag bits."""
-    s = state[0]
-    b = book[0]
-    o = out[0]
-    flags = 0
-    same_epoch = s["bbo_epoch"] == b["epoch"]
-    if same_epoch and s["bbo_update_id"] > 0 and s["bbo_update_id"] >= b["last_update_id"]:
-        flags |= FLAG_TOUCH_FROM_BBO
-        bid, bid_lots = s["bbo_bid_ticks"], s["bbo_bid_lots"]
-        ask, ask_lots = s["bbo_ask_ticks"], s["bbo_ask_lots"]
-    else:
-        bid, bid_lots = b["best_bid_ticks"], b["best_bid_lots"]
-        ask, ask_lots = b["best_ask_ticks"], b["best_ask_lots"]
-    has_bid = bid > 0 and bid_lots > 0
-    has_ask = ask > 0 and ask_lots > 0
-    o["bid_ticks"] = bid if has_bid else 0
-    o["bid_lots"] = bid_lots if has_bid else 0
-    o["ask_ticks"] = ask if has_ask else 0
-    o["ask_lots"] = ask_lots if has_ask else 0
-    o["bbo_update_id"] = s["bbo_update_id"] if same_epoch else 0
-    if not (has_bid and has_ask):
-        flags |= FLAG_ONE_SIDED
-    elif bid >= ask:
-        flags |= FLAG_CROSSED
-    elif b["synced"] == 1 and b["book_state"] == STATE_LIVE and s["feed_ok"] == 1:
-        flags |= FLAG_LIVE
-    return flags | _trouble(state, book)
-
-
-@njit
-def _trouble(state: np.ndarray, book: np.ndarray) -> int:
-    """Return the PricingFlag bits of a silent feed and of a book that lost something."""
-    b = book[0]
-    synced = b["synced"] == 1
-    flags = 0
-    if state[0]["feed_ok"] != 1 or (synced and b["book_state"] == STATE_STALE):
-        flags |= FLAG_STALE
-    if (synced and b["book_state"] == STATE_GAP) or (not synced and b["loads"] > 0):
-        flags |= FLAG_GAP
-    return flags
-
-
-@njit
 def _is_change(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> bool:
     """Tell whether touch, fair value, flags or book state differ from what was last published."""
     s = state[0]
     o = out[0]
     moved_ticks = abs(o["fair_value_ticks"] - s["published_fair_value_ticks"])
     return bool(
-        _touch_changed(state, out)
+        touch_changed(state, out)
         or moved_ticks > params[0]["publish_ticks"]
         or o["flags"] != s["published_flags"]
         or o["book_state"] != s["published_book_state"]
-    )
-
-
-@njit
-def _touch_changed(state: np.ndarray, out: np.ndarray) -> bool:
-    """Tell whether a price or size of the touch differs from what was last published."""
-    s = state[0]
-    o = out[0]
-    return bool(
-        o["bid_ticks"] != s["published_bid_ticks"]
-        or o["bid_lots"] != s["published_bid_lots"]
-        or o["ask_ticks"] != s["published_ask_ticks"]
-        or o["ask_lots"] != s["published_ask_lots"]
     )
 
 
@@ -222,7 +140,7 @@ def _feed(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray, f
     estimator = s["volatility"][:]  # a plain array: one signature with calls from Python
     was_live = s["published_flags"] & FLAG_LIVE
     stands_ns = now_ns - estimator[0]["ts_ns"]
-    if was_live and 2 * stands_ns < p["max_gap_ns"] and not _touch_changed(state, out):
+    if was_live and 2 * stands_ns < p["max_gap_ns"] and not touch_changed(state, out):
         return 0
     jumps = estimator[0]["jumps"]
     volatility_robust_step(
@@ -261,7 +179,7 @@ def _fill(
     o["collector_sent_ns"] = s["collector_sent_ns"]
     # A copy that waits for a snapshot is not in the state the collector last told of.
     o["book_state"] = b["book_state"] if b["synced"] == 1 else STATE_SYNCING
-    flags = _fill_touch(state, book, out)
+    flags = fill_touch(state, book, out)
     if flags & FLAG_ONE_SIDED:
         clear_levels(state)
     else:
@@ -378,7 +296,7 @@ def pricing_take(
         _take_trade(state, params, words)
         return QUIET
     if template == wire.TEMPLATE_BEST_BID_OFFER and words.size >= BBO_WORDS:
-        if not _take_bbo(state, book, words):
+        if not take_bbo(state, book, words):
             s["ignored"] += 1
             return QUIET
         _take_input(state, words, words[wire.BBO_RECEIVED_NS], words[wire.BBO_SENT_NS])
