@@ -113,7 +113,7 @@ def arrival_counts(
     width = number("bin_ticks", bin_ticks, 1e-9)
     bins = int((beyond.max() - least_ticks) / width) + 1 if beyond.size else 0
     counts = np.zeros(bins)
-    arrivals.count_by_depth(beyond, least_ticks, width, counts)
+    arrivals.count_by_depth(beyond, float(least_ticks), width, counts)
     stopped = counts.astype(np.int64)
     reached = np.cumsum(stopped[::-1])[::-1]
     edges = least_ticks + width * np.arange(bins, dtype=np.float64)
@@ -280,7 +280,7 @@ def fit_arrivals_log_linear(
     _enough(beyond, least_ticks, most_ticks)
     reach = min(float(beyond.max()), most_ticks - width)
     counts = np.zeros(max(int((reach - least_ticks) / width + 1e-9) + 1, 0))
-    n = int(arrivals.count_by_depth(beyond, least_ticks, width, counts))
+    n = int(arrivals.count_by_depth(beyond, float(least_ticks), width, counts))
     filled = counts > 0
     if filled.sum() < 2:
         raise ValueError(f"bin_ticks must leave 2 bins with orders, got {bin_ticks}: make it less")
