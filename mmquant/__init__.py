@@ -48,9 +48,10 @@ _HOMES = {
     "trade_flow_imbalance": "signals",
     "vamp": "signals",
     # calibration
+    "arrival_counts": "arrival_fits",
     "arrival_depths": "calibrate",
-    "fit_arrivals": "calibrate",
-    "fit_arrivals_log_linear": "calibrate",
+    "fit_arrivals": "arrival_fits",
+    "fit_arrivals_log_linear": "arrival_fits",
     "fit_drift_decay": "calibrate",
     "forward_moves": "regression",
     "markout_curve": "calibrate",

@@ -5,6 +5,7 @@ cache of its caller. An address is a plain integer. Interpreted it is the functi
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -13,11 +14,12 @@ from numba import config, types
 from numba.core import cgutils, errors
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic, overload
+from numpy.typing import ArrayLike, NDArray
 
 from mmquant.state import PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
 
-__all__ = ["bind_model", "bind_pricing_model", "call_model"]
+__all__ = ["bind_model", "bind_pricing_model", "call_model", "own_params"]
 
 _typeof: Callable[[Any], Any] = numba.typeof
 
@@ -28,14 +30,24 @@ def _arguments(inputs: np.dtype[Any], out: np.dtype[Any]) -> tuple[Any, ...]:
 
 _QUOTING = _arguments(MODEL_INPUTS, MODEL_QUOTES)
 _PRICING = _arguments(PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE)
+_GUARD = 64  # numbers on each side
 _bound: list[Any] = []  # their machine code must outlive every call
 
 
-def _bind(model: Callable[..., int], arguments: tuple[Any, ...]) -> Any:
+@cache
+def _with_boundscheck(model: Dispatcher) -> Dispatcher:
+    options = {**model.targetoptions, "boundscheck": True}
+    checked: Dispatcher = numba.jit(**options)(model.py_func)
+    return checked
+
+
+def _bind(model: Callable[..., int], arguments: tuple[Any, ...], boundscheck: bool) -> Any:
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return model
     if not isinstance(model, Dispatcher):
         raise TypeError(f"model must be a function decorated with numba.njit, got {model!r}")
+    if boundscheck:
+        model = _with_boundscheck(model)
     signature = types.int64(*arguments)
     try:
         model.compile(signature)
@@ -54,13 +66,17 @@ def _bind(model: Callable[..., int], arguments: tuple[Any, ...]) -> Any:
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
-def bind_model(model: Callable[..., int]) -> Any:
+def bind_model(model: Callable[..., int], *, boundscheck: bool = False) -> Any:
     """Return what `call_model` and `strategy_step` take for `model`: compile it and find it.
 
     Parameters
     ----------
     model : callable
         An @njit function `model(inputs, params, out) -> int`; see mmquant.state.model.
+    boundscheck : bool
+        Compile it once more, so that it raises IndexError where it reads past an array (its
+        `params`, say), as backtests do; functions that it calls are as they are. Without, what
+        lies there in memory is read: `own_params` puts NaN there.
 
     Returns
     -------
@@ -72,12 +88,25 @@ def bind_model(model: Callable[..., int]) -> Any:
     TypeError
         If it is not compiled by numba, or cannot be compiled for these arguments.
     """
-    return _bind(model, _QUOTING)
+    return _bind(model, _QUOTING, boundscheck)
 
 
-def bind_pricing_model(model: Callable[..., int]) -> Any:
+def bind_pricing_model(model: Callable[..., int], *, boundscheck: bool = False) -> Any:
     """Do as `bind_model` for a model of the fair value; see mmquant.state.pricing."""
-    return _bind(model, _PRICING)
+    return _bind(model, _PRICING, boundscheck)
+
+
+def own_params(values: ArrayLike) -> NDArray[np.float64]:
+    """Return the parameters of a model of one's own, NaN before and behind them in memory.
+
+    Live, its reads are not checked: one of the 64 numbers past the last makes its price NaN, which
+    is not quoted, and not what happens to lie there.
+    """
+    numbers = np.asarray(values, np.float64)
+    room = np.full(numbers.size + 2 * _GUARD, np.nan)
+    own = room[_GUARD : _GUARD + numbers.size]
+    own[:] = numbers
+    return own
 
 
 def call_model(model: Any, inputs: Any, params: Any, out: Any) -> int:

@@ -310,10 +310,12 @@ class _Traded:
 
     def _of_model(self, error: Exception) -> ValueError:
         row, now_ns = int(self._run[0]["row"]), int(self._run[0]["now_ns"])
+        remedy = "answer a codes.Reason instead of raising where it cannot quote"
+        if isinstance(error, IndexError):
+            remedy = "set every parameter that it reads, and read no others"
         return ValueError(
             f"{' or '.join(self._names)} raised {type(error).__name__}: {error}; at event "
-            f"{row} of {self._source}, received_ns {now_ns}: answer a codes.Reason instead of "
-            "raising where it cannot quote"
+            f"{row} of {self._source}, received_ns {now_ns}: {remedy}"
         )
 
 

@@ -1,8 +1,8 @@
 """trades + mids -> how often orders reach a depth, what trades lead to, how long drift lasts.
 
-depths = arrival_depths(trades.price, trades.side, mids, trades.time, mids_time)
+depths = arrival_depths(*trades_and_mids(tape))
+depths = arrival_depths(price, side, mids, times, mid_times, venue_times)
 fit = fit_arrivals(depths.depths_ticks, depths.seconds, sides=2)
-curve = markout_curve(price, side, mids, times, mid_times, horizons_ns=[10**8, 10**9])
 curve = markout_curve(*trades_and_mids(tape), horizons_ns=[10**8, 10**9])
 
 Prices are ticks (floats: mids lie between them), sides 1 where the aggressor bought and -1
@@ -10,24 +10,34 @@ where he sold. Formulas and when to use what: docs/estimators.md.
 """
 
 import math
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
-from mmquant._checks import number, whole
+from mmquant._checks import whole
+from mmquant.arrival_fits import (
+    ArrivalCounts,
+    ArrivalFit,
+    arrival_counts,
+    fit_arrivals,
+    fit_arrivals_log_linear,
+)
 from mmquant.kernels import arrivals, forward
 
 if TYPE_CHECKING:
     from mmquant.tape import Tape
 
 __all__ = [
+    "ArrivalCounts",
     "ArrivalDepths",
     "ArrivalFit",
     "DriftDecay",
     "MarkoutCurve",
     "TradesAndMids",
+    "arrival_counts",
     "arrival_depths",
     "fit_arrivals",
     "fit_arrivals_log_linear",
@@ -38,6 +48,7 @@ __all__ = [
 
 _S_PER_NS = 1e-9
 _MINUTE_NS = 60 * 10**9
+_MOST_AWAY = 0.1  # of the mid, in the median: further away are prices of another unit
 
 
 class ArrivalDepths(NamedTuple):
@@ -49,26 +60,14 @@ class ArrivalDepths(NamedTuple):
 
 
 class TradesAndMids(NamedTuple):
-    """The first five arguments of `arrival_depths` and `markout_curve`: (n,) trades, (m,) mids."""
+    """The first six arguments of `arrival_depths` and `markout_curve`: (n,) trades, (m,) mids."""
 
     prices_ticks: NDArray[np.float64]
     sides: NDArray[np.int64]
     mids_ticks: NDArray[np.float64]
     times: NDArray[np.int64]
     mid_times: NDArray[np.int64]
-
-
-class ArrivalFit(NamedTuple):
-    """lambda(depth) = intensity_per_s * exp(-decay_per_tick * depth) on one side.
-
-    A and k of Avellaneda and Stoikov (2008), equation 12, with their standard errors.
-    """
-
-    intensity_per_s: float
-    decay_per_tick: float
-    intensity_error: float
-    decay_error: float
-    arrivals: int
+    venue_times: NDArray[np.int64]
 
 
 class MarkoutCurve(NamedTuple):
@@ -102,6 +101,31 @@ def _sides(sides: ArrayLike) -> NDArray[np.int64]:
     return signs
 
 
+def _orders(
+    signs: NDArray[np.int64], ts_ns: NDArray[np.int64], venue_times: ArrayLike | None
+) -> NDArray[np.int64]:
+    """Return the number of the order that each trade is of, from 0 on."""
+    stamps = ts_ns if venue_times is None else _arrays.unchecked_times_ns(venue_times, None)
+    _arrays.same_length(times=ts_ns, venue_times=stamps)
+    orders = np.empty(signs.size, np.int64)
+    arrivals.number_orders(signs, stamps, orders)
+    return orders
+
+
+def _warn_of_unit(xs: NDArray[np.float64], mids: NDArray[np.float64]) -> None:
+    """Warn where the prices are far from the mids of their time."""
+    known = ~np.isnan(xs - mids)
+    if not known.any():
+        return
+    away, mid = float(np.median(abs(xs - mids)[known])), float(np.median(abs(mids[known])))
+    if away > _MOST_AWAY * mid:
+        warnings.warn(
+            f"prices_ticks are {away:.6g} away from mids_ticks of {mid:.6g} in the median, more "
+            f"than a tenth: are both in ticks of one instrument?",
+            stacklevel=3,
+        )
+
+
 def trades_and_mids(tape: "Tape", symbol: str | None = None) -> TradesAndMids:
     """Return a tape's trades, and its mid after each event that left a touch of two sides.
 
@@ -116,6 +140,8 @@ def trades_and_mids(tape: "Tape", symbol: str | None = None) -> TradesAndMids:
     -------
     TradesAndMids
         Times are those received: at one time the mid, as the tape has it, is what came first.
+        `venue_times` are the venue's, or those received where the tape has none: each trade of a
+        recording is received by itself, the trades of one order were matched at one time.
         `arrival_depths(*trades_and_mids(tape))`.
 
     Raises
@@ -135,7 +161,8 @@ def trades_and_mids(tape: "Tape", symbol: str | None = None) -> TradesAndMids:
     times = _arrays.times_ns(np.ascontiguousarray(trades["received_ns"]), None)
     sides = np.where(trades["n_bids"] > 0, 1, -1)
     prices = levels["price_ticks"].astype(np.float64)
-    return TradesAndMids(prices, sides, mids, times, mid_times)
+    venue_times = np.where(trades["venue_ns"] > 0, trades["venue_ns"], times)
+    return TradesAndMids(prices, sides, mids, times, mid_times, venue_times)
 
 
 def arrival_depths(
@@ -144,13 +171,16 @@ def arrival_depths(
     mids_ticks: ArrayLike,
     times: ArrayLike | None = None,
     mid_times: ArrayLike | None = None,
+    venue_times: ArrayLike | None = None,
     *,
     max_age_ns: int = _MINUTE_NS,
 ) -> ArrivalDepths:
     """Return how far beyond the mid that stood before it each market order reached.
 
-    Trades of one time and side are one order, at its deepest: an order that walks the book is
-    one arrival. Trades without a mid younger than `max_age_ns` are left out.
+    An order that walks the book is one arrival: trades of one side that were matched at one time
+    of the venue (where that is not given, those of one time). It is dated at its first trade, and
+    its depth is that of its farthest one from the mid before the first. Orders without a mid
+    younger than `max_age_ns` are left out.
 
     Parameters
     ----------
@@ -158,7 +188,10 @@ def arrival_depths(
     sides : array_like of int, shape (n,)
     mids_ticks : array_like or Series of numbers, shape (m,)
     times, mid_times : array_like of datetime64 or int64 nanoseconds, optional
-        By default the DatetimeIndexes.
+        By default the DatetimeIndexes. A trade counts against the mid before its time: those
+        received, of a recording.
+    venue_times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
+        When the venue matched each trade.
     max_age_ns : int
         Positive. A mid that is NaN is missing: the one before it stands.
 
@@ -167,6 +200,11 @@ def arrival_depths(
     ArrivalDepths
         Seconds are those in which a trade would have counted: from the first mid to the last,
         of each interval `max_age_ns` at most.
+
+    Warns
+    -----
+    UserWarning
+        The median price is more than a tenth of the mid away from it: not both are in ticks.
     """
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)
@@ -177,125 +215,17 @@ def arrival_depths(
     age_ns = whole("max_age_ns", max_age_ns, 1)
     before = np.empty(n)
     forward.price_at(mids, mid_ts_ns, ts_ns, 0, 1, age_ns, before)
-    depths, out_sides = np.empty(n), np.empty(n, np.int64)
-    count = int(arrivals.deepest(signs * (xs - before), signs, ts_ns, depths, out_sides))
+    _warn_of_unit(xs, before)
+    orders = _orders(signs, ts_ns, venue_times)
+    firsts = np.unique(orders, return_index=True)[1]
+    farthest = np.full(firsts.size, np.nan)
+    np.fmax.at(farthest, orders, signs * xs)
+    depths = farthest - signs[firsts] * before[firsts]
+    known = ~np.isnan(depths)
     # Each mid stands until the next one that is not missing, the last until the end of the times.
     stands_ns = np.diff(mid_ts_ns[~np.isnan(mids)], append=mid_ts_ns[-1:])
     seconds = float(np.minimum(stands_ns, age_ns).sum()) * _S_PER_NS
-    return ArrivalDepths(depths[:count].copy(), out_sides[:count].copy(), seconds)
-
-
-def _beyond(depths_ticks: ArrayLike, seconds: float, least_ticks: float) -> NDArray[np.float64]:
-    depths = _arrays.floats("depths_ticks", depths_ticks)
-    number("seconds", seconds, 1e-9)
-    number("least_ticks", least_ticks, -math.inf)
-    beyond: NDArray[np.float64] = depths[depths >= least_ticks]
-    if beyond.size < 3:
-        raise ValueError(
-            f"depths_ticks must hold 3 orders at or beyond least_ticks={least_ticks}, got "
-            f"{beyond.size}: pass a longer sample"
-        )
-    return beyond
-
-
-def fit_arrivals(
-    depths_ticks: ArrayLike,
-    seconds: float,
-    *,
-    sides: int = 1,
-    least_ticks: float = 0.0,
-    lattice_ticks: float = 0.0,
-) -> ArrivalFit:
-    """Fit the arrival law by maximum likelihood.
-
-    Depths beyond `least_ticks` are exponential, so k = (n - 1) / sum(x - x0), and arrivals at x0
-    or beyond are Poisson, so A = n exp(k x0) / T. On a lattice they are geometric.
-
-    Parameters
-    ----------
-    depths_ticks : array_like of float, shape (n,)
-        Of `arrival_depths`; shallower ones than `least_ticks` are left out.
-    seconds : float
-        Observed.
-    sides : int
-        1 if the depths are of one side, 2 if of both: the intensity is that of one.
-    least_ticks : float
-        Where the law is to hold from.
-    lattice_ticks : float
-        Distance of possible depths; 0 for any depth. On a lattice `least_ticks` is one of them.
-        Trades against the mid of a spread of one tick: 1.0, with `least_ticks` 0.5. Where spreads
-        are of odd and even ticks: 0.5.
-
-    Returns
-    -------
-    ArrivalFit
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, the rule and the value received.
-    """
-    beyond = _beyond(depths_ticks, seconds, least_ticks)
-    whole("sides", sides, 1, 2)
-    width = number("lattice_ticks", lattice_ticks, 0.0)
-    n = beyond.size
-    excess = float((beyond - least_ticks).mean())
-    if not excess > 0.0:
-        raise ValueError(f"depths_ticks must differ, got {n} equal ones: lower least_ticks")
-    if width > 0.0:
-        k = math.log1p(width / excess) / width
-        k_error = -math.expm1(-k * width) / (width * math.sqrt(n * math.exp(-k * width)))
-    else:
-        k = (n - 1) / n / excess
-        k_error = k / math.sqrt(n)
-    intensity = n / (seconds * sides) * math.exp(k * least_ticks)
-    relative_error = math.sqrt(1.0 / n + (least_ticks * k_error) ** 2)
-    return ArrivalFit(intensity, k, intensity * relative_error, k_error, n)
-
-
-def fit_arrivals_log_linear(
-    depths_ticks: ArrayLike,
-    seconds: float,
-    *,
-    sides: int = 1,
-    least_ticks: float = 0.0,
-    bin_ticks: float = 1.0,
-) -> ArrivalFit:
-    """Fit the arrival law to the logarithms of counts by depth, weighted with the counts.
-
-    Orders are counted where they stop, in bins [x_j, x_j + w): ln N_j = ln(A T (1 - exp(-k w)))
-    - k x_j with variance 1 / N_j, independent (cumulated counts are not); empty bins are left
-    out. Looks at the shape where `fit_arrivals` takes it for granted: the two should agree.
-
-    Parameters
-    ----------
-    depths_ticks, seconds, sides, least_ticks
-        As of `fit_arrivals`.
-    bin_ticks : float
-        Positive; a multiple of the distance of possible depths.
-    """
-    beyond = _beyond(depths_ticks, seconds, least_ticks)
-    whole("sides", sides, 1, 2)
-    width = number("bin_ticks", bin_ticks, 1e-9)
-    counts = np.zeros(int((beyond.max() - least_ticks) / width) + 1)
-    n = int(arrivals.count_by_depth(beyond, least_ticks, width, counts))
-    filled = counts > 0
-    if filled.sum() < 2:
-        raise ValueError(f"bin_ticks must leave 2 bins with orders, got {bin_ticks}: make it less")
-    weights = counts[filled]
-    edges = least_ticks + width * np.flatnonzero(filled)
-    logs = np.log(weights)
-    x_mean, y_mean = np.average(edges, weights=weights), np.average(logs, weights=weights)
-    spread = float((weights * (edges - x_mean) ** 2).sum())
-    k = -float((weights * (edges - x_mean) * (logs - y_mean)).sum()) / spread
-    k_error = 1.0 / math.sqrt(spread)
-    if not k > 0.0:
-        raise ValueError(f"depths_ticks must get rarer with depth, got a decay of {k}: more data")
-    in_bin = -math.expm1(-k * width)
-    intensity = math.exp(y_mean + k * x_mean) / (seconds * sides * in_bin)
-    slope = x_mean - width * math.exp(-k * width) / in_bin  # d ln A / d k
-    relative_error = math.sqrt(1.0 / weights.sum() + (slope * k_error) ** 2)
-    return ArrivalFit(intensity, k, intensity * relative_error, k_error, n)
+    return ArrivalDepths(depths[known], signs[firsts][known], seconds)
 
 
 def markout_curve(
@@ -304,6 +234,7 @@ def markout_curve(
     mids_ticks: ArrayLike,
     times: ArrayLike | None = None,
     mid_times: ArrayLike | None = None,
+    venue_times: ArrayLike | None = None,
     *,
     horizons_ns: ArrayLike,
     max_age_ns: int = _MINUTE_NS,
@@ -315,7 +246,7 @@ def markout_curve(
 
     Parameters
     ----------
-    prices_ticks, sides, mids_ticks, times, mid_times, max_age_ns
+    prices_ticks, sides, mids_ticks, times, mid_times, venue_times, max_age_ns
         As of `arrival_depths`.
     horizons_ns : array_like of int, shape (m,)
         Not negative.
@@ -323,7 +254,7 @@ def markout_curve(
     Returns
     -------
     MarkoutCurve
-        Errors take trades as independent.
+        Errors take orders as independent, not the trades of one: see `arrival_depths`.
     """
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)
@@ -339,16 +270,22 @@ def markout_curve(
         np.full(horizons.size, np.nan),
         np.zeros(horizons.size, np.int64),
     )
+    orders = _orders(signs, ts_ns, venue_times)
     later = np.empty(n)
     for i, horizon_ns in enumerate(horizons.tolist()):
         forward.price_at(mids, mid_ts_ns, ts_ns, horizon_ns, 0, age_ns, later)
+        if i == 0:
+            _warn_of_unit(xs, later)
         moves = signs * (later - xs)
-        moves = moves[~np.isnan(moves)]
+        known = ~np.isnan(moves)
+        moves, of = moves[known], orders[known]
         curve.trades[i] = moves.size
         if moves.size > 0:
             curve.mean_ticks[i] = moves.mean()
-        if moves.size > 1:
-            curve.error_ticks[i] = moves.std(ddof=1) / math.sqrt(moves.size)
+        count = np.unique(of).size
+        if count > 1:
+            sums = np.bincount(of, moves - moves.mean())
+            curve.error_ticks[i] = math.sqrt(count / (count - 1) * (sums @ sums)) / moves.size
     return curve
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mmquant.codes import Market
 from mmquant.models import MODELS, model_params
 from mmquant.own_modules import own_function
-from mmquant.quoting import bind_model, strategy_params
+from mmquant.quoting import bind_model, own_params, strategy_params
 from mmquant.simulator_settings import simulator_params
 from mmquant.state import MAX_SIGNAL_LEVELS, MAX_STOIKOV_STATES, PRICING_PARAMS
 from mmquant.stoikov import MicropriceModel
@@ -467,10 +467,10 @@ def load_model(
         params = model_params(model, parameters)
         return bind_model(MODELS[model].step), params
     function = _own(model, folder) if isinstance(model, str) else model
-    params = np.array(list(parameters.values()), np.float64)
+    params = own_params(list(parameters.values()))
     if not np.isfinite(params).all():
         raise ValueError(f"model_parameters must be finite, got {dict(parameters)}")
-    return bind_model(function), params
+    return bind_model(function, boundscheck=True), params
 
 
 def _own(name: str, folder: Path) -> Callable[..., int]:

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
-from mmquant._jit_model import bind_pricing_model
+from mmquant._jit_model import bind_pricing_model, own_params
 from mmquant.codes import PricingFlag
 from mmquant.kernels import pricing_model as kernels
 from mmquant.own_modules import own_function
 from mmquant.state import PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE
 
-__all__ = ["PricingSteps", "load_fair_value", "price_by_model", "pricing_steps"]
+__all__ = ["PricingSteps", "load_fair_value", "own_params", "price_by_model", "pricing_steps"]
 
 Model = Callable[[NDArray[Any], NDArray[np.float64], NDArray[Any]], int]
 
@@ -100,12 +100,20 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
     ------
     TypeError, ValueError
         A model that is not compiled or answers no int; no column that a model knows.
+    IndexError
+        It reads past `params`.
     """
     rows = _inputs(inputs)
     out = np.empty(rows.size)
     own = np.array(params, np.float64)
-    address = bind_pricing_model(model)
-    kernels.pricing_model_path(address, rows, own, np.zeros(1, PRICING_MODEL_PRICE), out)
+    address = bind_pricing_model(model, boundscheck=True)
+    try:
+        kernels.pricing_model_path(address, rows, own, np.zeros(1, PRICING_MODEL_PRICE), out)
+    except IndexError as error:
+        raise IndexError(
+            f"model must not read past its arrays, got {error}, with {own.size} params: pass "
+            f"price_by_model every number that it reads of them"
+        ) from error
     return _arrays.like(_arrays.kind_of(inputs, *(inputs[name] for name in inputs)), out)
 
 
@@ -145,7 +153,7 @@ def load_fair_value(
     TypeError, ValueError
         There is no such function, it cannot be compiled, or a parameter is not finite.
     """
-    own = np.array(params, np.float64)
+    own = own_params(params)
     if not np.isfinite(own).all():
         raise ValueError(f"pricing.toml: fair_value_params must be finite, got {own.tolist()}")
     if isinstance(fair_value, str):
@@ -162,4 +170,4 @@ def load_fair_value(
             raise ValueError(
                 f"pricing.toml: fair_value {fair_value!r}: {error} (looked in {folder.resolve()})"
             ) from error
-    return bind_pricing_model(fair_value), own
+    return bind_pricing_model(fair_value, boundscheck=True), own

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._checks import number, whole
-from mmquant._jit_model import bind_model
+from mmquant._jit_model import bind_model, own_params
 from mmquant.state import FILLS_KEPT, MAX_LEVELS, STRATEGY_PARAMS
 
-__all__ = ["bind_model", "strategy_params"]
+__all__ = ["bind_model", "own_params", "strategy_params"]
 
 _MOST_TICKS = 2**40
 _MOST_LOTS = 2**48

@@ -10,10 +10,11 @@ when.
 """
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
 from mmquant._checks import number, whole
@@ -24,6 +25,8 @@ from mmquant.state import VOLATILITY
 __all__ = ["Volatility", "VolatilityPath"]
 
 _DAY_NS = 24 * 3600 * 10**9
+_MOST_LOGARITHM = 30.0  # e^30 is 10^13; of a price of 30 ticks one tick would be 3 %
+_MOST_LOGARITHM_MOVE = 0.1
 
 
 class VolatilityPath(NamedTuple):
@@ -32,6 +35,16 @@ class VolatilityPath(NamedTuple):
     volatility_ticks_per_sqrt_s: Any
     drift_ticks_per_s: Any
     warm: Any
+
+
+def _are_logarithms(xs: NDArray[np.float64]) -> bool:
+    """Tell whether prices are too small for ticks, and their usual move as well."""
+    sizes = abs(xs[~np.isnan(xs)])
+    if sizes.size == 0 or not sizes.max() < _MOST_LOGARITHM:
+        return False
+    moves = abs(np.diff(xs[~np.isnan(xs)]))
+    moves = moves[moves > 0.0]
+    return moves.size > 0 and bool(np.median(moves) < _MOST_LOGARITHM_MOVE)
 
 
 def _jump_sigmas(value: object) -> float:
@@ -62,6 +75,12 @@ class Volatility:
         No smaller move is a jump, in the unit of the prices: a tick by default, tick / price for
         logarithms.
 
+    Warns
+    -----
+    UserWarning
+        Once, where `least_jump_ticks` is not given and the prices look like logarithms (below 30,
+        and their usual move below 0.1): no move of theirs is 1, and none would count as a jump.
+
     Attributes
     ----------
     state : ndarray of VOLATILITY, shape (1,)
@@ -75,7 +94,7 @@ class Volatility:
         warmup_ns: int | None = None,
         max_gap_ns: int = _DAY_NS,
         jump_sigmas: float = 6.0,
-        least_jump_ticks: float = 1.0,
+        least_jump_ticks: float | None = None,
     ) -> None:
         self.volatility_half_life_ns = whole("volatility_half_life_ns", volatility_half_life_ns, 1)
         self.drift_half_life_ns = whole("drift_half_life_ns", drift_half_life_ns, 1)
@@ -83,12 +102,16 @@ class Volatility:
         self.warmup_ns = default_ns if warmup_ns is None else whole("warmup_ns", warmup_ns, 0)
         self.max_gap_ns = whole("max_gap_ns", max_gap_ns, 1)
         self.jump_sigmas = _jump_sigmas(jump_sigmas)
-        self.least_jump_ticks = number("least_jump_ticks", least_jump_ticks, 0.0)
+        self._doubts_unit = least_jump_ticks is None and self.jump_sigmas != math.inf
+        least = 1.0 if least_jump_ticks is None else least_jump_ticks
+        self.least_jump_ticks = number("least_jump_ticks", least, 0.0)
         self.state = np.zeros(1, VOLATILITY)
 
     def update(self, x_ticks: float, ts_ns: int) -> None:
         """Take in one price in ticks."""
         value = x_ticks if x_ticks != x_ticks else number("x_ticks", x_ticks, -math.inf)
+        if self._doubts_unit and self.state[0]["samples"] > 0:
+            self._warn_of_logarithms(np.array([self.state[0]["x_ticks"], value]))
         kernels.volatility_robust_step(
             self.state,
             float(value),
@@ -106,6 +129,8 @@ class Volatility:
         ts_ns = _arrays.times_ns(times, xs_ticks)
         n = _arrays.same_length(xs_ticks=values, times=ts_ns)
         warn_of_unit(min(self.volatility_half_life_ns, self.drift_half_life_ns), ts_ns)
+        if self._doubts_unit:
+            self._warn_of_logarithms(values)
         volatility, drift, warm = np.empty(n), np.empty(n), np.empty(n, np.uint8)
         kernels.volatility_path(
             self.state,
@@ -127,6 +152,17 @@ class Volatility:
             _arrays.like(like, drift, "drift_ticks_per_s"),
             _arrays.like(like, warm.astype(np.bool_), "warm"),
         )
+
+    def _warn_of_logarithms(self, xs: NDArray[np.float64]) -> None:
+        """Warn the caller's caller, the first time."""
+        if _are_logarithms(xs):
+            self._doubts_unit = False
+            warnings.warn(
+                "prices look like logarithms, and least_jump_ticks is 1 by default: no move counts "
+                "as a jump, so that one bad price spoils the volatility. Pass "
+                "least_jump_ticks=tick / price (or 1.0, if these are ticks)",
+                stacklevel=3,
+            )
 
     @property
     def volatility_ticks_per_sqrt_s(self) -> float:

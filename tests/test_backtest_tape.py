@@ -160,6 +160,15 @@ def test_a_fair_value_that_raises_is_named_too():
         backtest.run(make_tape(100), **own)
 
 
+def test_a_model_that_reads_past_its_parameters_is_refused():
+    words = (
+        r"model counts_and_stops raised IndexError: .*at event \d+ of .*: "
+        r"set every parameter that it reads"
+    )
+    with pytest.raises(ValueError, match=words):
+        backtest.run(make_tape(60), model=counts_and_stops, model_parameters={"half": 5.0}, **QUICK)
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [(not_a_number, "no numbers (NOT_FINITE)"), (crossed, "a bid above its ask (MODEL_SPREAD)")],

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mmquant.calibrate import (
+    arrival_counts,
     arrival_depths,
     fit_arrivals,
     fit_arrivals_log_linear,
@@ -60,8 +61,9 @@ def test_depths_on_half_ticks_need_the_lattice():
     fit = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)
     assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
     assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
-    naive = fit_arrivals(depths, SECONDS)
-    assert naive.decay_per_tick > K + 10 * naive.decay_error
+    with pytest.warns(UserWarning, match="set lattice_ticks"):
+        naive = fit_arrivals(depths, SECONDS)
+    assert naive.decay_per_tick > K + 0.04
 
 
 def test_depths_of_a_one_tick_spread_begin_at_half_a_tick():
@@ -73,8 +75,65 @@ def test_depths_of_a_one_tick_spread_begin_at_half_a_tick():
     second = fit_arrivals_log_linear(depths, SECONDS, least_ticks=0.5, bin_ticks=1.0)
     assert second.decay_per_tick == pytest.approx(K, abs=4 * second.decay_error)
     assert second.intensity_per_s == pytest.approx(A, abs=4 * second.intensity_error)
-    halves = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)  # as if 0, 1, 2... could be
-    assert abs(halves.decay_per_tick - K) > 10 * halves.decay_error
+    with pytest.warns(UserWarning, match="set lattice_ticks"):
+        halves = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)  # as if 0, 1, 2... could be
+    assert abs(halves.decay_per_tick - K) > 4 * halves.decay_error
+
+
+@pytest.mark.parametrize("most", [math.inf, 4.0])
+@pytest.mark.parametrize("lattice", [0.0, 0.5])
+def test_the_dispersion_of_the_law_is_one_and_its_errors_are_right(lattice, most):
+    options = {"lattice_ticks": lattice, "most_ticks": most}  # and a warning fails the test
+    fits = [fit_arrivals(sample(seed, lattice), SECONDS, **options) for seed in range(100)]
+    least = min(fit.degrees_of_freedom for fit in fits)
+    assert least >= 3
+    error = math.sqrt(2 / least / 100)
+    assert np.mean([fit.dispersion for fit in fits]) == pytest.approx(1.0, abs=4 * error)
+    ks = [(fit.decay_per_tick - K) / fit.decay_error for fit in fits]
+    rates = [(fit.intensity_per_s - A) / fit.intensity_error for fit in fits]
+    assert abs(np.mean(ks)) < 0.4
+    assert np.std(ks) == pytest.approx(1.0, abs=0.2)
+    assert np.std(rates) == pytest.approx(1.0, abs=0.2)
+
+
+def two_laws():
+    """Return depths of which nine tenths follow a law of 2 / tick, the others one of 0.05."""
+    rng = np.random.default_rng(3)
+    return np.concatenate([rng.exponential(0.5, 9_000), rng.exponential(20.0, 1_000)])
+
+
+@pytest.mark.parametrize("fit", [fit_arrivals, fit_arrivals_log_linear])
+def test_a_law_that_does_not_fit_is_said_and_widens_the_errors(fit):
+    with pytest.warns(UserWarning, match="law does not fit these depths: dispersion") as told:
+        wrong = fit(two_laws(), 1e4)
+    assert told[0].filename == __file__
+    assert wrong.dispersion > 50
+    # The two alone: k / sqrt(n), or less.
+    alone = wrong.decay_per_tick / math.sqrt(wrong.arrivals)
+    assert wrong.decay_error > 5 * alone
+
+
+def test_a_fit_may_be_limited_to_the_depths_that_matter():
+    deep = fit_arrivals(two_laws(), 1e4, least_ticks=5.0, most_ticks=30.0)
+    assert deep.decay_per_tick == pytest.approx(0.05, abs=4 * deep.decay_error)
+    assert deep.intensity_per_s == pytest.approx(0.1, abs=4 * deep.intensity_error)
+    line = fit_arrivals_log_linear(two_laws(), 1e4, least_ticks=5.0, most_ticks=30.0, bin_ticks=5)
+    assert line.decay_per_tick == pytest.approx(0.05, abs=4 * line.decay_error)
+    # By hand: 4 that stop, at 0, 0, 1 and 1, and one that reached 2; on a lattice S = 4, d = 4.
+    hand = fit_arrivals([0.0, 0.0, 1.0, 1.0, 9.0], 10.0, most_ticks=2.0, lattice_ticks=1.0)
+    assert hand.decay_per_tick == pytest.approx(math.log(2))
+    assert hand.intensity_per_s == 0.5
+    assert math.isnan(hand.dispersion)  # too few to tell
+
+
+def test_counts_by_depth_are_those_of_the_law():
+    counts = arrival_counts([0.5, 0.5, 1.0, 3.7, -2.0], 4.0, sides=2, least_ticks=0.5)
+    assert counts.depths_ticks.tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert counts.stopped.tolist() == [3, 0, 0, 1]
+    assert counts.reached.tolist() == [4, 1, 1, 1]
+    assert counts.reached_per_s.tolist() == [0.5, 0.125, 0.125, 0.125]
+    assert counts.seconds == 8.0
+    assert arrival_counts([1.0], 4.0, least_ticks=2.0).reached.size == 0
 
 
 def test_both_sides_together_have_the_intensity_of_one():
@@ -96,6 +155,41 @@ def test_depths_are_against_the_mid_before_and_an_order_counts_once():
     assert out.depths_ticks.tolist() == [3.0, 2.0, -1.5]
     assert out.sides.tolist() == [1, -1, 1]
     assert out.seconds == 9.0
+
+
+def test_trades_that_were_matched_at_one_time_are_one_order():
+    out = arrival_depths(
+        [101.0, 99.0, 103.0, 98.0, 102.0, 104.0, 105.0],
+        [1, -1, 1, -1, 1, 1, 1],
+        [100.0, 101.0],
+        np.array([20, 21, 22, 23, 24, 25, 41]),
+        np.array([1, 22]),
+        np.array([9, 9, 9, 9, 9, 10, 11]),
+    )
+    # The mid of 22 is new, but the first trades of both orders were before it. The last order is
+    # received behind the last mid: what it was against is not known.
+    assert out.depths_ticks.tolist() == [3.0, 2.0]
+    assert out.sides.tolist() == [1, -1]
+    with pytest.raises(ValueError, match="times, venue_times must be equally long"):
+        arrival_depths([1.0], [1], [1.0], [0], [0], [1, 2])
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_an_order_without_a_mid_before_it_is_left_out_whole(stated):
+    times = np.array([5, 5, 9]) if not stated else np.array([4, 6, 9])
+    venue_times = np.array([1, 1, 2]) if stated else None
+    out = arrival_depths([101.0, 102.0, 103.0], [1] * 3, [100.0] * 2, times, [5, 20], venue_times)
+    assert out.depths_ticks.tolist() == [3.0]
+
+
+def test_prices_of_another_unit_are_said():
+    mids, times = np.full(9, 600_000.0), np.arange(9)
+    with pytest.warns(UserWarning, match="540000 away from mids_ticks of 600000") as told:
+        arrival_depths(mids / 10, np.ones(9, int), mids, times, times)
+    assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match="are both in ticks of one instrument") as told:
+        markout_curve(mids / 10, np.ones(9, int), mids, times, times, horizons_ns=[0, 1])
+    assert (len(told), told[0].filename) == (1, __file__)
 
 
 def test_seconds_are_those_in_which_a_trade_would_count():
@@ -150,6 +244,27 @@ def test_markouts_by_hand():
     assert curve.mean_ticks[3] == -3.0
 
 
+def test_trades_of_one_order_do_not_make_a_markout_more_certain():
+    moves = np.random.default_rng(2).normal(size=50)
+    mids, mid_times = 100.0 + np.append(moves, 0.0), np.arange(1, 52) * S
+    curves = [
+        markout_curve(
+            np.full(50 * copies, 100.0),
+            np.ones(50 * copies, int),
+            mids,
+            np.repeat(np.arange(50) * S, copies) + np.tile(np.arange(copies), 50),
+            mid_times,
+            np.repeat(np.arange(50) * S, copies),
+            horizons_ns=[S],
+        )
+        for copies in (1, 8)
+    ]
+    assert curves[0].error_ticks[0] == pytest.approx(moves.std(ddof=1) / math.sqrt(50))
+    assert curves[1].error_ticks[0] == pytest.approx(curves[0].error_ticks[0])
+    assert curves[1].mean_ticks[0] == pytest.approx(curves[0].mean_ticks[0])
+    assert curves[1].trades[0] == 400
+
+
 def test_the_half_life_of_a_drift_is_found_again_within_its_error():
     rng = np.random.default_rng(1)
     us = np.geomspace(0.1 * S, 60 * S, 25).astype(np.int64)
@@ -200,6 +315,37 @@ def test_a_drift_that_a_signal_foretells_is_found_by_regression():
     assert abs(both.coefficients_per_s[1]) < 4 * both.errors_per_s[1]
 
 
+def null_fit(seed, horizon_ns=2 * S, n=2_000):
+    """Regress a random walk on a slow signal that says nothing of it."""
+    rng = np.random.default_rng(seed)
+    ts = np.cumsum(rng.exponential(S // 10, n)).astype(np.int64)
+    walk = np.cumsum(rng.normal(size=n) * np.sqrt(np.diff(ts, prepend=0) / S))
+    signal = np.convolve(rng.normal(size=n + 99), np.ones(100) / 10, "valid")
+    return signal, walk, ts, regress_drift(signal, walk, ts, horizon_ns=horizon_ns)
+
+
+def test_errors_of_overlapping_moves_are_right():
+    zs = [fit.coefficients_per_s[0] / fit.errors_per_s[0] for *_, fit in map(null_fit, range(200))]
+    # Lags up to the horizon with weights that fall to 0 give 1.26.
+    assert np.std(zs) == pytest.approx(1.0, abs=0.14)
+
+
+def test_errors_of_overlapping_moves_are_the_sum_over_all_pairs():
+    xs, walk, ts, fit = null_fit(1, n=300)
+    xs = np.column_stack([xs, np.arange(300) % 7])
+    fit = regress_drift(xs, walk, ts, horizon_ns=2 * S)
+    moves = forward_moves(walk, ts, horizon_ns=2 * S)
+    xs, ts, moves = xs[~np.isnan(moves)], ts[~np.isnan(moves)], moves[~np.isnan(moves)] / 2
+    scores = xs * (moves - xs @ fit.coefficients_per_s)[:, None]
+    apart = abs(ts[:, None] - ts)
+    inverse = np.linalg.inv(xs.T @ xs)
+    variances = [
+        np.diag(inverse @ scores.T @ weights @ scores @ inverse)
+        for weights in (apart < 2 * S, np.maximum(0.0, 1 - apart / (4 * S)))
+    ]
+    assert fit.errors_per_s == pytest.approx(np.sqrt(np.maximum(*variances)), rel=1e-9)
+
+
 def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
     moves = forward_moves([1.0, 2.0, 4.0, 9.0], np.array([0, 1, 2, 50]) * S, horizon_ns=S)
     assert moves[:3].tolist() == [1.0, 2.0, 0.0]
@@ -221,6 +367,8 @@ def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
     [
         (lambda: fit_arrivals([1.0], 10.0), "depths_ticks must hold 3 orders"),
         (lambda: fit_arrivals([1.0] * 5, 0.0), "seconds must be finite and between"),
+        (lambda: fit_arrivals([0, 1, 2, 3], 1.0, most_ticks=1.5), "most_ticks=1.5, got 2"),
+        (lambda: fit_arrivals([0, 1, 2], 1.0, most_ticks=0.0), "most_ticks must be above least"),
         (lambda: fit_arrivals([0.0] * 5, 1.0), "depths_ticks must differ"),
         (lambda: fit_arrivals_log_linear([0.1] * 5, 1.0), "bin_ticks must leave 2 bins"),
         (lambda: arrival_depths([1.0], [0], [1.0], [0], [0]), "sides must be 1 or -1"),
@@ -266,14 +414,30 @@ def test_depths_of_a_tape_are_those_counted_by_hand(captures, tmp_path):
         elif stream.endswith("@trade"):
             before = [mid for stamp, mid in mids if stamp < now_ns]
             if before:
+                # An order: the trades of one time of the venue, against the mid before the first.
                 side = -1 if data["m"] else 1
-                depth = side * (ticks(data["p"]) - before[-1])
-                known = orders.get((now_ns, side), depth)
-                orders[now_ns, side] = max(known, depth)
+                mid, reached = orders.get((data["T"], side), (before[-1], -math.inf))
+                orders[data["T"], side] = mid, max(reached, side * ticks(data["p"]))
     tape = read_tape(path)
     depths = arrival_depths(*trades_and_mids(tape))
-    orders = {key: depth for key, depth in orders.items() if key[0] <= mids[-1][0]}
+    orders = {key: reached - key[1] * mid for key, (mid, reached) in orders.items()}
     assert len(orders) > 50
     assert sorted(depths.depths_ticks.tolist()) == sorted(orders.values())
     curve = markout_curve(*trades_and_mids(tape, "BTCUSDT"), horizons_ns=[S // 10])
     assert curve.trades[0] > 50
+
+
+def test_a_whole_capture_has_orders_not_trades_and_says_that_no_law_fits(captures):
+    tape = read_tape(captures / "usdm_btcusdt_20240808.gz")
+    inputs = trades_and_mids(tape)
+    assert np.unique(inputs.times).size == inputs.times.size == 21_313  # each has its own frame
+    depths = arrival_depths(*inputs)
+    assert depths.depths_ticks.size == 5_374
+    options = {"sides": 2, "least_ticks": 0.5}
+    with pytest.warns(UserWarning, match="law does not fit"):
+        likely = fit_arrivals(depths.depths_ticks, depths.seconds, lattice_ticks=0.5, **options)
+    assert likely.intensity_per_s == pytest.approx(7.98, abs=0.01)
+    assert likely.decay_per_tick == pytest.approx(0.126, abs=0.001)
+    with pytest.warns(UserWarning, match="law does not fit"):
+        line = fit_arrivals_log_linear(depths.depths_ticks, depths.seconds, **options)
+    assert min(likely.dispersion, line.dispersion) > 500

@@ -1,6 +1,7 @@
 """A pricing model of one's own: the same function, and the same bits, in a notebook and live."""
 
 import os
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from test_pricing_kernel import PARAMS, RICH, S, Service
 
 from mmquant import price_by_model
+from mmquant._jit_model import bind_pricing_model, own_params
 from mmquant.codes import PricingFlag
 from mmquant.kernels.pricing import PUBLISH
-from mmquant.pricing_model import pricing_steps
+from mmquant.kernels.pricing_model import pricing_model_path
+from mmquant.pricing_model import load_fair_value, pricing_steps
+from mmquant.state import PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE
 from mmquant.wire import encode
 
 pytestmark = pytest.mark.kernels
@@ -90,6 +94,34 @@ def test_what_is_missing_is_nan_and_a_price_of_nothing_too():
     assert prices[0] == 101.0
     assert np.isnan(prices[1])
     assert np.isnan(price_by_model(leaning, {"ask_lots": [3]}, [0.5])[0])
+
+
+def test_a_model_that_reads_past_its_params_is_refused():
+    columns = {"microprice_ticks": [100.0], "ask_lots": [3], "order_flow_lots": [6.0]}
+    with pytest.raises(IndexError, match=r"with 0 params: pass price_by_model every number"):
+        price_by_model(leaning, columns)
+    model, params = load_fair_value(leaning, (), Path())
+    out = np.empty(1)
+    with pytest.raises(IndexError):
+        pricing_model_path(model, *arguments(params), out)
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="Python checks by itself")
+@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") == "1", reason="all reads are checked")
+def test_live_what_lies_past_the_params_is_no_number():
+    # Live nothing is checked: a price that is no number is not quoted.
+    out = np.zeros(1)
+    pricing_model_path(bind_pricing_model(leaning), *arguments(own_params([])), out)
+    assert np.isnan(out[0])
+    pricing_model_path(bind_pricing_model(leaning), *arguments(own_params([0.5])), out)
+    assert out[0] == 101.0
+
+
+def arguments(params):
+    """Return a row of signals, the parameters and room for a price."""
+    rows = np.zeros(1, PRICING_MODEL_INPUTS)
+    rows["microprice_ticks"], rows["ask_lots"], rows["order_flow_lots"] = 100.0, 3, 6.0
+    return rows, params, np.zeros(1, PRICING_MODEL_PRICE)
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")

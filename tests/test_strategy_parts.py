@@ -217,6 +217,17 @@ def test_the_documented_model_quotes_as_it_says(tmp_path):
     assert quoted[8:] == ([(995, 10)], [(1003, 10)])
 
 
+@pytest.mark.skipif(
+    numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK == 1, reason="reads are checked"
+)
+def test_a_parameter_that_is_missing_live_is_no_number_and_nothing_is_quoted(tmp_path):
+    (tmp_path / "my_models.py").write_text(code_block("own-model", "python"))
+    model = load_model("my_models:quotes", {"half_spread_ticks": 2.0}, tmp_path)
+    bench = Bench(levels=1)
+    bench.handle, bench.model_params = model.handle, model.params
+    assert bench.step()[1] == Reason.NOT_FINITE
+
+
 def test_open_orders_are_counted_by_what_is_left_of_them():
     desk = Desk(1)
     for order_id, tick_lots in ((1, 500), (2, 300), (1, 200), (3, 0), (2, 0)):

@@ -142,8 +142,29 @@ def test_one_bad_price_does_not_poison_the_estimate_of_logarithms():
     path = Volatility(300 * S, 300 * S, **settings).path(np.log(bad), ts)
     hit = path.volatility_ticks_per_sqrt_s * 60_000
     assert hit[2999:] == pytest.approx(2.0, rel=0.35)
-    of_ticks = Volatility(300 * S, 300 * S).path(np.log(bad), ts)  # less than 1.0 is no jump
+    with pytest.warns(UserWarning, match=r"Pass least_jump_ticks=tick / price") as told:
+        of_ticks = Volatility(300 * S, 300 * S).path(np.log(bad), ts)  # less than 1.0 is no jump
+    assert told[0].filename == __file__
     assert of_ticks.volatility_ticks_per_sqrt_s[3001] * 60_000 > 15.0
+
+
+def test_logarithms_are_told_once_also_one_by_one_and_ticks_are_not():
+    logs = np.log(60_000.0 + np.arange(9.0))
+    estimate = Volatility(S, S)
+    estimate.update(float(logs[0]), 0)
+    with pytest.warns(UserWarning, match="look like logarithms") as told:
+        estimate.update(float(logs[1]), S)
+    assert (len(told), told[0].filename) == (1, __file__)
+    estimate.update(float(logs[2]), 2 * S)  # told before
+    estimate.path(logs, np.arange(9, 18) * S)
+    for chosen in ({"least_jump_ticks": 1e-5}, {"jump_sigmas": math.inf}):
+        Volatility(S, S, **chosen).path(logs, np.arange(9) * S)
+    for ticks in ([10.0, 10.5, 10.0], [-2.0, math.nan, 1.0], 60_000 + logs, [5.0] * 3, []):
+        stamps = np.arange(len(ticks)) * S
+        Volatility(S, S).path(ticks, stamps)
+        stepper = Volatility(S, S)
+        for x, t in zip(ticks, stamps, strict=True):
+            stepper.update(float(x), int(t))
 
 
 def test_a_price_that_never_moved_gives_no_scale_to_judge_by():

@@ -99,6 +99,7 @@ calls = {
     "blend": lambda f: f({"a": (price, 1.0), "b": (price, 2.0)}),
     "fit_microprice": lambda f: f(*touch, buckets=5).apply(*touch),
     "arrival_depths": lambda f: f(price, sides, price),
+    "arrival_counts": lambda f: f(price.to_numpy(), 9.0),
     "fit_arrivals": lambda f: f(price.to_numpy(), 9.0),
     "fit_arrivals_log_linear": lambda f: f(np.repeat([0.5, 1.5], [9, 3]), 9.0),
     "markout_curve": lambda f: f(price, sides, price, horizons_ns=[S]),

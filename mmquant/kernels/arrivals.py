@@ -1,4 +1,4 @@
-"""How deep trades reach, and the exponential law fitted to it."""
+"""Which trades are of one order, and how many orders stop at a depth."""
 
 import math
 
@@ -8,36 +8,38 @@ from mmquant._jit import njit
 
 
 @njit
-def deepest(
-    depths: np.ndarray, sides: np.ndarray, ts_ns: np.ndarray, out: np.ndarray, out_sides: np.ndarray
-) -> int:
-    """Merge trades of one time and side into the order that made them, at its largest depth.
+def number_orders(sides: np.ndarray, ts_ns: np.ndarray, orders: np.ndarray) -> int:
+    """Write which order each trade is of: those of one time and side in a row are of one.
+
+    A trade of the other side in between does not end an order: what was matched within one
+    millisecond comes mixed.
 
     Parameters
     ----------
-    depths : ndarray of float64, shape (n,)
-        A trade whose depth is NaN is left out.
     sides, ts_ns : ndarray of int64, shape (n,)
-    out : ndarray of float64, shape (n,)
-    out_sides : ndarray of int64, shape (n,)
+        1 or -1, and the time of matching.
+    orders : ndarray of int64, shape (n,)
+        Of each trade its order, from 0 on as they begin.
 
     Returns
     -------
     int
-        Orders written.
+        Orders.
     """
     count = 0
-    last_ns = 0
-    for i in range(depths.size):
-        if math.isnan(depths[i]):
-            continue
-        if count > 0 and ts_ns[i] == last_ns and sides[i] == out_sides[count - 1]:
-            out[count - 1] = max(out[count - 1], depths[i])
-            continue
-        out[count] = depths[i]
-        out_sides[count] = sides[i]
-        last_ns = ts_ns[i]
-        count += 1
+    bought, sold = -1, -1  # the last order of each side, and its time
+    bought_ns, sold_ns = 0, 0
+    for i in range(sides.size):
+        if sides[i] > 0:
+            if bought < 0 or ts_ns[i] != bought_ns:
+                bought, bought_ns = count, ts_ns[i]
+                count += 1
+            orders[i] = bought
+        else:
+            if sold < 0 or ts_ns[i] != sold_ns:
+                sold, sold_ns = count, ts_ns[i]
+                count += 1
+            orders[i] = sold
     return count
 
 

@@ -25,7 +25,7 @@ from mmquant.codes import (
 )
 from mmquant.kernels import wire
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
-from mmquant.pricing_model import PricingSteps
+from mmquant.pricing_model import PricingSteps, own_params
 from mmquant.records import INSTRUMENT
 from mmquant.state import BOOK, PRICING_PARAMS, PRICING_STATE
 from mmquant.stoikov import MicropriceModel
@@ -85,7 +85,7 @@ class Pricing(Service):
         self.config = config
         self._params = pricing_params(config, table)
         self._model = model
-        self._model_params = np.array(config.fair_value_params, np.float64)
+        self._model_params = own_params(config.fair_value_params)
         self._memory = Memory(
             Path(settings.state_directory) / "pricing",
             self._params,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mmquant.codes import Template
 from mmquant.models import MODELS, model_params
 from mmquant.own_modules import own_function
-from mmquant.quoting import bind_model, strategy_params
+from mmquant.quoting import bind_model, own_params, strategy_params
 from mmquant.records import FILL, INSTRUMENT, LEVEL, POSITION, PRICING, QUOTES
 from mmquant.state import (
     MAX_LEVELS,
@@ -245,7 +245,7 @@ def load_model(name: str, values: Mapping[str, float], folder: Path) -> Model:
     try:
         if ":" in name:
             function = own_function(name, folder)
-            params = np.array(list(values.values()), np.float64)
+            params = own_params(list(values.values()))
             if not np.isfinite(params).all():
                 raise ValueError(f"model_parameters must be finite, got {dict(values)}")
         else:
