@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("bokeh")
 
-from bokeh.models import LogScale, Whisker
+from bokeh.models import BasicTickFormatter, LogScale, Whisker
 
 from mmquant import plot
 from mmquant.calibrate import ArrivalFit, MarkoutCurve
@@ -79,6 +79,10 @@ def test_the_heat_map_has_a_cell_for_each_time_and_price():
     picture = columns(figure, "image")[0][0]
     assert picture.shape == (3, 2)
     assert picture[1, 0] == 0 or picture.view(np.uint8).reshape(3, 2, 4)[1, 0, 3] == 0
+    missing = depth.astype(float).where(depth != 0)
+    same = columns(plot.book_heatmap(missing), "image")[0][0].view(np.uint8)
+    assert same[:, 3::4].tolist() == picture.view(np.uint8)[:, 3::4].tolist()
+    assert "no data" in texts(plot.book_heatmap(missing * np.nan))
     with pytest.raises(ValueError, match="cells"):
         plot.book_heatmap(pd.DataFrame(np.ones((2000, 600))))
 
@@ -209,6 +213,15 @@ def test_a_result_counts_in_the_units_of_its_account(kind, held, earned):
     assert labels[1:] == [f"position ({held})", f"profit ({earned})", f"profit ({earned})"]
 
 
+def test_axes_tell_the_least_ticks_and_variances_apart():
+    formatter = plot.price_pane(PRICES * 1e-7).yaxis.formatter
+    assert formatter.format == "0,0.[00000000]"  # a tick may be 1e-8
+    assert plot.signature_plot([1, 10], [9.0, 3.0]).yaxis.formatter.format == formatter.format
+    logs = plot.signature_plot([1, 10], [9e-9, 3e-9], unit="log price")
+    assert isinstance(logs.yaxis.formatter, BasicTickFormatter)
+    assert logs.yaxis.axis_label == "variance per s (squared log price)"
+
+
 def test_the_heat_map_shows_what_its_shades_mean():
     depth = pd.DataFrame([np.arange(1.0, 101) * 100], index=TIMES[:1], columns=np.arange(100.0))
     figure = plot.book_heatmap(depth)
@@ -251,7 +264,9 @@ def test_the_day_stands_below_the_lowest_time_axis_alone():
     ],
 )
 def test_without_data_the_figure_says_so(figure):
-    assert "no data" in texts(figure())
+    figure = figure()
+    assert "no data" in texts(figure)
+    assert columns(figure, "x")[0] > 0 < columns(figure, "y")[0]  # logarithmic axes show it too
 
 
 def test_a_single_row_is_drawn():

@@ -20,6 +20,7 @@ from mmquant.plot.tables import thin
 __all__ = [
     "BUY",
     "COLOURS",
+    "DECIMALS",
     "SELL",
     "Figure",
     "empty",
@@ -46,6 +47,7 @@ COLOURS = {
 }
 BUY, SELL = COLOURS["blue"], COLOURS["red"]
 WIDTH, HEIGHT = 900, 300
+DECIMALS = "0,0.[00000000]"  # as many as the finest tick size has
 _TIMES = {
     "microseconds": "%H:%M:%S.%3N",
     "milliseconds": "%H:%M:%S.%3N",
@@ -93,7 +95,7 @@ def new_figure(
         axis.axis_label_text_font_size = "10pt"
         axis.major_label_text_font_size = "9pt"
         axis.minor_tick_line_color = None
-    numbers = NumeralTickFormatter(format="0,0.[00000]")
+    numbers = NumeralTickFormatter(format=DECIMALS)
     if is_time:
         plot.xaxis.formatter = DatetimeTickFormatter(
             **_TIMES,
@@ -109,7 +111,8 @@ def new_figure(
 
 def empty(plot: Figure, text: str = "no data") -> Figure:
     """Say in the figure that there is nothing to draw."""
-    plot.text(x=[0], y=[0], text=[text], text_align="center", text_color=COLOURS["grey"])
+    # At 1, which a logarithmic axis has as well.
+    plot.text(x=[1], y=[1], text=[text], text_align="center", text_color=COLOURS["grey"])
     plot.axis.visible = False
     plot.grid.visible = False
     return plot

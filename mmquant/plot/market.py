@@ -6,7 +6,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmquant.plot.figures import BUY, COLOURS, SELL, Figure, empty, finish, line, new_figure, number
+from mmquant.plot.figures import (
+    BUY,
+    COLOURS,
+    DECIMALS,
+    SELL,
+    Figure,
+    empty,
+    finish,
+    line,
+    new_figure,
+    number,
+)
 from mmquant.plot.tables import frame, has, times
 
 __all__ = ["book_heatmap", "price_pane"]
@@ -66,7 +77,7 @@ def price_pane(
             line(plot, times(own), ys, label, colour, is_step=True, width=1.2, dash="dashed")
     if fills is not None and not fills.empty:
         _fills(plot, frame("fills", fills, ("price", "quantity", "side")))
-    tooltips = [("price", "@price{0,0.[00000]}"), ("quantity", "@quantity{0.[00000000]}")]
+    tooltips = [("price", f"@price{{{DECIMALS}}}"), ("quantity", "@quantity{0.[00000000]}")]
     return finish(plot, tooltips if fills is not None and not fills.empty else ())
 
 
@@ -136,7 +147,9 @@ def book_heatmap(
         raise TypeError(f"depth must be a DataFrame, got {type(depth).__name__}: use Tape.depth")
     plot = new_figure(title, "time (UTC)", f"price ({unit})", is_time=True, height=380)
     values = depth.to_numpy(np.float64) if depth.size else np.zeros((0, 0))
-    if not values.size or not (values != 0).any():
+    sizes = np.abs(values)
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
         return empty(plot)
     if values.size > MOST_CELLS:
         raise ValueError(
@@ -150,7 +163,6 @@ def book_heatmap(
     step_ms = (_milliseconds(xs[-1]) - start_ms) / (xs.size - 1) if xs.size > 1 else 1e3
     tick = float(np.median(np.diff(grid))) if grid.size > 1 else 1.0
     low, high = _seen(values)
-    sizes = np.abs(values[values != 0])
     edges = np.quantile(sizes, np.linspace(0, 1, _SHADES + 1)[1:])
     plot.image_rgba(
         image=[_picture(values[:, low : high + 1], edges)],

@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import BasicTicker, ColorBar, LinearColorMapper, NumeralTickFormatter, Whisker
+from bokeh.models import (
+    BasicTicker,
+    BasicTickFormatter,
+    ColorBar,
+    LinearColorMapper,
+    NumeralTickFormatter,
+    Whisker,
+)
 from bokeh.models import ColumnDataSource as Source
 from bokeh.palettes import Cividis256
 
@@ -18,6 +25,7 @@ __all__ = ["intensity", "markouts", "signature_plot", "sweep_heatmap"]
 _ERRORS = 1.96  # standard errors to each side: 95 %
 _CYCLE = ("blue", "red", "green", "orange", "pink", "sky")
 _MOST_LETTERS = 70  # that stand beside each other on a sweep's axis
+_LEAST_DECIMAL = 1e-5  # what is less, as the variance of logarithms is, reads better by its power
 _SIDES = {"all": COLOURS["black"], "buy": BUY, "sell": SELL}
 
 
@@ -168,6 +176,8 @@ def signature_plot(
     good = np.isfinite(ys)
     if not good.any():
         return empty(plot)
+    if ys[good].max() < _LEAST_DECIMAL:
+        plot.yaxis.formatter = BasicTickFormatter()  # powers of ten
     line(plot, xs[good], ys[good], "realised", COLOURS["blue"])
     plot.scatter(x=xs[good], y=ys[good], size=6, color=COLOURS["blue"])
     if efficient is not None:
