@@ -105,6 +105,10 @@ def test_markouts_have_intervals_of_95_percent():
     low, high = columns(figure, "low")[0], columns(figure, "high")[0]
     np.testing.assert_allclose([low[0], high[0]], [1 - 0.98, 1 + 0.98])
     assert low.size == 1  # the horizon without a value is left out
+    few = pd.DataFrame({"horizon_s": [1.0, 5], "mean": [1.0, 2], "error": [0.5, np.nan]})
+    figure = plot.markouts(few)
+    assert np.isnan(columns(figure, "high")[0]).tolist() == [False, True]
+    assert (columns(figure, "fill")[0] == "white").tolist() == [False, True]  # no interval: hollow
 
 
 def test_intensity_is_seen_against_fitted():

@@ -1,7 +1,6 @@
 """Markouts, the intensity fit, the signature plot and the heat map of a sweep."""
 
 from itertools import cycle
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def markouts(curves: dict[str, Any] | Any, unit: str = "ticks", title: str = "Ma
     curves : DataFrame or MarkoutCurve, or a mapping of names to them
         A DataFrame: columns `horizon_s`, `mean`, `error` (the standard error); or what
         `mmquant.markout_curve` returns. Those named `buy` and `sell` have the colours of fills
-        elsewhere, `all` is black.
+        elsewhere, `all` is black. A mean whose error is missing has no interval and is hollow.
     unit : str
         Of the moves.
     title : str
@@ -83,14 +82,15 @@ def _curve(curve: Any) -> pd.DataFrame:
 
 
 def _whiskers(plot: Figure, xs: Any, table: pd.DataFrame, label: str, colour: str) -> None:
-    """Draw one curve with its 95 % intervals."""
-    reach = _ERRORS * table["error"].fillna(0.0)
+    """Draw one curve with its 95 % intervals; a mean whose error is not known is hollow."""
+    reach = _ERRORS * table["error"]
     source = Source(
         {
             "x": xs,
             "y": table["mean"],
             "low": table["mean"] - reach,
             "high": table["mean"] + reach,
+            "fill": np.where(reach.isna(), "white", colour),
         }
     )
     options = {"legend_label": label} if label else {}
@@ -101,7 +101,8 @@ def _whiskers(plot: Figure, xs: Any, table: pd.DataFrame, label: str, colour: st
     plot.scatter(x="x", y="low", source=source, size=0, alpha=0)
     plot.scatter(x="x", y="high", source=source, size=0, alpha=0)
     plot.line(x="x", y="y", source=source, color=colour, line_width=1.5, **options)
-    plot.scatter(x="x", y="y", source=source, color=colour, size=6, **options)
+    fill = {"color": colour, "fill_color": "fill"}
+    plot.scatter(x="x", y="y", source=source, size=6, **fill, **options)
 
 
 def intensity(
@@ -253,7 +254,7 @@ def sweep_heatmap(
 
 def _text(one: Any) -> str:
     """Return a parameter's value as its axis shows it."""
-    is_number = isinstance(one, Real) and not isinstance(one, bool | np.bool_)
+    is_number = isinstance(one, int | float | np.number) and not isinstance(one, bool)
     return f"{one:.6g}" if is_number else str(one)
 
 
