@@ -151,12 +151,21 @@ def doubts_of(tape: Any, numbers: Sequence[int]) -> list[str]:
         (events["kind"] == TapeKind.CLEAR) & (events["n_bids"] == 0) & (events["n_asks"] == 0)
     )
     begins &= events["flags"] & TAPE_SKIP == 0
-    found = [
-        f"{tape.instruments[number].symbol}: the tape has no snapshot, so there is no book to "
-        "trade on: record one, or begin earlier"
-        for number in numbers
-        if not (begins & (events["instrument"] == number)).any()
-    ]
+    is_depth = np.isin(events["kind"], (TapeKind.DELTA, TapeKind.SNAPSHOT, TapeKind.CLEAR))
+    found = []
+    for number in numbers:
+        own, symbol = events["instrument"] == number, tape.instruments[number].symbol
+        if not (is_depth & own).any():
+            found.append(
+                f"{symbol}: the tape has trades and best prices alone, so there is no book to "
+                "trade on: data.binance.vision has none, take a recording (mm record) or Tardis' "
+                "incremental_book_L2"
+            )
+        elif not (begins & own).any():
+            found.append(
+                f"{symbol}: the tape has no snapshot, so there is no book to trade on: record one, "
+                "or begin earlier"
+            )
     notes = getattr(tape, "notes", None)
     if notes is None:
         return found

@@ -126,6 +126,20 @@ def test_what_the_tape_lacks_stands_in_the_warnings():
         assert words in text
 
 
+def test_a_tape_without_depth_is_told_from_one_without_a_snapshot():
+    tape = make_tape(40)
+    tape.events["flags"][tape.events["kind"] == TapeKind.SNAPSHOT] |= TAPE_SKIP
+    (told,) = doubts_of(tape, [0])
+    assert "no snapshot" in told
+    assert told.endswith("record one, or begin earlier")
+    touch_and_trades = np.isin(tape.events["kind"], (TapeKind.BBO, TapeKind.TRADE))
+    assert touch_and_trades.any()
+    tape.events = tape.events[touch_and_trades]
+    (told,) = doubts_of(tape, [0])
+    assert "trades and best prices alone" in told
+    assert told.endswith("take a recording (mm record) or Tardis' incremental_book_L2")
+
+
 def test_a_reference_that_is_not_played_is_said():
     reference = {"reference.symbol": "ETHUSDT", "blend.basis_ticks_per_bp": 0.5}
     result = backtest.run(make_tape(60), pricing={**QUICK["pricing"], **reference})

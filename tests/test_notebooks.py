@@ -1,6 +1,7 @@
 """The notebooks run, are stored with their outputs, stay small, and compute nothing themselves."""
 
 import ast
+import gzip
 import json
 import os
 import re
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from ports import free_base_port
+
+import mmquant
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
@@ -91,6 +94,37 @@ def test_every_step_is_explained(path):
     kinds = [one["cell_type"] for one in json.loads(path.read_text())["cells"]]
     assert kinds[0] == "markdown" == kinds[-1]
     assert "code code code code" not in " ".join(kinds)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if "MMQUANT_CAPTURES" in path.read_text()]
+)
+def test_it_takes_the_last_recording_and_no_other_file(path, tmp_path, monkeypatch, capsys):
+    tree = ast.parse("\n".join(code(path)))
+    imports = [one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)]
+    at = next(i for i, one in enumerate(tree.body) if "MMQUANT_CAPTURES" in ast.unparse(one))
+    # The folder, the recordings, the search, and what is made of them.
+    search = compile(ast.Module([*imports, *tree.body[at : at + 4]], []), path.name, "exec")
+    read = []
+    tape = mmquant.synthetic_tape(1)
+    monkeypatch.setattr(mmquant, "read_tape", lambda path: read.append(path.name) or tape)
+    monkeypatch.setattr(mmquant, "synthetic_tape", lambda **_: tape)
+    monkeypatch.setenv("MMQUANT_CAPTURES", str(tmp_path))
+    (tmp_path / "sub").mkdir()
+    for name, text in (
+        ("sub/z.ws.gz", b'wss://a/b -> {}\n1.5: {"stream": "a"}'),
+        ("sub/z.http.gz", b'https://a/b -> 1.5: {"a": 1}'),
+        ("sub/z.empty.gz", b""),
+    ):
+        (tmp_path / name).write_bytes(gzip.compress(text))
+    exec(search, {})
+    assert read == []
+    assert "names no folder with recordings (*.gz with lines of <ns>" in capsys.readouterr().out
+    for name in ("a.gz", "sub/b.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b'1723161254036059768 {"stream": "a"}\n'))
+    exec(search, {})
+    assert read == ["b.gz"]
+    assert capsys.readouterr().out == ""
 
 
 @ONLY_NOTEBOOK

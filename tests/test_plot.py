@@ -1,12 +1,15 @@
 """Figures build, carry the data they are given, and say so where there is none."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 pytest.importorskip("bokeh")
+
+from bokeh.models import BasicTickFormatter, LogScale, Whisker
 
 from mmquant import plot
 from mmquant.calibrate import ArrivalFit, MarkoutCurve
@@ -29,6 +32,11 @@ def columns(figure, name):
 
 def texts(figure):
     return [str(text) for values in columns(figure, "text") for text in values]
+
+
+def legend(figure):
+    """Return the colours of a legend's entries by their texts."""
+    return {item.label.value: item.renderers[0].glyph.line_color for item in figure.legend[0].items}
 
 
 def test_thinning_keeps_every_extreme_first_and_last():
@@ -71,6 +79,10 @@ def test_the_heat_map_has_a_cell_for_each_time_and_price():
     picture = columns(figure, "image")[0][0]
     assert picture.shape == (3, 2)
     assert picture[1, 0] == 0 or picture.view(np.uint8).reshape(3, 2, 4)[1, 0, 3] == 0
+    missing = depth.astype(float).where(depth != 0)
+    same = columns(plot.book_heatmap(missing), "image")[0][0].view(np.uint8)
+    assert same[:, 3::4].tolist() == picture.view(np.uint8)[:, 3::4].tolist()
+    assert "no data" in texts(plot.book_heatmap(missing * np.nan))
     with pytest.raises(ValueError, match="cells"):
         plot.book_heatmap(pd.DataFrame(np.ones((2000, 600))))
 
@@ -93,14 +105,21 @@ def test_markouts_have_intervals_of_95_percent():
     low, high = columns(figure, "low")[0], columns(figure, "high")[0]
     np.testing.assert_allclose([low[0], high[0]], [1 - 0.98, 1 + 0.98])
     assert low.size == 1  # the horizon without a value is left out
+    few = pd.DataFrame({"horizon_s": [1.0, 5], "mean": [1.0, 2], "error": [0.5, np.nan]})
+    figure = plot.markouts(few)
+    assert np.isnan(columns(figure, "high")[0]).tolist() == [False, True]
+    assert (columns(figure, "fill")[0] == "white").tolist() == [False, True]  # no interval: hollow
 
 
 def test_intensity_is_seen_against_fitted():
     depths = np.repeat([1.0, 2.0, 4.0], [10, 20, 10])
     figure = plot.intensity(depths, 10.0, ArrivalFit(4.0, 0.1, 0, 0, 40))
     seen = columns(figure, "y")[0]
-    np.testing.assert_allclose(seen[0], np.log10(40 / 10))
-    assert "fitted" in str([item.label for item in figure.legend[0].items])
+    np.testing.assert_allclose(seen[0], 40 / 10)
+    assert isinstance(figure.y_scale, LogScale)
+    assert "fitted" in str(legend(figure))
+    steep = columns(plot.intensity(depths, 10.0, ArrivalFit(4.0, 9.0, 0, 0, 40)), "y")[1]
+    assert np.nanmin(steep) >= seen.min() / 10  # no axis down to 1e-15
 
 
 def test_signature_and_sweep_carry_their_values():
@@ -109,6 +128,129 @@ def test_signature_and_sweep_carry_their_values():
     results = pd.DataFrame({"a": [1, 1, 2], "b": [1, 1, 1], "pnl": [1.0, 3.0, 5.0]})
     sweep = plot.sweep_heatmap(results, "a", "b", "pnl")
     assert sorted(columns(sweep, "value")[0].tolist()) == [2.0, 5.0]  # the mean of a shared cell
+
+
+def test_a_sweep_has_text_and_quantities_in_quotes_for_axes():
+    results = pd.DataFrame(
+        {
+            "simulator.fill_model": ["prob_power", "cross", "cross", "cross"],
+            "strategy.order_qty": ["0.100", "0.020", "10", None],
+            "pnl": [-12345.6, 2.0, 3.0, 4.0],
+        }
+    )
+    sweep = plot.sweep_heatmap(results, "simulator.fill_model", "strategy.order_qty", "pnl")
+    assert sweep.x_range.factors == ["cross", "prob_power"]
+    assert sweep.y_range.factors == ["0.020", "0.100", "10"]  # by size, not by letters
+    assert columns(sweep, "x")[0].tolist() == ["cross", "cross", "prob_power"]
+    assert "-12,346" in texts(sweep)
+    turned = plot.sweep_heatmap(results, "strategy.order_qty", "simulator.fill_model", "pnl")
+    assert turned.y_range.factors == ["cross", "prob_power"]
+    mixed = results.assign(z=[True, 2.5, "word", 10])
+    assert plot.sweep_heatmap(mixed, "z", "simulator.fill_model", "pnl").x_range.factors == [
+        "True",
+        "2.5",
+        "10",
+        "word",
+    ]
+
+
+def test_many_values_of_a_sweep_are_written_aslant():
+    values = np.linspace(0.1234567, 9.7654321, 14)
+    results = pd.DataFrame({"a": values, "b": 1, "pnl": values})
+    assert plot.sweep_heatmap(results, "a", "b", "pnl").xaxis.major_label_orientation == 0.8
+    few = plot.sweep_heatmap(results[:3], "a", "b", "pnl")
+    assert few.xaxis.major_label_orientation == "horizontal"
+
+
+def test_the_markouts_of_a_side_have_the_colour_of_its_fills():
+    curve = pd.DataFrame({"horizon_s": [1.0], "mean": [1.0], "error": [0.1]})
+    pane = legend(plot.price_pane(PRICES, PRICES.assign(bid=99.0, ask=103.0), FILLS))
+    figure = plot.markouts({"all": curve, "buy": curve, "sell": curve, "other": curve})
+    shades = legend(figure)
+    assert shades["buy"] == pane["own bid"] != pane["own ask"] == shades["sell"]
+    assert len(set(shades.values())) == 4
+    whiskers = [one.line_color for one in figure.center if isinstance(one, Whisker)]
+    assert whiskers == list(shades.values())
+    assert legend(plot.markouts({"a": curve, "b": curve}))["a"] == pane["own bid"]
+
+
+def test_axes_name_their_units():
+    depth = pd.DataFrame([[-1.0, 2]], index=TIMES[:1], columns=[99.0, 100])
+    for figure, label in (
+        (plot.price_pane(PRICES), "price (quote asset)"),
+        (plot.price_pane(PRICES, unit="ticks"), "price (ticks)"),
+        (plot.book_heatmap(depth), "price (quote asset)"),
+        (plot.inventory(MONEY.spread), "position (base asset)"),
+        (plot.inventory(MONEY.spread, unit="contracts"), "position (contracts)"),
+        (plot.signature_plot([1, 10], [9.0, 3.0]), "variance per s (squared ticks)"),
+    ):
+        assert figure.yaxis.axis_label == label
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "earned"),
+    [("linear", "base asset", "quote asset"), ("inverse", "contracts", "coin")],
+)
+def test_a_result_counts_in_the_units_of_its_account(kind, held, earned):
+    parts = {f"{name}_half_tick_lots": 0 * PRICES.mid for name in MONEY.columns}
+    touch = pd.DataFrame(
+        {f"{side}_{of}": 1.0 for side in ("bid", "ask") for of in ("ticks", "lots")}, TIMES
+    )
+    marks = pd.DataFrame({"kind": [], "side": [], "horizon_ns": []}).set_index(
+        ["kind", "side", "horizon_ns"]
+    )
+    one = SimpleNamespace(
+        symbol="A", tick=1.0, unit=1.0, kind=SimpleNamespace(kind=kind), positions=parts
+    )
+    result = SimpleNamespace(
+        symbols=["A"],
+        instrument=lambda symbol: one,
+        config=SimpleNamespace(strategy={"position_limit_qty": "1"}),
+        equity=lambda symbol: MONEY.assign(position=0.0, net=1.0, funding=0, fee_revaluation=0),
+        signals=lambda symbol: touch.assign(fair_value_ticks=1.0),
+        quotes=lambda symbol: touch,
+        fills=lambda symbol: FILLS,
+        markouts=lambda symbol: marks,
+    )
+    timed, _ = plot.backtest(result).children
+    labels = [figure.yaxis.axis_label for figure in timed.children]
+    assert labels[1:] == [f"position ({held})", f"profit ({earned})", f"profit ({earned})"]
+
+
+def test_axes_tell_the_least_ticks_and_variances_apart():
+    formatter = plot.price_pane(PRICES * 1e-7).yaxis.formatter
+    assert formatter.format == "0,0.[00000000]"  # a tick may be 1e-8
+    assert plot.signature_plot([1, 10], [9.0, 3.0]).yaxis.formatter.format == formatter.format
+    logs = plot.signature_plot([1, 10], [9e-9, 3e-9], unit="log price")
+    assert isinstance(logs.yaxis.formatter, BasicTickFormatter)
+    assert logs.yaxis.axis_label == "variance per s (squared log price)"
+
+
+def test_the_heat_map_shows_what_its_shades_mean():
+    depth = pd.DataFrame([np.arange(1.0, 101) * 100], index=TIMES[:1], columns=np.arange(100.0))
+    figure = plot.book_heatmap(depth)
+    squares = [one for one in figure.legend[0].items if one.label.value not in ("bids", "asks")]
+    shown = {one.label.value: one.renderers[0].glyph.fill_alpha for one in squares}
+    assert list(shown) == ["quantity (base asset): 1,090", "5,050", "7,525", "10,000"]
+    cells = columns(figure, "image")[0][0].view(np.uint8).reshape(100, 4)[:, 3] / 255
+    for alpha, size in zip(shown.values(), (1090, 5050, 7525, 10000), strict=True):
+        np.testing.assert_allclose(alpha, cells[int(size / 100) - 1], atol=0.03)
+    alike = plot.book_heatmap(depth.clip(7, 7))
+    assert [one.label.value for one in alike.legend[0].items][2:] == ["quantity (base asset): 7"]
+
+
+def test_a_legend_stands_close_to_the_data_and_apart_in_itself():
+    legend = plot.inventory(MONEY.spread, limit=1.0).legend[0]
+    assert legend.spacing >= 10
+    assert legend.margin == legend.padding == 0
+
+
+def test_the_day_stands_below_the_lowest_time_axis_alone():
+    upper, lower = plot.inventory(MONEY.spread), plot.equity(MONEY)
+    assert upper.xaxis.formatter.context is not None
+    plot.stack(upper, lower)
+    assert upper.xaxis.formatter.context is None
+    assert lower.xaxis.formatter.context.hours == "%d %b %Y"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +268,9 @@ def test_signature_and_sweep_carry_their_values():
     ],
 )
 def test_without_data_the_figure_says_so(figure):
-    assert "no data" in texts(figure())
+    figure = figure()
+    assert "no data" in texts(figure)
+    assert columns(figure, "x")[0] > 0 < columns(figure, "y")[0]  # logarithmic axes show it too
 
 
 def test_a_single_row_is_drawn():
@@ -177,5 +321,5 @@ def test_a_notebook_shows_a_live_figure_that_needs_nothing_else():
     assert repr(shown) == "Price; Position"
     frame = shown._repr_html_()
     assert frame.startswith("<iframe srcdoc=")
-    assert 'height="640"' in frame  # 380 and 220, and a border
+    assert 'height="680"' in frame  # 380 and 260, and a border
     assert not re.search(r"&lt;(script|link)[^&]*(src|href)=", frame)

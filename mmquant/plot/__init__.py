@@ -1,4 +1,4 @@
-"""DataFrames and arrays -> bokeh figures, the same in notebooks, reports and the dashboard.
+"""DataFrames and arrays -> bokeh figures, the same in notebooks and reports.
 
 Every function takes plain tables and returns a figure; `stack` puts figures with a common time
 axis under each other, `save` writes one self-contained HTML file. Bokeh is imported here and

@@ -20,12 +20,14 @@ from mmquant.plot.tables import thin
 __all__ = [
     "BUY",
     "COLOURS",
+    "DECIMALS",
     "SELL",
     "Figure",
     "empty",
     "finish",
     "line",
     "new_figure",
+    "number",
     "parts",
     "save",
     "stack",
@@ -45,7 +47,8 @@ COLOURS = {
 }
 BUY, SELL = COLOURS["blue"], COLOURS["red"]
 WIDTH, HEIGHT = 900, 300
-_DATES = {
+DECIMALS = "0,0.[00000000]"  # as many as the finest tick size has
+_TIMES = {
     "microseconds": "%H:%M:%S.%3N",
     "milliseconds": "%H:%M:%S.%3N",
     "seconds": "%H:%M:%S",
@@ -55,6 +58,7 @@ _DATES = {
     "hours": "%H:%M",
     "days": "%d %b",
 }
+_DAY = dict.fromkeys(_TIMES, "%d %b %Y") | {"days": "%Y", "months": "%Y", "years": ""}
 
 
 def new_figure(
@@ -63,22 +67,24 @@ def new_figure(
     y: str,
     *,
     is_time: bool = False,
-    is_log: bool = False,
+    is_log_x: bool = False,
+    is_log_y: bool = False,
     height: int = HEIGHT,
 ) -> Figure:
-    """Return an empty figure; a time axis reads UTC."""
+    """Return an empty figure; a time axis reads UTC, the day below its first time."""
     plot = figure(
         title=title,
         width=WIDTH,
         height=height,
         sizing_mode="stretch_width",
-        x_axis_type="datetime" if is_time else ("log" if is_log else "linear"),
+        x_axis_type="datetime" if is_time else ("log" if is_log_x else "linear"),
+        y_axis_type="log" if is_log_y else "linear",
         x_axis_label=x,
         y_axis_label=y,
         tools="pan,xwheel_zoom,box_zoom,reset,save",
         toolbar_location="right",
         output_backend="canvas",
-        min_border_left=70,
+        min_border_left=80,
     )
     plot.title.text_font_size = "12pt"
     plot.toolbar.logo = None
@@ -89,18 +95,32 @@ def new_figure(
         axis.axis_label_text_font_size = "10pt"
         axis.major_label_text_font_size = "9pt"
         axis.minor_tick_line_color = None
+    numbers = NumeralTickFormatter(format=DECIMALS)
     if is_time:
-        plot.xaxis.formatter = DatetimeTickFormatter(**_DATES)
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[00000]")
+        plot.xaxis.formatter = DatetimeTickFormatter(
+            **_TIMES,
+            boundary_scaling=False,
+            context_which="all",
+            context=DatetimeTickFormatter(**_DAY, boundary_scaling=False, hide_repeats=True),
+        )
+    elif is_log_x:
+        plot.xaxis.formatter = numbers
+    plot.yaxis.formatter = numbers
     return plot
 
 
 def empty(plot: Figure, text: str = "no data") -> Figure:
     """Say in the figure that there is nothing to draw."""
-    plot.text(x=[0], y=[0], text=[text], text_align="center", text_color=COLOURS["grey"])
+    # At 1, which a logarithmic axis has as well.
+    plot.text(x=[1], y=[1], text=[text], text_align="center", text_color=COLOURS["grey"])
     plot.axis.visible = False
     plot.grid.visible = False
     return plot
+
+
+def number(value: float) -> str:
+    """Return a number with three digits; of one from 1000 on all digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.3g}"
 
 
 def line(
@@ -135,9 +155,12 @@ def finish(plot: Figure, tooltips: Sequence[tuple[str, str]] = ()) -> Figure:
         legend = plot.legend[0]
         legend.click_policy = "hide"
         legend.label_text_font_size = "9pt"
-        legend.spacing = 1
-        legend.padding = 4
+        legend.spacing = 16  # pixels: from a text to the next entry's line
+        legend.label_standoff = 4
+        legend.margin = legend.padding = 0
         legend.border_line_color = None
+        legend.background_fill_color = None
+        legend.location = "left"
         legend.orientation = "horizontal"
         plot.add_layout(legend, "above")
     if tooltips:
@@ -154,6 +177,9 @@ def stack(*figures: Figure) -> Any:
         other.x_range = figures[0].x_range
     for other in figures[:-1]:
         other.xaxis.axis_label = None
+        for axis in other.xaxis:
+            if isinstance(axis.formatter, DatetimeTickFormatter):
+                axis.formatter.context = None
     return column_of(*figures, sizing_mode="stretch_width")
 
 

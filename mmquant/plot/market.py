@@ -6,7 +6,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmquant.plot.figures import BUY, COLOURS, SELL, Figure, empty, finish, line, new_figure
+from mmquant.plot.figures import (
+    BUY,
+    COLOURS,
+    DECIMALS,
+    SELL,
+    Figure,
+    empty,
+    finish,
+    line,
+    new_figure,
+    number,
+)
 from mmquant.plot.tables import frame, has, times
 
 __all__ = ["book_heatmap", "price_pane"]
@@ -17,6 +28,7 @@ FEW_FILLS = 100  # where there are more, their marks are smaller
 LEAST_ROOM = 0.3
 MOST_CELLS = 1_000_000
 _SHADES = 64
+_SCALE = (0.1, 0.5, 0.75, 1.0)  # shares of all quantities, whose shades the legend shows
 
 
 def price_pane(
@@ -24,6 +36,7 @@ def price_pane(
     quotes: pd.DataFrame | None = None,
     fills: pd.DataFrame | None = None,
     title: str = "Price",
+    unit: str = "quote asset",
 ) -> Figure:
     """Return the mid, the fair value, one's own quotes, and fills by size and side.
 
@@ -37,6 +50,8 @@ def price_pane(
         Index times; columns `price`, `quantity`, `side` (1 bought, -1 sold). A mark's area goes
         with the quantity. Of more than 5000 the largest are drawn, and the title says so.
     title : str
+    unit : str
+        Of the prices.
 
     Raises
     ------
@@ -44,7 +59,7 @@ def price_pane(
         A table without its columns.
     """
     table = frame("prices", prices, ("mid",))
-    plot = new_figure(title, "time (UTC)", "price", is_time=True, height=380)
+    plot = new_figure(title, "time (UTC)", f"price ({unit})", is_time=True, height=380)
     if table.empty:
         return empty(plot)
     xs = times(table)
@@ -62,7 +77,7 @@ def price_pane(
             line(plot, times(own), ys, label, colour, is_step=True, width=1.2, dash="dashed")
     if fills is not None and not fills.empty:
         _fills(plot, frame("fills", fills, ("price", "quantity", "side")))
-    tooltips = [("price", "@price{0,0.[00000]}"), ("quantity", "@quantity{0.[00000000]}")]
+    tooltips = [("price", f"@price{{{DECIMALS}}}"), ("quantity", "@quantity{0.[00000000]}")]
     return finish(plot, tooltips if fills is not None and not fills.empty else ())
 
 
@@ -106,6 +121,7 @@ def book_heatmap(
     prices: pd.DataFrame | None = None,
     fills: pd.DataFrame | None = None,
     title: str = "Order book",
+    unit: str = "quote asset",
 ) -> Figure:
     """Return the resting quantity over time and price, darker where there is more.
 
@@ -114,10 +130,13 @@ def book_heatmap(
     depth : DataFrame
         Index times (equal steps), columns prices, ascending (equal steps); bids negative, asks
         positive: what `Tape.depth` returns. The shade goes with the rank of a quantity among all,
-        so that one large order does not bleach the rest.
+        so that one large order does not bleach the rest; the legend shows the shades of the
+        quantities that a tenth, a half and three quarters do not exceed, and of the largest.
     prices, fills : DataFrame, optional
         As of `price_pane`; of prices the mid is drawn.
     title : str
+    unit : str
+        Of the prices. Quantities are in the base asset.
 
     Raises
     ------
@@ -126,9 +145,11 @@ def book_heatmap(
     """
     if not isinstance(depth, pd.DataFrame):
         raise TypeError(f"depth must be a DataFrame, got {type(depth).__name__}: use Tape.depth")
-    plot = new_figure(title, "time (UTC)", "price", is_time=True, height=380)
+    plot = new_figure(title, "time (UTC)", f"price ({unit})", is_time=True, height=380)
     values = depth.to_numpy(np.float64) if depth.size else np.zeros((0, 0))
-    if not values.size or not (values != 0).any():
+    sizes = np.abs(values)
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
         return empty(plot)
     if values.size > MOST_CELLS:
         raise ValueError(
@@ -142,8 +163,9 @@ def book_heatmap(
     step_ms = (_milliseconds(xs[-1]) - start_ms) / (xs.size - 1) if xs.size > 1 else 1e3
     tick = float(np.median(np.diff(grid))) if grid.size > 1 else 1.0
     low, high = _seen(values)
+    edges = np.quantile(sizes, np.linspace(0, 1, _SHADES + 1)[1:])
     plot.image_rgba(
-        image=[_colours(values[:, low : high + 1])],
+        image=[_picture(values[:, low : high + 1], edges)],
         x=start_ms - step_ms,
         y=float(grid[low]) - tick / 2,
         dw=step_ms * xs.size,
@@ -155,14 +177,29 @@ def book_heatmap(
         table = frame("prices", prices, ("mid",))
         ys = table["mid"].to_numpy(np.float64)
         line(plot, times(table), ys, "mid", COLOURS["black"], is_step=True)
-    for label, colour in (("bids", BUY), ("asks", SELL)):
-        # Nothing to see in the figure, but something to draw in the legend.
-        plot.scatter(
-            x=xs[:1], y=[np.nan], marker="square", size=12, color=colour, legend_label=label
-        )
+    _swatch(plot, xs, "bids", BUY)
+    _swatch(plot, xs, "asks", SELL)
     if fills is not None and not fills.empty:
         _fills(plot, frame("fills", fills, ("price", "quantity", "side")))
+    shown = np.unique(np.quantile(sizes, _SCALE))
+    for place, (size, alpha) in enumerate(zip(shown, _alpha(shown, edges), strict=True)):
+        text = "" if place else "quantity (base asset): "
+        _swatch(plot, xs, text + number(size), COLOURS["black"], alpha)
     return finish(plot)
+
+
+def _swatch(plot: Figure, xs: NDArray[Any], label: str, colour: str, alpha: float = 1.0) -> None:
+    """Draw nothing to see in the figure, but a square in the legend."""
+    plot.scatter(
+        x=xs[:1],
+        y=[np.nan],
+        marker="square",
+        size=12,
+        color=colour,
+        line_color=None,
+        alpha=alpha,
+        legend_label=label,
+    )
 
 
 def _milliseconds(time: Any) -> float:
@@ -177,15 +214,17 @@ def _seen(values: NDArray[np.float64]) -> tuple[int, int]:
     return int(used[0]), int(used[-1])
 
 
-def _colours(values: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """Return the picture: blue bids and red asks, opaque by rank; rows are prices."""
-    sizes = np.abs(values)
-    edges = np.quantile(sizes[sizes > 0], np.linspace(0, 1, _SHADES + 1)[1:])
+def _alpha(sizes: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how opaque quantities are by their rank among all; nothing is clear."""
     shade = np.searchsorted(edges, sizes, side="left") / (_SHADES - 1)
-    alpha = np.where(sizes > 0, 0.08 + 0.92 * np.clip(shade, 0, 1) ** 1.5, 0.0)
+    return np.where(sizes > 0, 0.08 + 0.92 * np.clip(shade, 0, 1) ** 1.5, 0.0)
+
+
+def _picture(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Return the picture: blue bids and red asks, opaque by rank; rows are prices."""
     picture: NDArray[Any] = np.zeros((*values.T.shape, 4), np.uint8)
     for place in range(3):
         bid, ask = (int(colour[1 + 2 * place : 3 + 2 * place], 16) for colour in (BUY, SELL))
         picture[:, :, place] = np.where(values < 0, bid, ask).T
-    picture[:, :, 3] = (255 * alpha).T
+    picture[:, :, 3] = (255 * _alpha(np.abs(values), edges)).T
     return np.ascontiguousarray(picture).view(np.uint32)[:, :, 0]

@@ -20,7 +20,12 @@ _RARE_PARTS = (
 )
 
 
-def inventory(position: pd.Series, limit: float | None = None, title: str = "Position") -> Figure:
+def inventory(
+    position: pd.Series,
+    limit: float | None = None,
+    title: str = "Position",
+    unit: str = "base asset",
+) -> Figure:
     """Return the position over time, and its limits where given.
 
     Parameters
@@ -30,9 +35,11 @@ def inventory(position: pd.Series, limit: float | None = None, title: str = "Pos
     limit : float, optional
         Drawn on both sides.
     title : str
+    unit : str
+        Of the position.
     """
     values = series("position", position)
-    plot = new_figure(title, "time (UTC)", "position", is_time=True, height=220)
+    plot = new_figure(title, "time (UTC)", f"position ({unit})", is_time=True, height=260)
     if values.empty:
         return empty(plot)
     xs, ys = times(values), values.to_numpy(np.float64)

@@ -1,20 +1,31 @@
 """Markouts, the intensity fit, the signature plot and the heat map of a sweep."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.models import BasicTicker, ColorBar, LinearColorMapper, NumeralTickFormatter, Whisker
+from bokeh.models import (
+    BasicTicker,
+    BasicTickFormatter,
+    ColorBar,
+    LinearColorMapper,
+    NumeralTickFormatter,
+    Whisker,
+)
 from bokeh.models import ColumnDataSource as Source
 from bokeh.palettes import Cividis256
 
-from mmquant.plot.figures import COLOURS, Figure, empty, finish, line, new_figure
+from mmquant.plot.figures import BUY, COLOURS, SELL, Figure, empty, finish, line, new_figure, number
 from mmquant.plot.tables import column, frame
 
 __all__ = ["intensity", "markouts", "signature_plot", "sweep_heatmap"]
 
 _ERRORS = 1.96  # standard errors to each side: 95 %
 _CYCLE = ("blue", "red", "green", "orange", "pink", "sky")
+_MOST_LETTERS = 70  # that stand beside each other on a sweep's axis
+_LEAST_DECIMAL = 1e-5  # what is less, as the variance of logarithms is, reads better by its power
+_SIDES = {"all": COLOURS["black"], "buy": BUY, "sell": SELL}
 
 
 def markouts(curves: dict[str, Any] | Any, unit: str = "ticks", title: str = "Markouts") -> Figure:
@@ -24,25 +35,34 @@ def markouts(curves: dict[str, Any] | Any, unit: str = "ticks", title: str = "Ma
     ----------
     curves : DataFrame or MarkoutCurve, or a mapping of names to them
         A DataFrame: columns `horizon_s`, `mean`, `error` (the standard error); or what
-        `mmquant.markout_curve` returns.
+        `mmquant.markout_curve` returns. Those named `buy` and `sell` have the colours of fills
+        elsewhere, `all` is black. A mean whose error is missing has no interval and is hollow.
     unit : str
         Of the moves.
     title : str
     """
     named = curves if isinstance(curves, dict) else {"": curves}
-    plot = new_figure(title, "horizon (s), evenly spaced", f"mean move in one's favour ({unit})")
+    plot = new_figure(title, "horizon (s), evenly spaced", f"mean move in favour ({unit})")
     tables = {label: _curve(curve).dropna(subset=["mean"]) for label, curve in named.items()}
     horizons = sorted({one for table in tables.values() for one in table["horizon_s"]})
     if not horizons:
         return empty(plot)
     plot.line(x=[-0.4, len(horizons) - 0.6], y=[0, 0], color=COLOURS["grey"], line_width=0.8)
+    shades = _shades(list(tables))
     for place, (label, table) in enumerate(tables.items()):
         # Side by side, so that the intervals of several curves can be told apart.
         xs = np.searchsorted(horizons, table["horizon_s"]) + 0.12 * (place - (len(tables) - 1) / 2)
-        _whiskers(plot, xs, table, label, COLOURS[_CYCLE[place % len(_CYCLE)]])
+        _whiskers(plot, xs, table, label, shades[place])
     plot.xaxis.ticker = list(range(len(horizons)))
     plot.xaxis.major_label_overrides = {i: f"{one:g}" for i, one in enumerate(horizons)}
     return finish(plot)
+
+
+def _shades(labels: list[str]) -> list[str]:
+    """Return a colour a curve: a side's own, else the next that no side among them has."""
+    taken = {_SIDES[label] for label in labels if label in _SIDES}
+    free = cycle(COLOURS[name] for name in _CYCLE if COLOURS[name] not in taken)
+    return [_SIDES[label] if label in _SIDES else next(free) for label in labels]
 
 
 def _curve(curve: Any) -> pd.DataFrame:
@@ -62,14 +82,15 @@ def _curve(curve: Any) -> pd.DataFrame:
 
 
 def _whiskers(plot: Figure, xs: Any, table: pd.DataFrame, label: str, colour: str) -> None:
-    """Draw one curve with its 95 % intervals."""
-    reach = _ERRORS * table["error"].fillna(0.0)
+    """Draw one curve with its 95 % intervals; a mean whose error is not known is hollow."""
+    reach = _ERRORS * table["error"]
     source = Source(
         {
             "x": xs,
             "y": table["mean"],
             "low": table["mean"] - reach,
             "high": table["mean"] + reach,
+            "fill": np.where(reach.isna(), "white", colour),
         }
     )
     options = {"legend_label": label} if label else {}
@@ -80,7 +101,8 @@ def _whiskers(plot: Figure, xs: Any, table: pd.DataFrame, label: str, colour: st
     plot.scatter(x="x", y="low", source=source, size=0, alpha=0)
     plot.scatter(x="x", y="high", source=source, size=0, alpha=0)
     plot.line(x="x", y="y", source=source, color=colour, line_width=1.5, **options)
-    plot.scatter(x="x", y="y", source=source, color=colour, size=6, **options)
+    fill = {"color": colour, "fill_color": "fill"}
+    plot.scatter(x="x", y="y", source=source, size=6, **fill, **options)
 
 
 def intensity(
@@ -102,27 +124,27 @@ def intensity(
         `intensity_per_s` and `decay_per_tick`: A and k.
     bins : int
         Depths at which the rate is shown. The axis of rates is logarithmic: a straight line is
-        an exponential.
+        an exponential. A fit is drawn down to a tenth of the least rate seen.
     title : str
     """
     depths = column("depths_ticks", depths_ticks)
     if seconds <= 0:
         raise ValueError(f"seconds must be positive, got {seconds}")
-    plot = new_figure(title, "depth (ticks)", "log10 of market orders per s reaching it")
+    plot = new_figure(title, "depth reached (ticks)", "market orders per s", is_log_y=True)
     reached = np.sort(depths[np.isfinite(depths) & (depths >= 0)])
     if not reached.size:
         return empty(plot)
     grid = np.linspace(0, reached[-1], max(2, bins))
     counts = reached.size - np.searchsorted(reached, grid, side="left")
     seen = counts > 0
-    rates = np.log10(counts[seen] / seconds)
+    rates = counts[seen] / seconds
     plot.scatter(x=grid[seen], y=rates, size=6, color=COLOURS["blue"], legend_label="seen")
     fits = fit if isinstance(fit, dict) else {"fitted": fit}
-    cycle = ("red", "green", "orange")
-    for (label, one), colour in zip(fits.items(), cycle, strict=False):
+    for (label, one), colour in zip(fits.items(), ("red", "green", "orange"), strict=False):
         if one is None or one.intensity_per_s <= 0:
             continue
-        ys = np.log10(one.intensity_per_s) - one.decay_per_tick * grid / np.log(10.0)
+        ys = one.intensity_per_s * np.exp(-one.decay_per_tick * grid)
+        ys = np.where(ys >= rates.min() / 10, ys, np.nan)  # below lies nothing to compare with
         text = f"{label}: {one.intensity_per_s:.3g} exp(-{one.decay_per_tick:.3g} depth)"
         line(plot, grid, ys, text, COLOURS[colour])
     return finish(plot)
@@ -134,6 +156,7 @@ def signature_plot(
     efficient: float | None = None,
     x: str = "samples from price to price",
     title: str = "Signature plot",
+    unit: str = "ticks",
 ) -> Figure:
     """Return the realised variance by sampling step: rising towards small steps is noise.
 
@@ -144,14 +167,18 @@ def signature_plot(
     efficient : float, optional
         An estimate without the noise (two-scale, pre-averaged), drawn as a level.
     x, title : str
+    unit : str
+        Of the prices whose variance it is: "ticks"; "log price" where they are logarithms.
     """
     xs, ys = column("steps", steps), column("variance_per_s", variance_per_s)
     if xs.size != ys.size:
         raise ValueError(f"steps and variance_per_s must be equally long, got {xs.size}, {ys.size}")
-    plot = new_figure(title, x, "variance per s", is_log=True)
+    plot = new_figure(title, x, f"variance per s (squared {unit})", is_log_x=True)
     good = np.isfinite(ys)
     if not good.any():
         return empty(plot)
+    if ys[good].max() < _LEAST_DECIMAL:
+        plot.yaxis.formatter = BasicTickFormatter()  # powers of ten
     line(plot, xs[good], ys[good], "realised", COLOURS["blue"])
     plot.scatter(x=xs[good], y=ys[good], size=6, color=COLOURS["blue"])
     if efficient is not None:
@@ -172,16 +199,18 @@ def sweep_heatmap(
     results : DataFrame
         A row a parameter set.
     x, y, value : str
-        Columns. Axes are categories: each value of a parameter that was tried.
+        Columns; `x` and `y` of numbers or text. Axes are categories: each value of a parameter
+        that was tried, numbers (also those in quotes) by size and before words. Sets without one
+        of the two are left out.
     title : str, optional
     """
-    table = frame("results", results, (x, y, value))
+    table = frame("results", results, (x, y, value)).dropna(subset=[x, y])
     if table.empty:
         return empty(new_figure(title or value, x, y))
     cells = table.groupby([x, y], as_index=False)[value].mean()
     cells = cells[np.isfinite(cells[value])]
-    columns = [f"{one:.6g}" for one in sorted(table[x].unique())]
-    rows = [f"{one:.6g}" for one in sorted(table[y].unique())]
+    columns = [_text(one) for one in sorted(table[x].unique(), key=_order)]
+    rows = [_text(one) for one in sorted(table[y].unique(), key=_order)]
     plot = _categories(title or f"{value} by {x} and {y}", columns, rows, x, y)
     if cells.empty:
         return plot
@@ -192,10 +221,10 @@ def sweep_heatmap(
     shade = (cells[value] - low) / (high - low)
     source = Source(
         {
-            "x": [f"{one:.6g}" for one in cells[x]],
-            "y": [f"{one:.6g}" for one in cells[y]],
+            "x": [_text(one) for one in cells[x]],
+            "y": [_text(one) for one in cells[y]],
             "value": cells[value],
-            "text": [f"{one:.3g}" for one in cells[value]],
+            "text": [number(one) for one in cells[value]],
             "ink": np.where(shade > 0.5, "black", "white"),
         }
     )
@@ -215,11 +244,26 @@ def sweep_heatmap(
     bar = ColorBar(
         color_mapper=mapper,
         title=value,
+        title_text_font_style="normal",
         ticker=BasicTicker(desired_num_ticks=6),
         formatter=NumeralTickFormatter(format="0,0.[0000]"),
     )
     plot.add_layout(bar, "right")
     return plot
+
+
+def _text(one: Any) -> str:
+    """Return a parameter's value as its axis shows it."""
+    is_number = isinstance(one, int | float | np.number) and not isinstance(one, bool)
+    return f"{one:.6g}" if is_number else str(one)
+
+
+def _order(one: Any) -> tuple[bool, float, str]:
+    """Return what values are sorted by: numbers and quantities in quotes by size, then words."""
+    try:
+        return False, float(one), ""
+    except (TypeError, ValueError):
+        return True, 0.0, str(one)
 
 
 def _categories(title: str, columns: list[str], rows: list[str], x: str, y: str) -> Figure:
@@ -239,6 +283,8 @@ def _categories(title: str, columns: list[str], rows: list[str], x: str, y: str)
     plot.title.text_font_size = "12pt"
     plot.toolbar.logo = None
     plot.grid.visible = False
+    if sum(map(len, columns)) > _MOST_LETTERS:
+        plot.xaxis.major_label_orientation = 0.8
     for axis in plot.axis:
         axis.axis_label_text_font_style = "normal"
     return plot

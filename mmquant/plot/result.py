@@ -38,6 +38,8 @@ def _figures(result: Any, symbol: str) -> list[Any]:
     one = result.instrument(symbol)
     money = result.equity(symbol)
     limit = float(result.config.strategy["position_limit_qty"])
+    is_inverse = one.kind.kind == "inverse"  # contracts of quote asset, whose money is the coin
+    held, earned = ("contracts", "coin") if is_inverse else ("base asset", "quote asset")
     timed = stack(
         price_pane(
             _prices(result, one),
@@ -45,9 +47,9 @@ def _figures(result: Any, symbol: str) -> list[Any]:
             result.fills(symbol),
             f"{symbol}: price, own quotes and fills",
         ),
-        inventory(money["position"], limit, f"{symbol}: position"),
-        equity(money.assign(equity=money["net"]), title=f"{symbol}: equity"),
-        decomposition(_parts(one, money), title=f"{symbol}: where the profit came from"),
+        inventory(money["position"], limit, f"{symbol}: position", held),
+        equity(money.assign(equity=money["net"]), earned, f"{symbol}: equity"),
+        decomposition(_parts(one, money), earned, f"{symbol}: where the profit came from"),
     )
     return [timed, markouts(_markouts(result, symbol), title=f"{symbol}: after a fill")]
 
