@@ -56,6 +56,7 @@ def _inputs(columns: Mapping[str, ArrayLike]) -> NDArray[Any]:
     if not known:
         names = ", ".join(PRICING_MODEL_INPUTS.names or ())
         raise ValueError(f"inputs must have a column a model knows ({names}), got {list(columns)}")
+    _arrays.same_index(**{name: columns[name] for name in columns})
     arrays: dict[str, NDArray[Any]] = {}
     for name in known:
         if PRICING_MODEL_INPUTS[name].kind == "i":
@@ -106,7 +107,8 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
     own = np.array(params, np.float64)
     address = bind_pricing_model(model)
     kernels.pricing_model_path(address, rows, own, np.zeros(1, PRICING_MODEL_PRICE), out)
-    return _arrays.like(_arrays.kind_of(inputs, *(inputs[name] for name in inputs)), out)
+    template = _arrays.kind_of(inputs, *(inputs[name] for name in inputs))
+    return _arrays.like(template, out, "fair_value_ticks")
 
 
 def pricing_steps(model: Model) -> PricingSteps:

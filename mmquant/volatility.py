@@ -102,6 +102,7 @@ class Volatility:
 
     def path(self, xs_ticks: ArrayLike, times: ArrayLike | None = None) -> VolatilityPath:
         """Take in prices (n,) at times (n,): volatility, drift and warm after each, all (n,)."""
+        _arrays.same_index(xs_ticks=xs_ticks, times=times)
         values = _arrays.floats("xs_ticks", xs_ticks)
         ts_ns = _arrays.times_ns(times, xs_ticks)
         n = _arrays.same_length(xs_ticks=values, times=ts_ns)
