@@ -13,7 +13,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
 from mmquant._checks import number, whole
@@ -24,10 +24,14 @@ from mmquant.state import VOLATILITY
 __all__ = ["Volatility", "VolatilityPath"]
 
 _DAY_NS = 24 * 3600 * 10**9
+_BLOCK = 64  # samples in which the first interval is looked for at a time
 
 
 class VolatilityPath(NamedTuple):
-    """What is known after each price; each (n,), Series for a Series."""
+    """What is known after each price; each (n,), Series for a Series.
+
+    Volatility and drift are NaN before the first interval that counts.
+    """
 
     volatility_ticks_per_sqrt_s: Any
     drift_ticks_per_s: Any
@@ -101,27 +105,20 @@ class Volatility:
         )
 
     def path(self, xs_ticks: ArrayLike, times: ArrayLike | None = None) -> VolatilityPath:
-        """Take in prices (n,) at times (n,): volatility, drift and warm after each, all (n,)."""
+        """Take in prices (n,) at times (n,): volatility, drift and warm after each, all (n,).
+
+        Volatility and drift are NaN before the first interval: until there are prices of two
+        times with no gap between them.
+        """
         _arrays.same_index(xs_ticks=xs_ticks, times=times)
         values = _arrays.floats("xs_ticks", xs_ticks)
         ts_ns = _arrays.times_ns(times, xs_ticks)
         n = _arrays.same_length(xs_ticks=values, times=ts_ns)
         warn_of_unit(min(self.volatility_half_life_ns, self.drift_half_life_ns), ts_ns)
         volatility, drift, warm = np.empty(n), np.empty(n), np.empty(n, np.uint8)
-        kernels.volatility_path(
-            self.state,
-            values,
-            ts_ns,
-            self.volatility_half_life_ns,
-            self.drift_half_life_ns,
-            self.warmup_ns,
-            self.max_gap_ns,
-            self.jump_sigmas,
-            self.least_jump_ticks,
-            volatility,
-            drift,
-            warm,
-        )
+        unknown = self._unknown(values, ts_ns)
+        self._fold(self.state, values, ts_ns, self.warmup_ns, volatility, drift, warm)
+        volatility[:unknown] = drift[:unknown] = np.nan
         like = _arrays.kind_of(xs_ticks)
         return VolatilityPath(
             _arrays.like(like, volatility, "volatility_ticks_per_sqrt_s"),
@@ -129,15 +126,51 @@ class Volatility:
             _arrays.like(like, warm.astype(np.bool_), "warm"),
         )
 
+    def _fold(
+        self,
+        state: NDArray[Any],
+        xs_ticks: NDArray[np.float64],
+        ts_ns: NDArray[np.int64],
+        warmup_ns: int,
+        *outs: NDArray[Any],
+    ) -> None:
+        kernels.volatility_path(
+            state,
+            xs_ticks,
+            ts_ns,
+            self.volatility_half_life_ns,
+            self.drift_half_life_ns,
+            warmup_ns,
+            self.max_gap_ns,
+            self.jump_sigmas,
+            self.least_jump_ticks,
+            *outs,
+        )
+
+    def _unknown(self, xs_ticks: NDArray[np.float64], ts_ns: NDArray[np.int64]) -> int:
+        """Return after how many samples nothing is known yet: the kernel writes zeros there."""
+        state = self.state.copy()
+        for at in range(0, xs_ticks.size, _BLOCK):
+            if state[0]["observed_ns"] > 0:
+                return at
+            xs, ts = xs_ticks[at : at + _BLOCK], ts_ns[at : at + _BLOCK]
+            observed = np.empty(xs.size, np.uint8)
+            self._fold(state, xs, ts, 0, np.empty(xs.size), np.empty(xs.size), observed)
+            if observed.any():
+                return at + int(np.argmax(observed))
+        return xs_ticks.size
+
     @property
     def volatility_ticks_per_sqrt_s(self) -> float:
-        """The volatility, 0.0 before the first interval."""
-        return float(kernels.volatility_ticks_per_sqrt_s(self.state))
+        """The volatility, NaN before the first interval."""
+        known = self.state[0]["observed_ns"] > 0
+        return float(kernels.volatility_ticks_per_sqrt_s(self.state)) if known else math.nan
 
     @property
     def drift_ticks_per_s(self) -> float:
-        """The drift, 0.0 before the first interval."""
-        return float(kernels.drift_ticks_per_s(self.state))
+        """The drift, NaN before the first interval."""
+        known = self.state[0]["observed_ns"] > 0
+        return float(kernels.drift_ticks_per_s(self.state)) if known else math.nan
 
     @property
     def warm(self) -> bool:
