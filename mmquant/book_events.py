@@ -23,6 +23,7 @@ __all__ = ["pack_events", "side_sign", "touches_frame"]
 _EXACT = {"price_ticks": "price", "qty_lots": "quantity"}  # what takes the place of what
 _COLUMNS = ("update_id", "kind", "side", *_EXACT, *_EXACT.values())
 _KINDS = {kind.name.lower(): int(kind) for kind in BookEvent}
+_NO_WORD = -9
 _SIDES = {"bid": int(Side.BUY), "ask": int(Side.SELL), "buy": int(Side.BUY), "sell": int(Side.SELL)}
 # How far a float may lie from a whole number of steps: so much of a step, or of the number (some
 # dozens of a float's last digit), but never so much that two whole numbers are meant.
@@ -70,18 +71,17 @@ def _coded(
     field: str, values: NDArray[Any], names: dict[str, int], void: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return a column of names or of their numbers as numbers, 0 where it is `void`."""
-    known = list(names.values())
     if values.dtype.kind in "iuf":  # a column of pandas with missing numbers is one of floats
-        good = np.isin(values, known)
+        good = np.isin(values, list(names.values()))
         codes = np.where(good, values, 0).astype(np.int64)
     else:
         words = values.tolist()
         try:
-            meaning = {word: names.get(str(word).lower(), -9) for word in set(words)}  # a few
+            meaning = {word: names.get(str(word).lower(), _NO_WORD) for word in set(words)}
         except TypeError:
             raise TypeError(f"{field} must be words or numbers, got other objects") from None
         codes = np.fromiter(map(meaning.__getitem__, words), np.int64, len(words))
-        good = np.isin(codes, known)
+        good = codes != _NO_WORD
     bad = ~good & ~void
     if bad.any():
         raise ValueError(f"{field} must be one of {sorted(names)}, got {values[bad][0]!r}")

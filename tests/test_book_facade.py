@@ -29,7 +29,7 @@ def test_words_of_sides_are_read_in_any_case_and_column(sides):
     assert touches["ask_qty"].tolist()[:1] == [5.0]
 
 
-def test_many_words_are_read_as_fast_as_numbers():
+def test_many_words_are_read_as_numbers_are():
     n = 4000
     rows = {"update_id": np.arange(n), "price_ticks": np.full(n, 9), "qty_lots": np.arange(n)}
     words = OrderBook("1", "1").replay(rows | {"side": np.tile(["bid", "buy"], n // 2)})
