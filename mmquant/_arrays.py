@@ -6,7 +6,10 @@ needed (pandas hands out read-only arrays, and each kind of array would be compi
 
 import math
 import sys
+import warnings
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,18 +23,36 @@ __all__ = [
     "in_order",
     "is_pandas",
     "kind_of",
+    "labelled",
     "levels",
     "like",
     "like_columns",
     "lots",
     "mean_interval_ns",
+    "same_index",
     "same_length",
     "same_shape",
     "times_ns",
     "unchecked_floats",
     "unchecked_times_ns",
+    "warn",
+    "whole_numbers",
     "without_infinity",
+    "zone_of",
 ]
+
+_LIBRARY = f"{Path(__file__).parent}/"
+_INT64_MOST = 2**63 - 1
+# What a time of the years 2005 to 2096 is in each unit, by how many nanoseconds it has.
+_EPOCHS = {
+    unit_ns: (name, 1_100_000_000 * 10**9 // unit_ns, 4_000_000_000 * 10**9 // unit_ns)
+    for unit_ns, name in ((10**9, "seconds"), (10**6, "milliseconds"), (10**3, "microseconds"))
+}
+
+
+def warn(text: str) -> None:
+    """Warn the user at his own line, however deep in the library it was found."""
+    warnings.warn(text, skip_file_prefixes=(_LIBRARY,))
 
 
 def is_pandas(values: object) -> bool:
@@ -81,64 +102,106 @@ def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
 
 def lots(field: str, values: object, least: int) -> NDArray[np.int64]:
     """Return `values` as int64 (ticks, lots, counts) of at least `least`; floats are refused."""
-    array = _one_dimensional(field, values)
+    return _frozen(whole_numbers(field, _one_dimensional(field, values), least))
+
+
+def whole_numbers(field: str, array: NDArray[Any], least: int) -> NDArray[np.int64]:
+    """Return an array of any shape as int64 of at least `least`; floats are refused."""
     if array.dtype.kind not in "iu" and array.size > 0:
         raise TypeError(f"{field} must be whole numbers, got dtype {array.dtype}: pass int64")
     if array.size > 0 and array.min() < least:
         at = int(np.argmin(array))
-        raise ValueError(f"{field} must be at least {least}, got {array[at]} at {at}: drop it")
-    return _frozen(array.astype(np.int64, copy=False))
+        value = array.reshape(-1)[at]
+        raise ValueError(f"{field} must be at least {least}, got {value} at {at}: drop it")
+    return _as_int64(field, array)
 
 
-def _index_times(values: object) -> object:
+def _as_int64(field: str, array: NDArray[Any]) -> NDArray[np.int64]:
+    if array.dtype == np.uint64 and array.size > 0 and array.max() > _INT64_MOST:
+        raise ValueError(f"{field} must fit int64, got {array.max()}: count in larger units")
+    return array.astype(np.int64, copy=False)
+
+
+def _index_times(field: str, values: object) -> object:
     index = getattr(values, "index", None)
     if not is_pandas(values) or not hasattr(index, "tz"):
         raise TypeError(
-            "times must be given, got None: pass datetime64 or int64 nanoseconds, or values with "
-            "a DatetimeIndex"
+            f"{field} must be given, got None: pass datetime64 or int64 nanoseconds, or values "
+            f"with a DatetimeIndex"
         )
     return index
 
 
-def times_ns(times: object, values: object) -> NDArray[np.int64]:
+def zone_of(times: object, values: object) -> Any:
+    """Return the time zone of what `times_ns` takes, None for none."""
+    source = getattr(values, "index", None) if times is None else times
+    return getattr(source, "tz", None) or getattr(getattr(source, "dtype", None), "tz", None)
+
+
+def times_ns(times: object, values: object, field: str = "times") -> NDArray[np.int64]:
     """Return `times` as int64 nanoseconds in order, or those of the index of `values`.
 
     Datetimes of any unit and zone become UTC nanoseconds; whole numbers are nanoseconds as they
-    are. Equal times may follow each other.
+    are, with a warning where they look like an epoch in another unit. Equal times may follow each
+    other. `field` is what the argument is called.
     """
-    return in_order(unchecked_times_ns(times, values))
+    return in_order(unchecked_times_ns(times, values, field), field)
 
 
-def in_order(ts_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+def in_order(ts_ns: NDArray[np.int64], field: str = "times") -> NDArray[np.int64]:
     """Return `ts_ns`, or say where time goes back."""
     at = int(first_decrease(ts_ns))
     if at >= 0:
         raise ValueError(
-            f"times must not decrease, got {ts_ns[at]} after {ts_ns[at - 1]} at {at}: sort by "
+            f"{field} must not decrease, got {ts_ns[at]} after {ts_ns[at - 1]} at {at}: sort by "
             f"time first"
         )
     return ts_ns
 
 
-def unchecked_times_ns(times: object, values: object) -> NDArray[np.int64]:
+def unchecked_times_ns(times: object, values: object, field: str = "times") -> NDArray[np.int64]:
     """Return what `times_ns` does, in whatever order."""
     if times is None:
-        times = _index_times(values)
-    zone = getattr(times, "tz", None) or getattr(getattr(times, "dtype", None), "tz", None)
-    if zone is not None:
+        times = _index_times(field, values)
+    if zone_of(times, None) is not None:
         times = np.asarray(times, "datetime64[ns]")  # in UTC
-    array = _one_dimensional("times", times)
+    array = _one_dimensional(field, times)
     if array.dtype.kind == "M":
         if np.isnat(array).any():
             at = int(np.flatnonzero(np.isnat(array))[0])
-            raise ValueError(f"times must not be missing, got NaT at {at}: drop that row")
-        array = array.astype("datetime64[ns]").view(np.int64)
-    elif array.dtype.kind not in "iu" and array.size > 0:
+            raise ValueError(f"{field} must not be missing, got NaT at {at}: drop that row")
+        return _frozen(array.astype("datetime64[ns]").view(np.int64))
+    if array.dtype.kind not in "iu" and array.size > 0:
+        remedy = f"pd.DatetimeIndex({field})"
+        if array.dtype.kind == "f":
+            remedy = "(seconds * 1e9).round().astype('int64')"
         raise TypeError(
-            f"times must be datetime64 or whole nanoseconds, got dtype {array.dtype}: "
-            f"convert with (seconds * 1e9).round().astype('int64')"
+            f"{field} must be datetime64 or whole nanoseconds, got dtype {array.dtype}: convert "
+            f"with {remedy}"
         )
-    return _frozen(array.astype(np.int64, copy=False))
+    ts_ns = _frozen(_as_int64(field, array))
+    _warn_of_epoch(field, ts_ns)
+    return ts_ns
+
+
+def _warn_of_epoch(field: str, ts_ns: NDArray[np.int64]) -> None:
+    """Warn where the first and last time are nanoseconds of 1970, but of our days in other units.
+
+    Made-up times that begin at one or a thousand seconds span more than a quarter of that; what
+    is known of a market does not span a quarter of the time since 1970.
+    """
+    if ts_ns.size == 0:
+        return
+    first, last = int(ts_ns[0]), int(ts_ns[-1])
+    if not 0 < last - first < first // 4:
+        return
+    for unit_ns, (name, least, most) in _EPOCHS.items():
+        if least <= first and last <= most:
+            day = np.datetime64(first * unit_ns, "ns").astype("M8[D]")
+            warn(
+                f"{field} are taken as nanoseconds, but {first} looks like {name} since 1970 "
+                f"({day}): pass the DatetimeIndex itself, or {field} * {unit_ns}"
+            )
 
 
 def levels(field: str, values: object, least: int) -> NDArray[np.int64]:
@@ -150,6 +213,34 @@ def levels(field: str, values: object, least: int) -> NDArray[np.int64]:
         raise ValueError(f"{field} must have shape (n, levels), got {array.shape}: a row a book")
     flat = lots(field, array.reshape(-1), least)
     return flat.reshape(array.shape)
+
+
+def _is_one_index(first: Any, second: Any) -> bool:
+    if first.equals(second):  # at once where they are the same object
+        return True
+    if getattr(first, "tz", None) is None or getattr(second, "tz", None) is None:
+        return False
+    return bool(first.tz_convert("UTC").equals(second.tz_convert("UTC")))
+
+
+def same_index(**values: object) -> None:
+    """Refuse arguments of pandas whose indices differ: their values would pair by position."""
+    labelled = [(name, value) for name, value in values.items() if is_pandas(value)]
+    remedy = "align them first (a, b = a.align(b, join='inner', axis=0)) or pass .to_numpy()"
+    for (one, first), (other, second) in pairwise(labelled):
+        a, b = first.index, second.index  # type: ignore[attr-defined]
+        if not _is_one_index(a, b):
+            got = f"{a.size} and {b.size} labels"
+            if a.size == b.size:
+                at = int(np.argmax(np.asarray(a, object) != np.asarray(b, object)))
+                got = f"{a[at]} and {b[at]} at {at}"
+            raise ValueError(f"{one} and {other} must have the same index, got {got}: {remedy}")
+        a, b = getattr(first, "columns", None), getattr(second, "columns", None)
+        if a is not None and b is not None and not a.equals(b) and set(a) == set(b):
+            raise ValueError(
+                f"{one} and {other} must have their columns in the same order, got {list(a)} and "
+                f"{list(b)}: pass {other}[{one}.columns]"
+            )
 
 
 def same_shape(**arrays: NDArray[Any]) -> tuple[int, ...]:
@@ -178,7 +269,8 @@ def kind_of(*values: object) -> object:
 def like(template: object, array: NDArray[Any], name: Any = None) -> Any:
     """Return `array` on the index of `template`, if that is of pandas.
 
-    As a Series where it is (n,), as a DataFrame where it has the shape of one.
+    As a Series where it is (n,), as a DataFrame where it has the shape of one. A Series is called
+    `name`, or as `template` is where that is None.
     """
     if not is_pandas(template):
         return array
@@ -195,11 +287,20 @@ def like(template: object, array: NDArray[Any], name: Any = None) -> Any:
     return pandas.Series(array, index=index, name=own_name if name is None else name)
 
 
+def labelled(array: NDArray[Any], labels: Any, name: str) -> Any:
+    """Return `array` as a Series with the index `labels`."""
+    return sys.modules["pandas"].Series(array, index=labels, name=name)
+
+
 def column_wise(values: object, function: Callable[[object], NDArray[np.float64]]) -> Any:
     """Apply a function of one column to a column, to each of a 2-d array or of a DataFrame."""
     if is_pandas(values) and hasattr(values, "columns"):
-        done = {name: function(column) for name, column in values.items()}  # type: ignore[attr-defined]
-        return sys.modules["pandas"].DataFrame(done, index=values.index)  # type: ignore[attr-defined]
+        frame: Any = values
+        done = np.empty(frame.shape, order="F")
+        for k in range(frame.shape[1]):  # by place: two columns may have one name
+            done[:, k] = function(frame.iloc[:, k])
+        pandas = sys.modules["pandas"]
+        return pandas.DataFrame(done, index=frame.index, columns=frame.columns, copy=False)
     if is_pandas(values):
         return like(values, function(values))
     array = np.asarray(values)

@@ -75,8 +75,9 @@ def _fills(fills: Any) -> _Fills:
 
 def _marks(mids: Any, mid_times: ArrayLike | None) -> tuple[Any, Any]:
     """Return times and twice the mids, which must be whole half ticks."""
+    _arrays.same_index(mids=mids, mid_times=mid_times)
     halves = 2.0 * _arrays.floats("mids", mids)
-    ts_ns = _arrays.times_ns(mid_times, mids)
+    ts_ns = _arrays.times_ns(mid_times, mids, "mid_times")
     if _arrays.same_length(mids=halves, mid_times=ts_ns) == 0:
         raise ValueError("mids must hold at least one, got none: pass the mids of the run")
     wrong = np.flatnonzero(~((halves >= 1.0) & (halves == np.rint(halves))))

@@ -30,6 +30,7 @@ __all__ = [
 
 
 def _bars(kind: int, size: int, prices: ArrayLike, lots: ArrayLike, times: ArrayLike | None) -> Any:
+    _arrays.same_index(prices=prices, lots=lots, times=times)
     xs = _arrays.floats("prices", prices)
     if np.isnan(xs).any():
         at = int(np.flatnonzero(np.isnan(xs))[0])
@@ -44,7 +45,9 @@ def _bars(kind: int, size: int, prices: ArrayLike, lots: ArrayLike, times: Array
         return out
     pandas = sys.modules["pandas"]
     frame = pandas.DataFrame({name: out[name] for name in BAR.names or () if name != "start_ns"})
-    frame.index = pandas.DatetimeIndex(out["start_ns"].view("M8[ns]"), name="start")
+    starts = pandas.DatetimeIndex(out["start_ns"].view("M8[ns]"), name="start")
+    zone = _arrays.zone_of(times, prices)
+    frame.index = starts if zone is None else starts.tz_localize("UTC").tz_convert(zone)
     return frame
 
 
@@ -53,7 +56,7 @@ def time_bars(
 ) -> Any:
     """Return a bar for each interval in which there was a trade.
 
-    Intervals begin at multiples of `interval_ns` since the epoch.
+    Intervals begin at multiples of `interval_ns` since the epoch, in UTC whatever the zone.
 
     Parameters
     ----------
@@ -68,6 +71,7 @@ def time_bars(
     Returns
     -------
     ndarray of state.BAR, or DataFrame indexed by the bars' start if `prices` is of pandas
+        The start is in the time zone of the times, if they have one.
 
     Raises
     ------
@@ -98,6 +102,7 @@ def volume_bars(
 def _columns(
     opens: ArrayLike, highs: ArrayLike, lows: ArrayLike, closes: ArrayLike
 ) -> tuple[NDArray[np.float64], ...]:
+    _arrays.same_index(opens=opens, highs=highs, lows=lows, closes=closes)
     columns = {
         "opens": _arrays.floats("opens", opens),
         "highs": _arrays.floats("highs", highs),
@@ -114,7 +119,7 @@ def _variances(
     o, h, l, c = _columns(opens, highs, lows, closes)  # noqa: E741
     out = np.empty(o.size)
     bar_ranges.bar_variance_path(kind, o, h, l, c, out)
-    return _arrays.like(_arrays.kind_of(opens, highs, lows, closes), out)
+    return _arrays.like(_arrays.kind_of(opens, highs, lows, closes), out, "variance")
 
 
 def parkinson(opens: ArrayLike, highs: ArrayLike, lows: ArrayLike, closes: ArrayLike) -> Any:
@@ -170,4 +175,4 @@ def yang_zhang(
     o, h, l, c = _columns(opens, highs, lows, closes)  # noqa: E741
     out = np.empty(o.size)
     bar_ranges.yang_zhang_path(o, h, l, c, whole("window", window, 2), out)
-    return _arrays.like(_arrays.kind_of(opens, highs, lows, closes), out)
+    return _arrays.like(_arrays.kind_of(opens, highs, lows, closes), out, "variance")

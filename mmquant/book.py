@@ -7,11 +7,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from mmquant._checks import whole
 from mmquant.book_bytes import check_version, dump_book, restore_book
-from mmquant.book_events import pack_events, touches_frame
+from mmquant.book_events import pack_events, side_sign, touches_frame
 from mmquant.codes import BookCode, BookFault, Side
 from mmquant.kernels import book as kernels
 from mmquant.kernels import book_check, book_path, book_read
@@ -64,6 +65,13 @@ def _units(field: str, value: Number, unit: Decimal, least: int) -> int:
     return int(count)
 
 
+def _pair(field: str, level: Any) -> tuple[Number, Number]:
+    if not isinstance(level, tuple | list | np.ndarray) or len(level) != 2:
+        raise ValueError(f"{field} must be pairs (price, quantity), got {level!r}: pass both")
+    price, quantity = level
+    return price, quantity
+
+
 class FillCost(NamedTuple):
     """What taking a quantity from the book costs."""
 
@@ -99,6 +107,9 @@ class OrderBook:
     def apply(self, bids: Levels, asks: Levels, update_id: int) -> BookCode:
         """Apply one complete event of changed levels.
 
+        Quantities are absolute, so an older event than the last is applied as well and its id is
+        the book's then: whoever follows a feed checks ids before.
+
         Parameters
         ----------
         bids, asks : iterable of (price, quantity)
@@ -123,13 +134,17 @@ class OrderBook:
         return self._event(bids, asks, update_id, load=1)
 
     def _event(self, bids: Levels, asks: Levels, update_id: int, load: int) -> BookCode:
-        pairs = [
-            [
-                (_units("price", p, self.tick_size, 1), _units("quantity", q, self.lot_size, 0))
-                for p, q in side
-            ]
-            for side in (bids, asks)
-        ]
+        pairs: list[list[tuple[int, int]]] = []
+        for field, side in (("bids", bids), ("asks", asks)):
+            if not isinstance(side, Iterable):
+                raise TypeError(f"{field} must be pairs (price, quantity), got {side!r}: pass []")
+            levels = [_pair(field, level) for level in side]
+            pairs.append(
+                [
+                    (_units("price", p, self.tick_size, 1), _units("quantity", q, self.lot_size, 0))
+                    for p, q in levels
+                ]
+            )
         n_bids, n_asks = len(pairs[0]), len(pairs[1])
         words = np.array(pairs[0] + pairs[1], np.int64).reshape(-1)
         ident = whole("update_id", update_id, 0)
@@ -142,7 +157,10 @@ class OrderBook:
         return code
 
     def clear(self) -> None:
-        """Empty the book; the counters stay."""
+        """Empty the book and forget its ids: `last_update_id` is 0.
+
+        The counters of `state` (loads, updates, gaps, ...) stay.
+        """
         kernels.book_clear(self.state)
 
     def apply_bbo(
@@ -155,7 +173,7 @@ class OrderBook:
         bid, ask : (price, quantity)
             A side of quantity 0 is empty.
         update_id : int
-            In the numbering of the depth events.
+            In the numbering of the depth events; `last_update_id` stays theirs.
 
         Returns
         -------
@@ -163,7 +181,8 @@ class OrderBook:
             OK, CROSSED, or IGNORED where the book is as new.
         """
         values = [whole("update_id", update_id, 0)]
-        for price, quantity in (bid, ask):
+        for field, level in (("bid", bid), ("ask", ask)):
+            price, quantity = _pair(field, level)
             lots = _units("quantity", quantity, self.lot_size, 0)
             values += [_units("price", price, self.tick_size, 1 if lots else 0), lots]
         code = BookCode(kernels.book_bbo(self.state, *values))
@@ -184,9 +203,20 @@ class OrderBook:
         Returns
         -------
         int
-            A BookCode; this method checks and raises nothing, the kernel does the checking.
+            A BookCode: what an event says is checked by the kernel, which raises nothing.
+
+        Raises
+        ------
+        TypeError
+            Not an array of int64.
         """
-        return book_path.book_step(self.state, event, 0)
+        try:
+            return book_path.book_step(self.state, event, 0)
+        except (NumbaError, AttributeError, TypeError):  # before anything is applied
+            got = event.dtype if isinstance(event, np.ndarray) else type(event).__name__
+            raise TypeError(
+                f"event must be an array of int64, got {got}: pass numpy.array(event, numpy.int64)"
+            ) from None
 
     def replay(self, events: Any) -> Any:
         """Apply many events and return the touch after each.
@@ -194,7 +224,8 @@ class OrderBook:
         Parameters
         ----------
         events : DataFrame, structured array or dict of columns
-            A row a level: `update_id`; `side` ("bid", "ask", or 1, -1); `price_ticks` or `price`;
+            A row a level: `update_id`; `side` ("bid" or "buy", "ask" or "sell", or 1, -1; in
+            capitals as well); `price_ticks` or `price`;
             `qty_lots` or `quantity`; optional `kind` ("delta", "snapshot", "clear", "bbo", or its
             BookEvent). Consecutive rows of one update id and kind are one event. Floats must lie
             on the grid of tick and lot; NaN is refused (except in a "clear" row, whose side,
@@ -210,8 +241,9 @@ class OrderBook:
 
         Raises
         ------
-        ValueError
-            A column is missing, or a value is not what it must be; nothing was applied. An event
+        TypeError, ValueError
+            No table, a column is missing or of another length, or a value is not what it must
+            be; nothing was applied. An event
             with a price that is not positive or a negative quantity is not applied and its code
             is BAD_LEVEL.
         """
@@ -247,7 +279,7 @@ class OrderBook:
 
     @property
     def last_update_id(self) -> int:
-        """Update id of the newest event."""
+        """Update id of the newest depth event, 0 for none; a best bid and offer leaves it be."""
         return int(self.state[0]["last_update_id"])
 
     def top(self, n: int) -> NDArray[Any]:
@@ -260,9 +292,12 @@ class OrderBook:
         top["bid_lots"], top["ask_lots"] = levels["qty_lots"].reshape(2, depth)
         return top
 
-    def depth_at(self, side: Side, price: Number) -> Decimal:
-        """Return the quantity at `price` on the bids' (BUY) or the asks' (SELL) side."""
-        sign = int(Side(side))
+    def depth_at(self, side: Side | str, price: Number) -> Decimal:
+        """Return the quantity at `price` on the bids' (BUY) or the asks' (SELL) side.
+
+        Sides are a Side or a word, here and below: "buy" or "bid", "sell" or "ask".
+        """
+        sign = side_sign(side)
         tick = _units("price", price, self.tick_size, 1)
         return int(book_read.book_depth_at(self.state, sign, tick)) * self.lot_size
 
@@ -287,18 +322,18 @@ class OrderBook:
                 columns[name] = np.where(empty, np.nan, steps * float(up) / float(down))
         return pd.DataFrame(columns)
 
-    def depth_to(self, side: Side, price: Number) -> Decimal:
+    def depth_to(self, side: Side | str, price: Number) -> Decimal:
         """Return the quantity of a side from the touch to `price`, that price included."""
         tick = _units("price", price, self.tick_size, 1)
-        return int(book_read.book_cumulative(self.state, int(Side(side)), tick)) * self.lot_size
+        return int(book_read.book_cumulative(self.state, side_sign(side), tick)) * self.lot_size
 
-    def cost_to_fill(self, side: Side, quantity: Number) -> FillCost:
+    def cost_to_fill(self, side: Side | str, quantity: Number) -> FillCost:
         """Return what an order of `quantity` that takes at once would cost.
 
         Parameters
         ----------
-        side : Side
-            Of the order: BUY takes the asks.
+        side : Side or str
+            Of the order: BUY ("buy", "bid") takes the asks.
         quantity : str, int or Decimal
             Positive.
 
@@ -308,7 +343,7 @@ class OrderBook:
             A quantity off lot or not positive, or too large for int64 arithmetic.
         """
         lots = _units("quantity", quantity, self.lot_size, 1)
-        code, filled, cost, worst = book_read.book_cost(self.state, int(Side(side)), lots)
+        code, filled, cost, worst = book_read.book_cost(self.state, side_sign(side), lots)
         if code == BookCode.TOO_LARGE:
             raise ValueError(f"quantity times price must fit int64, got {quantity!r}: fill less")
         unit = self.tick_size * self.lot_size
@@ -320,10 +355,10 @@ class OrderBook:
             shortfall=(lots - filled) * self.lot_size,
         )
 
-    def would_cross(self, side: Side, price: Number) -> bool:
+    def would_cross(self, side: Side | str, price: Number) -> bool:
         """Tell whether a limit order at `price` would trade at once."""
         tick = _units("price", price, self.tick_size, 1)
-        return bool(book_read.book_would_cross(self.state, int(Side(side)), tick))
+        return bool(book_read.book_would_cross(self.state, side_sign(side), tick))
 
     def check(self) -> BookFault:
         """Check every rule the book's layout rests on; NONE for a sound book."""
@@ -334,7 +369,7 @@ class OrderBook:
             return "none" if level is None else f"{level[1]} @ {level[0]}"
 
         bid, ask = text(self.best_bid), text(self.best_ask)
-        return f"OrderBook(bid {bid}, ask {ask}, update {self.last_update_id})"
+        return f"OrderBook(bid {bid}, ask {ask}, depth update {self.last_update_id})"
 
     def to_bytes(self) -> bytes:
         """Return the whole book as bytes (16 a level), for `from_bytes`."""

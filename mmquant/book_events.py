@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant import _arrays
 from mmquant.codes import BookEvent, Side
 from mmquant.kernels.book import NO_ASK, NO_BID
 from mmquant.kernels.book_path import EVENT_WORDS
@@ -17,9 +18,12 @@ from mmquant.kernels.book_path import EVENT_WORDS
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["pack_events", "touches_frame"]
+__all__ = ["pack_events", "side_sign", "touches_frame"]
 
+_EXACT = {"price_ticks": "price", "qty_lots": "quantity"}  # what takes the place of what
+_COLUMNS = ("update_id", "kind", "side", *_EXACT, *_EXACT.values())
 _KINDS = {kind.name.lower(): int(kind) for kind in BookEvent}
+_NO_WORD = -9
 _SIDES = {"bid": int(Side.BUY), "ask": int(Side.SELL), "buy": int(Side.BUY), "sell": int(Side.SELL)}
 # How far a float may lie from a whole number of steps: so much of a step, or of the number (some
 # dozens of a float's last digit), but never so much that two whole numbers are meant.
@@ -28,27 +32,56 @@ _OFF_RELATIVE = 1e-14
 _OFF_MOST = 0.25
 
 
-def _column(rows: Any, name: str) -> NDArray[Any]:
-    return np.asarray(rows[name])
+def side_sign(side: Any) -> int:
+    """Return 1 or -1 of a Side, its number or its word: bid and buy, ask and sell."""
+    try:
+        return _SIDES[side.lower()] if isinstance(side, str) else int(Side(side))
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"side must be Side.BUY, 'buy' or 'bid', or Side.SELL, 'sell' or 'ask', got {side!r}"
+        ) from None
 
 
-def _names(rows: Any) -> tuple[str, ...]:
-    if isinstance(rows, np.ndarray):
-        return rows.dtype.names or ()
-    return tuple(rows.keys())
+def _columns(rows: Any) -> dict[str, NDArray[Any]]:
+    """Return the columns that are known here, all of one length."""
+    if not isinstance(rows, np.ndarray) and not hasattr(rows, "keys"):
+        raise TypeError(
+            f"events must be a DataFrame, a structured array or a dict of columns, got "
+            f"{type(rows).__name__}: pass pandas.DataFrame(events)"
+        )
+    names = (rows.dtype.names or ()) if isinstance(rows, np.ndarray) else tuple(rows.keys())
+    if "update_id" not in names or "side" not in names:
+        raise ValueError(f"events must have columns update_id and side, got {names}")
+    given = {name: rows[name] for name in _COLUMNS if name in names}
+    for exact, name in _EXACT.items():
+        if exact not in names and name not in names:
+            raise ValueError(f"events must have a column {exact} or {name}, got {names}")
+    _arrays.same_index(**given)
+    columns = {name: np.asarray(values) for name, values in given.items()}
+    for name, column in columns.items():
+        if column.ndim != 1:
+            raise ValueError(
+                f"{name} must be one column, got shape {column.shape}: pass a row each"
+            )
+    _arrays.same_length(**columns)
+    return columns
 
 
 def _coded(
     field: str, values: NDArray[Any], names: dict[str, int], void: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return a column of names or of their numbers as numbers, 0 where it is `void`."""
-    known = list(names.values())
     if values.dtype.kind in "iuf":  # a column of pandas with missing numbers is one of floats
-        good = np.isin(values, known)
+        good = np.isin(values, list(names.values()))
         codes = np.where(good, values, 0).astype(np.int64)
     else:
-        codes = np.array([names.get(str(value).lower(), -9) for value in values], np.int64)
-        good = np.isin(codes, known)
+        words = values.tolist()
+        try:
+            meaning = {word: names.get(str(word).lower(), _NO_WORD) for word in set(words)}
+        except TypeError:
+            raise TypeError(f"{field} must be words or numbers, got other objects") from None
+        codes = np.fromiter(map(meaning.__getitem__, words), np.int64, len(words))
+        good = codes != _NO_WORD
     bad = ~good & ~void
     if bad.any():
         raise ValueError(f"{field} must be one of {sorted(names)}, got {values[bad][0]!r}")
@@ -72,18 +105,18 @@ def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np
     return near.astype(np.int64)
 
 
-def _levels(rows: Any, tick_size: Decimal, lot_size: Decimal, void: NDArray[np.bool_]) -> Any:
+def _levels(
+    columns: dict[str, NDArray[Any]],
+    tick_size: Decimal,
+    lot_size: Decimal,
+    void: NDArray[np.bool_],
+) -> Any:
     """Return the columns of prices and quantities; those of CLEAR rows read 0."""
     out = []
-    for exact, name, unit in (
-        ("price_ticks", "price", tick_size),
-        ("qty_lots", "quantity", lot_size),
-    ):
-        in_steps = exact in _names(rows)
+    for (exact, name), unit in zip(_EXACT.items(), (tick_size, lot_size), strict=True):
+        in_steps = exact in columns
         field = exact if in_steps else name
-        if field not in _names(rows):
-            raise ValueError(f"events must have a column {exact} or {name}, got {_names(rows)}")
-        values = _column(rows, field)
+        values = columns[field]
         if void.any():
             values = np.where(void, 0, values)
         out.append(_whole(field, values, None if in_steps else unit))
@@ -104,20 +137,19 @@ def pack_events(
 
     Raises
     ------
-    ValueError
-        A column is missing, or a value is not what it must be.
+    TypeError, ValueError
+        No table, a column is missing or of another length, or a value is not what it must be.
     """
-    if "update_id" not in _names(rows) or "side" not in _names(rows):
-        raise ValueError(f"events must have columns update_id and side, got {_names(rows)}")
-    ids = _whole("update_id", _column(rows, "update_id"), None)
+    columns = _columns(rows)
+    ids = _whole("update_id", columns["update_id"], None)
     if ids.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     kinds = np.zeros(ids.size, np.int64)
-    if "kind" in _names(rows):
-        kinds = _coded("kind", _column(rows, "kind"), _KINDS, np.zeros(ids.size, np.bool_))
+    if "kind" in columns:
+        kinds = _coded("kind", columns["kind"], _KINDS, np.zeros(ids.size, np.bool_))
     void = kinds == int(BookEvent.CLEAR)
-    sides = _coded("side", _column(rows, "side"), _SIDES, void)
-    ticks, lots = _levels(rows, tick_size, lot_size, void)
+    sides = _coded("side", columns["side"], _SIDES, void)
+    ticks, lots = _levels(columns, tick_size, lot_size, void)
     is_first = np.ones(ids.size, bool)
     is_first[1:] = (ids[1:] != ids[:-1]) | (kinds[1:] != kinds[:-1])
     firsts = np.flatnonzero(is_first)

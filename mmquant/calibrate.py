@@ -206,10 +206,12 @@ def arrival_depths(
     UserWarning
         The median price is more than a tenth of the mid away from it: not both are in ticks.
     """
+    _arrays.same_index(prices_ticks=prices_ticks, sides=sides, times=times)
+    _arrays.same_index(mids_ticks=mids_ticks, mid_times=mid_times)
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)
     ts_ns = _arrays.times_ns(times, prices_ticks)
-    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks)
+    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks, "mid_times")
     n = _arrays.same_length(prices_ticks=xs, sides=signs, times=ts_ns)
     _arrays.same_length(mids_ticks=mids, mid_times=mid_ts_ns)
     age_ns = whole("max_age_ns", max_age_ns, 1)
@@ -256,10 +258,12 @@ def markout_curve(
     MarkoutCurve
         Errors take orders as independent, not the trades of one: see `arrival_depths`.
     """
+    _arrays.same_index(prices_ticks=prices_ticks, sides=sides, times=times)
+    _arrays.same_index(mids_ticks=mids_ticks, mid_times=mid_times)
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)
     ts_ns = _arrays.times_ns(times, prices_ticks)
-    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks)
+    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks, "mid_times")
     n = _arrays.same_length(prices_ticks=xs, sides=signs, times=ts_ns)
     _arrays.same_length(mids_ticks=mids, mid_times=mid_ts_ns)
     horizons = _arrays.lots("horizons_ns", horizons_ns, 0)
@@ -311,6 +315,9 @@ def fit_drift_decay(
         Half-lives from a 30th of the first horizon to 30 times the last one are searched. `edge`
         says where the best of them is the first or last: choose other horizons then.
     """
+    _arrays.same_index(
+        horizons_ns=horizons_ns, responses_ticks=responses_ticks, errors_ticks=errors_ticks
+    )
     us = _arrays.lots("horizons_ns", horizons_ns, 1).astype(np.float64)
     ys = _arrays.floats("responses_ticks", responses_ticks)
     errors = _arrays.floats("errors_ticks", errors_ticks)

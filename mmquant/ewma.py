@@ -7,7 +7,6 @@ A NaN sample is missing: it changes nothing, and the answer there is the last on
 one time all count. docs/estimators.md says which estimator to use when.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -43,10 +42,9 @@ def warn_of_unit(half_life_ns: int, times: NDArray[np.int64]) -> None:
     """Warn where a half-life is so short that no sample remembers the one before."""
     interval_ns = _arrays.mean_interval_ns(times)
     if interval_ns > NOTHING_LEFT * half_life_ns:
-        warnings.warn(
+        _arrays.warn(
             f"half_life_ns={half_life_ns} is below 1/{NOTHING_LEFT} of the mean interval of the "
-            f"samples ({interval_ns:.0f} ns), so nothing is averaged: is it in nanoseconds?",
-            stacklevel=3,
+            f"samples ({interval_ns:.0f} ns), so nothing is averaged: is it in nanoseconds?"
         )
 
 
@@ -113,6 +111,7 @@ def ewm_mean(
     """
     half_life_ns = _half_life(half_life_ns)
     warmup_ns = whole("warmup_ns", warmup_ns, 0)
+    _arrays.same_index(values=values, times=times)
     ts_ns = _arrays.unchecked_times_ns(times, values)
     warn_of_unit(half_life_ns, ts_ns)
     if out is not None:
@@ -154,6 +153,7 @@ def ewm_grid(
         A column a half-life; a DataFrame (columns named by half-life) for a Series.
     """
     half_lives = _arrays.lots("half_lives_ns", half_lives_ns, 1)
+    _arrays.same_index(values=values, times=times)
     xs = _arrays.floats("values", values)
     ts_ns = _arrays.times_ns(times, values)
     _arrays.same_length(values=xs, times=ts_ns)
@@ -165,18 +165,29 @@ def ewm_grid(
 
 
 def _moments(
+    xs: NDArray[np.float64],
+    ys: NDArray[np.float64],
+    ts_ns: NDArray[np.int64],
+    half_life_ns: int,
+    bias: bool,
+) -> NDArray[np.float64]:
+    state = np.zeros(1, EWMA_MOMENTS)
+    state["half_life_ns"] = half_life_ns
+    out = np.empty((xs.size, 3))
+    moments_path(state, xs, ys, ts_ns, int(bias), out)
+    return out
+
+
+def _moments_of_pairs(
     x: ArrayLike, y: ArrayLike, times: ArrayLike | None, half_life_ns: int, bias: bool
 ) -> NDArray[np.float64]:
     half_life_ns = _half_life(half_life_ns)
+    _arrays.same_index(x=x, y=y, times=times)
     xs, ys = _arrays.floats("x", x), _arrays.floats("y", y)
     ts_ns = _arrays.times_ns(times, _arrays.kind_of(x, y))
-    n = _arrays.same_length(x=xs, y=ys, times=ts_ns)
+    _arrays.same_length(x=xs, y=ys, times=ts_ns)
     warn_of_unit(half_life_ns, ts_ns)
-    state = np.zeros(1, EWMA_MOMENTS)
-    state["half_life_ns"] = half_life_ns
-    out = np.empty((n, 3))
-    moments_path(state, xs, ys, ts_ns, int(bias), out)
-    return out
+    return _moments(xs, ys, ts_ns, half_life_ns, bias)
 
 
 def ewm_variance(
@@ -204,12 +215,15 @@ def ewm_variance(
     ndarray of float64, Series or DataFrame
         NaN until there are two samples (with `bias`: one).
     """
-    if times is None:
-        times = _arrays.times_ns(None, values)
+    half_life_ns = _half_life(half_life_ns)
+    _arrays.same_index(values=values, times=times)
+    ts_ns = _arrays.times_ns(times, values)
+    warn_of_unit(half_life_ns, ts_ns)
 
     def one(column: object) -> NDArray[np.float64]:
         xs = _arrays.floats("values", column)
-        return np.ascontiguousarray(_moments(xs, xs, times, half_life_ns, bias)[:, 0])
+        _arrays.same_length(values=xs, times=ts_ns)
+        return np.ascontiguousarray(_moments(xs, xs, ts_ns, half_life_ns, bias)[:, 0])
 
     return _arrays.column_wise(values, one)
 
@@ -235,8 +249,9 @@ def ewm_covariance(
     -------
     ndarray of float64 or Series, shape (n,)
     """
-    products = _moments(x, y, times, half_life_ns, bias)
-    return _arrays.like(_arrays.kind_of(x, y), np.ascontiguousarray(products[:, 1]))
+    products = _moments_of_pairs(x, y, times, half_life_ns, bias)
+    covariances = np.ascontiguousarray(products[:, 1])
+    return _arrays.like(_arrays.kind_of(x, y), covariances, "covariance")
 
 
 def ewm_correlation(
@@ -247,11 +262,11 @@ def ewm_correlation(
     Parameters are those of `ewm_covariance`.
     """
     # Unbiased: behind a long gap the biased ones are so small that their product is 0.
-    xx, xy, yy = _moments(x, y, times, half_life_ns, False).T
+    xx, xy, yy = _moments_of_pairs(x, y, times, half_life_ns, False).T
     scale = np.sqrt(xx * yy)
     out = np.full(xx.size, np.nan)
     np.divide(xy, scale, out=out, where=scale > 0.0)
-    return _arrays.like(_arrays.kind_of(x, y), out)
+    return _arrays.like(_arrays.kind_of(x, y), out, "correlation")
 
 
 def _state(half_life_ns: int, adjust: bool) -> NDArray[Any]:
@@ -290,6 +305,7 @@ class Ewma:
 
     def path(self, values: ArrayLike, times: ArrayLike | None = None) -> Any:
         """Take in `values` at `times`, both (n,), and return the mean after each, as `ewm_mean`."""
+        _arrays.same_index(values=values, times=times)
         xs = _arrays.floats("values", values)
         ts_ns = _arrays.times_ns(times, values)
         _arrays.same_length(values=xs, times=ts_ns)

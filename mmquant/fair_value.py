@@ -2,8 +2,8 @@
 
 Prices are ticks and sizes lots, both whole numbers; scalars and arrays broadcast against each
 other, and an answer is a float64 array of the common shape (a 0-d one for scalars), or a Series
-or DataFrame like the first that is one. mmquant.signals has more signals and the blend,
-mmquant.stoikov Stoikov's estimated micro-price.
+or DataFrame like the first that is one, on the index that all of pandas must share.
+mmquant.signals has more signals and the blend, mmquant.stoikov Stoikov's estimated micro-price.
 """
 
 from typing import Any
@@ -17,19 +17,24 @@ from mmquant.kernels import fair_value as kernels
 __all__ = ["imbalance", "microprice", "mid"]
 
 
-def _whole(field: str, values: ArrayLike, least: int) -> NDArray[np.int64]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu" and array.size > 0:
-        raise TypeError(f"{field} must be whole numbers, got dtype {array.dtype}: pass int64")
-    if array.size > 0 and array.min() < least:
-        raise ValueError(f"{field} must be at least {least}, got {array.min()}: drop such rows")
-    return array.astype(np.int64)
+_LEAST = {"bid_ticks": 1, "bid_lots": 0, "ask_ticks": 1, "ask_lots": 0}
 
 
-def _flat(*arrays: NDArray[np.int64]) -> tuple[list[NDArray[np.int64]], tuple[int, ...]]:
-    """Return the arrays broadcast, each as a writable 1-d copy, and their common shape."""
-    shape = np.broadcast_shapes(*(array.shape for array in arrays))
-    return [np.broadcast_to(array, shape).flatten() for array in arrays], shape
+def _flat(**touch: ArrayLike) -> tuple[list[NDArray[np.int64]], tuple[int, ...]]:
+    """Return the arguments broadcast, each as a writable 1-d copy, and their common shape."""
+    _arrays.same_index(**touch)
+    arrays = {
+        name: _arrays.whole_numbers(name, np.asarray(values), _LEAST[name])
+        for name, values in touch.items()
+    }
+    try:
+        shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(
+            f"{', '.join(arrays)} must broadcast to one shape, got {got}: align them first"
+        ) from None
+    return [np.broadcast_to(array, shape).flatten() for array in arrays.values()], shape
 
 
 def mid(bid_ticks: ArrayLike, ask_ticks: ArrayLike) -> Any:
@@ -45,11 +50,10 @@ def mid(bid_ticks: ArrayLike, ask_ticks: ArrayLike) -> Any:
     TypeError, ValueError
         Not whole numbers; not positive.
     """
-    bid, ask = _whole("bid_ticks", bid_ticks, 1), _whole("ask_ticks", ask_ticks, 1)
-    (bid, ask), shape = _flat(bid, ask)
+    (bid, ask), shape = _flat(bid_ticks=bid_ticks, ask_ticks=ask_ticks)
     out = np.empty(bid.size)
     kernels.mid_path(bid, ask, out)
-    return _arrays.like(_arrays.kind_of(bid_ticks, ask_ticks), out.reshape(shape))
+    return _arrays.like(_arrays.kind_of(bid_ticks, ask_ticks), out.reshape(shape), "mid_ticks")
 
 
 def imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> Any:
@@ -65,11 +69,10 @@ def imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> Any:
     TypeError, ValueError
         Not whole numbers; negative.
     """
-    bid, ask = _whole("bid_lots", bid_lots, 0), _whole("ask_lots", ask_lots, 0)
-    (bid, ask), shape = _flat(bid, ask)
+    (bid, ask), shape = _flat(bid_lots=bid_lots, ask_lots=ask_lots)
     out = np.empty(bid.size)
     kernels.imbalance_path(bid, ask, out)
-    return _arrays.like(_arrays.kind_of(bid_lots, ask_lots), out.reshape(shape))
+    return _arrays.like(_arrays.kind_of(bid_lots, ask_lots), out.reshape(shape), "imbalance")
 
 
 def microprice(
@@ -92,12 +95,9 @@ def microprice(
         Not whole numbers; prices not positive; sizes negative.
     """
     (bid, bid_size, ask, ask_size), shape = _flat(
-        _whole("bid_ticks", bid_ticks, 1),
-        _whole("bid_lots", bid_lots, 0),
-        _whole("ask_ticks", ask_ticks, 1),
-        _whole("ask_lots", ask_lots, 0),
+        bid_ticks=bid_ticks, bid_lots=bid_lots, ask_ticks=ask_ticks, ask_lots=ask_lots
     )
     out = np.empty(bid.size)
     kernels.microprice_path(bid, bid_size, ask, ask_size, out)
     template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
-    return _arrays.like(template, out.reshape(shape))
+    return _arrays.like(template, out.reshape(shape), "microprice_ticks")

@@ -151,6 +151,7 @@ _COLUMNS = (
 
 def _quotes(model: str, params: _Params, **given: Any) -> Any:
     """Fold a model over the columns given, and return them like what came in."""
+    _arrays.same_index(**given)
     values = {
         name: _arrays.unchecked_floats(name, np.atleast_1d(given.get(name, 0.0)))
         for name in _COLUMNS

@@ -90,6 +90,7 @@ class Turnover:
 
 
 def _curve(field: str, values: ArrayLike, times: ArrayLike | None) -> tuple[Any, Any]:
+    _arrays.same_index(**{field: values, "times": times})
     ys = _arrays.floats(field, values)
     ts_ns = _arrays.times_ns(times, values)
     if _arrays.same_length(**{field: ys, "times": ts_ns}) == 0:
@@ -177,6 +178,7 @@ def sharpe(
 
 
 def _held(positions: ArrayLike, times: ArrayLike | None) -> tuple[Any, Any]:
+    _arrays.same_index(positions_lots=positions, times=times)
     lots = _arrays.lots("positions_lots", positions, -(2**62))
     ts_ns = _arrays.times_ns(times, positions)
     if _arrays.same_length(positions_lots=lots, times=ts_ns) < 2 or ts_ns[-1] == ts_ns[0]:
@@ -216,6 +218,7 @@ def turnover(
         From each time on.
     times : array_like, shape (n,), optional
     """
+    _arrays.same_index(fills_ticks=fills_ticks, fills_lots=fills_lots)
     prices = _arrays.lots("fills_ticks", fills_ticks, 1)
     sizes = _arrays.lots("fills_lots", fills_lots, 1)
     _arrays.same_length(fills_ticks=prices, fills_lots=sizes)

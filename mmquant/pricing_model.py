@@ -56,6 +56,7 @@ def _inputs(columns: Mapping[str, ArrayLike]) -> NDArray[Any]:
     if not known:
         names = ", ".join(PRICING_MODEL_INPUTS.names or ())
         raise ValueError(f"inputs must have a column a model knows ({names}), got {list(columns)}")
+    _arrays.same_index(**{name: columns[name] for name in columns})
     arrays: dict[str, NDArray[Any]] = {}
     for name in known:
         if PRICING_MODEL_INPUTS[name].kind == "i":
@@ -114,7 +115,8 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
             f"model must not read past its arrays, got {error}, with {own.size} params: pass "
             f"price_by_model every number that it reads of them"
         ) from error
-    return _arrays.like(_arrays.kind_of(inputs, *(inputs[name] for name in inputs)), out)
+    template = _arrays.kind_of(inputs, *(inputs[name] for name in inputs))
+    return _arrays.like(template, out, "fair_value_ticks")
 
 
 def pricing_steps(model: Model) -> PricingSteps:

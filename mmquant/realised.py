@@ -74,6 +74,7 @@ def _stretches(
     prices: ArrayLike, times: ArrayLike | None, max_gap_ns: int
 ) -> list[tuple[NDArray[np.float64], float]]:
     """Return prices and seconds of each stretch without a gap, of two samples or more."""
+    _arrays.same_index(prices=prices, times=times)
     xs = _arrays.floats("prices", prices)
     ts_ns = _arrays.times_ns(times, prices)
     _arrays.same_length(prices=xs, times=ts_ns)
@@ -262,10 +263,23 @@ def to_bps(value_ticks: ArrayLike, price_ticks: ArrayLike) -> Any:
     Returns
     -------
     ndarray of float64, Series or DataFrame
-        Like the first argument of pandas, if one is.
+        Like the first argument of pandas, if one is; NaN where the price is 0, which is none.
     """
+    _arrays.same_index(value_ticks=value_ticks, price_ticks=price_ticks)
     value, price = np.asarray(value_ticks, np.float64), np.asarray(price_ticks, np.float64)
-    return _arrays.like(_arrays.kind_of(value_ticks, price_ticks), np.asarray(1e4 * value / price))
+    bps = np.asarray(1e4 * value / np.where(price == 0.0, np.nan, price))
+    return _arrays.like(_arrays.kind_of(value_ticks, price_ticks), bps, "bps")
+
+
+def _volatilities(values: ArrayLike) -> NDArray[np.float64]:
+    volatilities = np.asarray(values, np.float64)
+    if (volatilities < 0.0).any():
+        least = np.nanmin(volatilities)
+        raise ValueError(
+            f"volatility_per_sqrt_s must not be negative, got {least}: pass the square root of a "
+            f"variance"
+        )
+    return volatilities
 
 
 def annualised(volatility_per_sqrt_s: ArrayLike, seconds_a_year: float = SECONDS_A_YEAR) -> Any:
@@ -274,6 +288,7 @@ def annualised(volatility_per_sqrt_s: ArrayLike, seconds_a_year: float = SECONDS
     Parameters
     ----------
     volatility_per_sqrt_s : array_like, Series or DataFrame of numbers
+        Not negative; NaN stays.
     seconds_a_year : float
         Of trading, at least 1; by default those of a market that never closes.
 
@@ -283,7 +298,7 @@ def annualised(volatility_per_sqrt_s: ArrayLike, seconds_a_year: float = SECONDS
         As `volatility_per_sqrt_s`.
     """
     factor = math.sqrt(number("seconds_a_year", seconds_a_year, 1.0))
-    values = np.asarray(volatility_per_sqrt_s, np.float64)
+    values = _volatilities(volatility_per_sqrt_s)
     return _arrays.like(_arrays.kind_of(volatility_per_sqrt_s), np.asarray(values * factor))
 
 
@@ -293,6 +308,7 @@ def over_horizon(volatility_per_sqrt_s: ArrayLike, horizon_s: float) -> Any:
     Parameters
     ----------
     volatility_per_sqrt_s : array_like, Series or DataFrame of numbers
+        Not negative; NaN stays.
     horizon_s : float
         Seconds, not negative.
 
@@ -302,5 +318,5 @@ def over_horizon(volatility_per_sqrt_s: ArrayLike, horizon_s: float) -> Any:
         As `volatility_per_sqrt_s`, in the unit of the price.
     """
     factor = math.sqrt(number("horizon_s", horizon_s, 0.0))
-    values = np.asarray(volatility_per_sqrt_s, np.float64)
+    values = _volatilities(volatility_per_sqrt_s)
     return _arrays.like(_arrays.kind_of(volatility_per_sqrt_s), np.asarray(values * factor))

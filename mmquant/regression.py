@@ -21,10 +21,13 @@ _MINUTE_NS = 60 * 10**9
 
 
 class Regression(NamedTuple):
-    """Coefficients (k,) of the drift in ticks per s on signals, errors, and the share explained."""
+    """Coefficients (k,) of the drift in ticks per s on signals, errors, and the share explained.
 
-    coefficients_per_s: NDArray[np.float64]
-    errors_per_s: NDArray[np.float64]
+    Of signals in a DataFrame the first two are Series named by its columns.
+    """
+
+    coefficients_per_s: Any
+    errors_per_s: Any
     r_squared: float
     samples: int
 
@@ -49,6 +52,15 @@ def forward_moves(
         NaN where the price after the horizon is not known: the sample ends, or the last one is
         older than `max_age_ns`. A price that is NaN is missing: the one before it stands.
     """
+    _arrays.same_index(prices_ticks=prices_ticks, times=times)
+    moves, _ = _moves(prices_ticks, times, horizon_ns, max_age_ns)
+    return _arrays.like(_arrays.kind_of(prices_ticks), moves, "move_ticks")
+
+
+def _moves(
+    prices_ticks: ArrayLike, times: ArrayLike | None, horizon_ns: int, max_age_ns: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the move after each time, and the times."""
     xs = _arrays.floats("prices_ticks", prices_ticks)
     ts_ns = _arrays.times_ns(times, prices_ticks)
     n = _arrays.same_length(prices_ticks=xs, times=ts_ns)
@@ -56,7 +68,7 @@ def forward_moves(
     horizon_ns = whole("horizon_ns", horizon_ns, 1)
     age_ns = whole("max_age_ns", max_age_ns, 0)
     forward.price_at(xs, ts_ns, ts_ns, horizon_ns, 0, age_ns, later)
-    return _arrays.like(_arrays.kind_of(prices_ticks), later - xs)
+    return later - xs, ts_ns
 
 
 def _of_pairs(
@@ -104,7 +116,7 @@ def regress_drift(
 
     Parameters
     ----------
-    signals : array_like of float, shape (n, k) or (n,)
+    signals : array_like of float, DataFrame or Series, shape (n, k) or (n,)
         Known at each time. A row with NaN is left out, infinity is refused.
     prices_ticks : array_like or Series of numbers, shape (n,)
     times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
@@ -123,8 +135,8 @@ def regress_drift(
     TypeError, ValueError
         Naming the argument, the rule and the value received.
     """
-    after = forward_moves(prices_ticks, times, horizon_ns=horizon_ns, max_age_ns=max_age_ns)
-    moves = np.asarray(after)
+    _arrays.same_index(signals=signals, prices_ticks=prices_ticks, times=times)
+    moves, ts_ns = _moves(prices_ticks, times, horizon_ns, max_age_ns)
     xs = np.asarray(signals)
     xs = xs[:, None] if xs.ndim == 1 else xs
     if xs.ndim != 2 or xs.shape[0] != moves.size or xs.shape[1] == 0:
@@ -143,7 +155,7 @@ def regress_drift(
     inverse = np.linalg.inv(xs.T @ xs)
     beta = inverse @ (xs.T @ ys)
     residuals = ys - xs @ beta
-    ts_ns = _arrays.times_ns(times, prices_ticks)[there]
+    ts_ns = ts_ns[there]
     scores = xs * residuals[:, None]
     own = scores.T @ scores
     full = own + _of_pairs(scores, ts_ns, horizon_ns, are_faded=False)
@@ -152,4 +164,8 @@ def regress_drift(
     errors = np.sqrt(np.maximum(np.maximum(*variances), 0.0))
     total = float(ys @ ys)
     explained = 1.0 - float(residuals @ residuals) / total if total > 0.0 else math.nan
+    names = getattr(signals, "columns", None)
+    if names is not None:
+        beta = _arrays.labelled(beta, names, "coefficients_per_s")
+        errors = _arrays.labelled(errors, names, "errors_per_s")
     return Regression(beta, errors, explained, n)

@@ -34,8 +34,15 @@ _Book = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[n
 
 
 def _book(
-    bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
+    bid_ticks: ArrayLike,
+    bid_lots: ArrayLike,
+    ask_ticks: ArrayLike,
+    ask_lots: ArrayLike,
+    times: ArrayLike | None = None,
 ) -> _Book:
+    _arrays.same_index(
+        bid_ticks=bid_ticks, bid_lots=bid_lots, ask_ticks=ask_ticks, ask_lots=ask_lots, times=times
+    )
     book = {
         "bid_ticks": _arrays.levels("bid_ticks", bid_ticks, 0),
         "bid_lots": _arrays.levels("bid_lots", bid_lots, 0),
@@ -71,7 +78,8 @@ def vamp(
     book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
     out = np.empty(book[1].shape[0])
     kernels.vamp_path(*book, out)
-    return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)
+    template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    return _arrays.like(template, out, "vamp_ticks")
 
 
 def depth_imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> Any:
@@ -86,12 +94,13 @@ def depth_imbalance(bid_lots: ArrayLike, ask_lots: ArrayLike) -> Any:
     ndarray of float64 or Series, shape (n,)
         0 for an empty book.
     """
+    _arrays.same_index(bid_lots=bid_lots, ask_lots=ask_lots)
     bids = _arrays.levels("bid_lots", bid_lots, 0)
     asks = _arrays.levels("ask_lots", ask_lots, 0)
     _arrays.same_shape(bid_lots=bids, ask_lots=asks)
     out = np.empty(bids.shape[0])
     kernels.depth_imbalance_path(bids, asks, out)
-    return _arrays.like(_arrays.kind_of(bid_lots, ask_lots), out)
+    return _arrays.like(_arrays.kind_of(bid_lots, ask_lots), out, "depth_imbalance")
 
 
 def order_flow_imbalance(
@@ -116,7 +125,7 @@ def order_flow_imbalance(
     kernels.order_flow_path(*book, out)
     template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
     if np.ndim(bid_lots) == 1:
-        return _arrays.like(template, np.ascontiguousarray(out[:, 0]))
+        return _arrays.like(template, np.ascontiguousarray(out[:, 0]), "order_flow_lots")
     return _arrays.like_columns(template, out, range(out.shape[1]))
 
 
@@ -147,7 +156,7 @@ def decayed_order_flow(
     ndarray of float64 or Series, shape (n,)
         The first is 0.
     """
-    book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots, times)
     whole("levels", book[1].shape[1], 1, MAX_SIGNAL_LEVELS)
     ts_ns = _arrays.times_ns(times, bid_ticks)
     _arrays.same_length(bid_ticks=book[0][:, 0], times=ts_ns)
@@ -156,7 +165,8 @@ def decayed_order_flow(
     warn_of_unit(int(half_life_ns), ts_ns)
     out = np.empty(ts_ns.size)
     kernels.decayed_order_flow_path(state, *book, ts_ns, out)
-    return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)
+    template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    return _arrays.like(template, out, "decayed_order_flow_lots")
 
 
 def trade_flow_imbalance(
@@ -178,6 +188,7 @@ def trade_flow_imbalance(
     -------
     ndarray of float64 or Series, shape (n,)
     """
+    _arrays.same_index(lots=lots, sides=sides, times=times)
     sizes = _arrays.lots("lots", lots, 0)
     signs = _arrays.lots("sides", sides, -1)
     if signs.size > 0 and signs.max() > 1:
@@ -189,7 +200,7 @@ def trade_flow_imbalance(
     warn_of_unit(int(half_life_ns), ts_ns)
     out = np.empty(n)
     kernels.trade_flow_path(state, sizes, signs, ts_ns, out)
-    return _arrays.like(_arrays.kind_of(lots, sides), out)
+    return _arrays.like(_arrays.kind_of(lots, sides), out, "trade_flow_imbalance")
 
 
 def basis_bps(
@@ -217,21 +228,31 @@ def basis_bps(
     ndarray of float64 or Series, shape (n,)
         NaN without a reference that is young enough, and where a price is missing.
     """
+    _arrays.same_index(prices=prices, times=times)
+    _arrays.same_index(references=references, reference_times=reference_times)
     xs, ys = _arrays.floats("prices", prices), _arrays.floats("references", references)
     ts_ns = _arrays.times_ns(times, prices)
-    reference_ts_ns = _arrays.times_ns(reference_times, references)
+    reference_ts_ns = _arrays.times_ns(reference_times, references, "reference_times")
     _arrays.same_length(prices=xs, times=ts_ns)
     _arrays.same_length(references=ys, reference_times=reference_ts_ns)
     out = np.empty(xs.size)
     age_ns = whole("max_age_ns", max_age_ns, 0)
     kernels.basis_path(xs, ts_ns, ys, reference_ts_ns, age_ns, out)
-    return _arrays.like(_arrays.kind_of(prices), out)
+    return _arrays.like(_arrays.kind_of(prices), out, "basis_bps")
 
 
-def _columns(terms: Mapping[str, tuple[ArrayLike, float]], least: float) -> tuple[Any, Any]:
-    arrays = [_arrays.floats(name, values) for name, (values, _) in terms.items()]
-    factors = [number(f"factor of {name}", factor, least) for name, (_, factor) in terms.items()]
-    return arrays, np.array(factors, np.float64)
+def _columns(
+    field: str, terms: Mapping[str, tuple[ArrayLike, float]], factor: str, least: float
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Return the values of each term, named for messages, and the factors."""
+    for name, term in terms.items():
+        if not isinstance(term, tuple | list) or len(term) != 2:
+            got = f"{len(term)} of them" if isinstance(term, tuple) else type(term).__name__
+            raise TypeError(
+                f"{field} {name} must be a pair, got {got}: pass {{{name!r}: (values, {factor})}}"
+            )
+    factors = [number(f"factor of {name}", term[1], least) for name, term in terms.items()]
+    return {f"{field} {name}": term[0] for name, term in terms.items()}, np.array(factors)
 
 
 def blend(
@@ -253,15 +274,18 @@ def blend(
     ndarray of float64 or Series, shape (n,)
         NaN where every price is.
     """
-    shifts = shifts or {}
-    columns, weights = _columns(prices, 0.0)
+    columns, weights = _columns("prices", prices, "weight", 0.0)
     if not (weights > 0.0).any():
         raise ValueError(f"prices must have a positive weight, got {weights.tolist()}: give one")
-    signals, ticks_per_unit = _columns(shifts, -np.inf)
-    names = [*prices, *shifts]
-    n = _arrays.same_length(**dict(zip(names, [*columns, *signals], strict=True)))
-    price_rows = np.column_stack(columns)
-    signal_rows = np.column_stack(signals) if signals else np.empty((n, 0))
+    signals, ticks_per_unit = _columns("shifts", shifts or {}, "ticks_per_unit", -np.inf)
+    terms = columns | signals
+    _arrays.same_index(**terms)
+    arrays = {name: _arrays.floats(name, values) for name, values in terms.items()}
+    n = _arrays.same_length(**arrays)
+    price_rows = np.column_stack([arrays[name] for name in columns])
+    signal_rows = np.empty((n, 0))
+    if signals:
+        signal_rows = np.column_stack([arrays[name] for name in signals])
     out = np.empty(n)
     kernels.blend_path(price_rows, weights, signal_rows, ticks_per_unit, out)
-    return _arrays.like(_arrays.kind_of(*(v for v, _ in [*prices.values(), *shifts.values()])), out)
+    return _arrays.like(_arrays.kind_of(*terms.values()), out, "blend_ticks")

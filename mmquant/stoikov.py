@@ -24,6 +24,9 @@ _Book = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[n
 def _touch(
     bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
 ) -> _Book:
+    _arrays.same_index(
+        bid_ticks=bid_ticks, bid_lots=bid_lots, ask_ticks=ask_ticks, ask_lots=ask_lots
+    )
     touch = {
         "bid_ticks": _arrays.lots("bid_ticks", bid_ticks, 0),
         "bid_lots": _arrays.lots("bid_lots", bid_lots, 0),
@@ -79,12 +82,13 @@ class MicropriceModel:
     def apply(
         self, bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
     ) -> Any:
-        """Return mid plus adjustment in ticks, (n,); NaN where there is no touch."""
+        """Return mid plus adjustment in ticks, (n,); NaN for a side of 0 lots or a crossed book."""
         touch = _touch(bid_ticks, bid_lots, ask_ticks, ask_lots)
         out = np.empty(touch[0].size)
         table = self.adjustment_ticks
         kernels.estimated_microprice_path(*touch, table.reshape(-1), table.shape[1], out)
-        return _arrays.like(_arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots), out)
+        template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
+        return _arrays.like(template, out, "stoikov_ticks")
 
 
 def solve_adjustments(
@@ -146,7 +150,8 @@ def fit_microprice(
     Parameters
     ----------
     bid_ticks, bid_lots, ask_ticks, ask_lots : array_like of int, shape (n,)
-        Best prices and sizes in the order of time. A row without a touch breaks the sequence.
+        Best prices and sizes in the order of time. A row without a touch (a side of 0 lots is
+        none) breaks the sequence.
     buckets : int
         Of equal width for the bid's share of the size, at least 2.
     max_spread_ticks : int

@@ -10,7 +10,6 @@ when.
 """
 
 import math
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,10 +26,14 @@ __all__ = ["Volatility", "VolatilityPath"]
 _DAY_NS = 24 * 3600 * 10**9
 _MOST_LOGARITHM = 30.0  # e^30 is 10^13; of a price of 30 ticks one tick would be 3 %
 _MOST_LOGARITHM_MOVE = 0.1
+_BLOCK = 64  # samples in which the first interval is looked for at a time
 
 
 class VolatilityPath(NamedTuple):
-    """What is known after each price; each (n,), Series for a Series."""
+    """What is known after each price; each (n,), Series for a Series.
+
+    Volatility and drift are NaN before the first interval that counts.
+    """
 
     volatility_ticks_per_sqrt_s: Any
     drift_ticks_per_s: Any
@@ -124,7 +127,12 @@ class Volatility:
         )
 
     def path(self, xs_ticks: ArrayLike, times: ArrayLike | None = None) -> VolatilityPath:
-        """Take in prices (n,) at times (n,): volatility, drift and warm after each, all (n,)."""
+        """Take in prices (n,) at times (n,): volatility, drift and warm after each, all (n,).
+
+        Volatility and drift are NaN before the first interval: until there are prices of two
+        times with no gap between them.
+        """
+        _arrays.same_index(xs_ticks=xs_ticks, times=times)
         values = _arrays.floats("xs_ticks", xs_ticks)
         ts_ns = _arrays.times_ns(times, xs_ticks)
         n = _arrays.same_length(xs_ticks=values, times=ts_ns)
@@ -132,20 +140,9 @@ class Volatility:
         if self._doubts_unit:
             self._warn_of_logarithms(values)
         volatility, drift, warm = np.empty(n), np.empty(n), np.empty(n, np.uint8)
-        kernels.volatility_path(
-            self.state,
-            values,
-            ts_ns,
-            self.volatility_half_life_ns,
-            self.drift_half_life_ns,
-            self.warmup_ns,
-            self.max_gap_ns,
-            self.jump_sigmas,
-            self.least_jump_ticks,
-            volatility,
-            drift,
-            warm,
-        )
+        unknown = self._unknown(values, ts_ns)
+        self._fold(self.state, values, ts_ns, self.warmup_ns, volatility, drift, warm)
+        volatility[:unknown] = drift[:unknown] = np.nan
         like = _arrays.kind_of(xs_ticks)
         return VolatilityPath(
             _arrays.like(like, volatility, "volatility_ticks_per_sqrt_s"),
@@ -154,25 +151,60 @@ class Volatility:
         )
 
     def _warn_of_logarithms(self, xs: NDArray[np.float64]) -> None:
-        """Warn the caller's caller, the first time."""
+        """Warn the first time."""
         if _are_logarithms(xs):
             self._doubts_unit = False
-            warnings.warn(
+            _arrays.warn(
                 "prices look like logarithms, and least_jump_ticks is 1 by default: no move counts "
                 "as a jump, so that one bad price spoils the volatility. Pass "
-                "least_jump_ticks=tick / price (or 1.0, if these are ticks)",
-                stacklevel=3,
+                "least_jump_ticks=tick / price (or 1.0, if these are ticks)"
             )
+
+    def _fold(
+        self,
+        state: NDArray[Any],
+        xs_ticks: NDArray[np.float64],
+        ts_ns: NDArray[np.int64],
+        warmup_ns: int,
+        *outs: NDArray[Any],
+    ) -> None:
+        kernels.volatility_path(
+            state,
+            xs_ticks,
+            ts_ns,
+            self.volatility_half_life_ns,
+            self.drift_half_life_ns,
+            warmup_ns,
+            self.max_gap_ns,
+            self.jump_sigmas,
+            self.least_jump_ticks,
+            *outs,
+        )
+
+    def _unknown(self, xs_ticks: NDArray[np.float64], ts_ns: NDArray[np.int64]) -> int:
+        """Return after how many samples nothing is known yet: the kernel writes zeros there."""
+        state = self.state.copy()
+        for at in range(0, xs_ticks.size, _BLOCK):
+            if state[0]["observed_ns"] > 0:
+                return at
+            xs, ts = xs_ticks[at : at + _BLOCK], ts_ns[at : at + _BLOCK]
+            observed = np.empty(xs.size, np.uint8)
+            self._fold(state, xs, ts, 0, np.empty(xs.size), np.empty(xs.size), observed)
+            if observed.any():
+                return at + int(np.argmax(observed))
+        return xs_ticks.size
 
     @property
     def volatility_ticks_per_sqrt_s(self) -> float:
-        """The volatility, 0.0 before the first interval."""
-        return float(kernels.volatility_ticks_per_sqrt_s(self.state))
+        """The volatility, NaN before the first interval."""
+        known = self.state[0]["observed_ns"] > 0
+        return float(kernels.volatility_ticks_per_sqrt_s(self.state)) if known else math.nan
 
     @property
     def drift_ticks_per_s(self) -> float:
-        """The drift, 0.0 before the first interval."""
-        return float(kernels.drift_ticks_per_s(self.state))
+        """The drift, NaN before the first interval."""
+        known = self.state[0]["observed_ns"] > 0
+        return float(kernels.drift_ticks_per_s(self.state)) if known else math.nan
 
     @property
     def warm(self) -> bool:

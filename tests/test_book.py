@@ -354,7 +354,7 @@ def test_the_facade_speaks_decimals_and_survives_bytes():
     assert (
         repr(copy)
         == repr(book)
-        == "OrderBook(bid 2.507 @ 61800.20, ask 2.510 @ 61800.30, update 7)"
+        == "OrderBook(bid 2.507 @ 61800.20, ask 2.510 @ 61800.30, depth update 7)"
     )
     copy.apply([("61800.20", "0.000")], [], 8)
     assert copy.best_bid is None

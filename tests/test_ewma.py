@@ -89,6 +89,18 @@ def test_the_mean_equals_that_of_pandas(adjust, missing):
         np.testing.assert_allclose(out, ewm.mean().to_numpy(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("half_life_ns", [10**4, 10**6, 10**9])
+def test_the_mean_is_exact_at_times_of_the_epoch_in_nanoseconds(half_life_ns):
+    rng = np.random.default_rng(2)
+    since = np.cumsum(rng.integers(1, half_life_ns // 5, 150))
+    ts = 1_770_000_000 * S + since  # a float64 holds them to 256 ns
+    xs = 3.0 + rng.normal(size=150)
+    twin = reference_ewma.mean(xs, ts.tolist(), half_life_ns)
+    out = ewm_mean(xs, ts, half_life_ns=half_life_ns)
+    np.testing.assert_allclose(out, twin, rtol=2e-15)
+    assert ewm_mean(xs, since, half_life_ns=half_life_ns).tobytes() == out.tobytes()
+
+
 def test_a_large_grid_and_one_that_is_not_aligned_have_the_same_bits():
     n = 60 if INTERPRETED else 20_000  # compiled: larger than what stays in the caches
     rng = np.random.default_rng(8)

@@ -161,13 +161,24 @@ def test_units():
     assert over_horizon(2.0, 9.0) == 6.0
 
 
+def test_a_price_of_0_is_none_and_a_volatility_is_not_negative():
+    bps = to_bps([3.0, 3.0, math.nan], [0.0, 60_000.0, 1.0])
+    assert np.isnan(bps).tolist() == [True, False, True]
+    assert math.isnan(to_bps(3.0, 0.0))
+    for call in (annualised, lambda sigma: over_horizon(sigma, 4.0)):
+        with pytest.raises(ValueError, match=r"volatility_per_sqrt_s must not be negative, got -0"):
+            call([math.nan, 1.0, -0.01])
+        assert np.isnan(call([math.nan, 1.0])).tolist() == [True, False]
+
+
 def test_units_keep_the_kind_and_the_index():
     index = pd.date_range("2024", periods=2, freq="s")
     sigma = pd.Series([1.0, 2.0], index=index, name="sigma")
     frame = pd.DataFrame({"a": sigma, "b": sigma})
     for done in (annualised(sigma), over_horizon(sigma, 4.0), to_bps(sigma, [2.0, 4.0])):
         assert done.index.equals(index)
-        assert done.name == "sigma"
+    assert annualised(sigma).name == over_horizon(sigma, 4.0).name == "sigma"
+    assert to_bps(3.0, sigma).name == to_bps(sigma, sigma).name == "bps"
     assert to_bps(3.0, sigma).tolist() == [3e4, 1.5e4]
     assert to_bps(frame, 2.0).columns.tolist() == ["a", "b"]
     assert over_horizon(frame, 4.0)["b"].tolist() == [2.0, 4.0]

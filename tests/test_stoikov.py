@@ -91,7 +91,17 @@ def test_wide_spreads_and_states_never_met_are_taken_care_of():
     wide = model.apply([90], [30], [110], [10])
     assert wide[0] == 100.0 + model.adjustment_ticks[2, 3]
     assert (model.adjustment_ticks[2] == 0.0).all()
-    assert np.isnan(model.apply([90], [0], [110], [0]))[0]
+
+
+def test_a_side_of_0_lots_is_no_touch():
+    books = touches(500)
+    model = fit_microprice(*books, buckets=5, max_spread_ticks=2)
+    applied = model.apply([90] * 4, [0, 0, 30, 1], [91] * 4, [0, 10, 0, 1])
+    assert np.isnan(applied).tolist() == [True, True, True, False]
+    # Nor does a step to or from it count.
+    holed = [column.copy() for column in books]
+    holed[1][200] = 0
+    assert fit_microprice(*holed, buckets=5, max_spread_ticks=2).steps == model.steps - 2
 
 
 def test_a_chain_without_a_limit_is_refused():

@@ -70,8 +70,39 @@ def test_volatility_equals_its_twin_and_the_path_its_steps(
         stepper.update(x, t)
         twin.update(x, t)
         steps = [stepper.volatility_ticks_per_sqrt_s, stepper.drift_ticks_per_s, stepper.warm]
-        assert row == steps
-        assert row == pytest.approx([twin.volatility, twin.drift, twin.warm], rel=1e-7, abs=1e-7)
+        known = stepper.state[0]["observed_ns"] > 0
+        assert np.isnan(row[:2]).tolist() == np.isnan(steps[:2]).tolist() == [not known] * 2
+        expected = [twin.volatility, twin.drift, twin.warm]
+        if known:
+            assert row == steps
+            assert row == pytest.approx(expected, rel=1e-7, abs=1e-7)
+        else:  # the kernel's zeros
+            assert [0.0, 0.0, row[2]] == [0.0, 0.0, steps[2]] == expected
+
+
+def test_before_the_first_interval_nothing_is_known():
+    estimate = Volatility(S, S)
+    assert math.isnan(estimate.volatility_ticks_per_sqrt_s)
+    assert math.isnan(estimate.drift_ticks_per_s)
+    sigma, drift, warm = estimate.path([10.0], [0])
+    assert np.isnan([*sigma, *drift]).all()
+    assert not warm.any()
+    sigma, drift, _ = estimate.path([10.0, 10.0], [0, S])  # known by what came before
+    assert np.isnan(sigma).tolist() == np.isnan(drift).tolist() == [True, False]
+    assert sigma[1] == drift[1] == 0.0  # a price that stands still is known to
+    assert estimate.path([11.0], [2 * S]).volatility_ticks_per_sqrt_s[0] > 0.0
+
+
+@pytest.mark.parametrize("n", [3, 63, 64, 65, 200])
+def test_a_long_time_of_nothing_is_unknown_to_its_end(n):
+    nothing = np.full(n, math.nan)
+    nothing[n // 2] = 5.0
+    gap_ns = 10 * S
+    xs, ts = [*nothing, 6.0, 7.0], [*range(n), 100 * S, 101 * S]
+    sigma, drift, _ = Volatility(S, S, max_gap_ns=gap_ns).path(xs, ts)
+    assert np.isnan(sigma).tolist() == np.isnan(drift).tolist() == [True] * (n + 1) + [False]
+    sigma, _, _ = Volatility(S, S, max_gap_ns=gap_ns).path(xs[:n], ts[:n])
+    assert np.isnan(sigma).all()
 
 
 def test_a_zero_interval_is_merged_into_the_next_sample():

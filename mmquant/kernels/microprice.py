@@ -11,12 +11,12 @@ def touch_state(
 ) -> int:
     """Return (spread - 1) * buckets + bucket of the bid's share, or -1 for no touch.
 
-    A spread beyond `max_spread` ticks is taken as that. The bucket is exact, in whole numbers.
+    A side of 0 lots is none. A spread beyond `max_spread` ticks is taken as that. The bucket is
+    exact, in whole numbers.
     """
-    total = bid_lots + ask_lots
-    if bid_lots < 0 or ask_lots < 0 or total <= 0 or bid_ticks <= 0 or ask_ticks <= bid_ticks:
+    if bid_lots <= 0 or ask_lots <= 0 or bid_ticks <= 0 or ask_ticks <= bid_ticks:
         return -1
-    bucket = min(bid_lots * buckets // total, buckets - 1)
+    bucket = min(bid_lots * buckets // (bid_lots + ask_lots), buckets - 1)
     return (min(ask_ticks - bid_ticks, max_spread) - 1) * buckets + bucket
 
 

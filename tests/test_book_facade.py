@@ -1,0 +1,135 @@
+"""What the book's facade takes: tables, words of sides, pairs and packed events; refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_book_events import event_words
+
+from mmquant.book import OrderBook
+from mmquant.codes import BookCode, BookEvent
+
+pytestmark = pytest.mark.kernels
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        ["bid", "ask", None],
+        ["BUY", "Sell", np.nan],
+        np.array(["Bid", "SELL", ""]),
+        pd.Series(["buy", "ask", "?"], dtype="category"),
+        pd.Series(["bid", "sell", pd.NA], dtype="string"),
+    ],
+)
+def test_words_of_sides_are_read_in_any_case_and_column(sides):
+    rows = {"update_id": [1, 1, 2], "side": sides, "kind": ["DELTA", "delta", "Clear"]}
+    rows |= {"price_ticks": [9, 11, 0], "qty_lots": [4, 5, 0]}
+    touches = OrderBook("1", "1").replay(pd.DataFrame(rows))
+    assert touches["bid_qty"].tolist()[:1] == [4.0]
+    assert touches["ask_qty"].tolist()[:1] == [5.0]
+
+
+def test_many_words_are_read_as_numbers_are():
+    n = 4000
+    rows = {"update_id": np.arange(n), "price_ticks": np.full(n, 9), "qty_lots": np.arange(n)}
+    words = OrderBook("1", "1").replay(rows | {"side": np.tile(["bid", "buy"], n // 2)})
+    numbers = OrderBook("1", "1").replay(rows | {"side": np.ones(n, np.int64)})
+    assert words.tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("events", "error", "text"),
+    [
+        ([1], TypeError, "events must be a DataFrame, a structured array or a dict .* got list"),
+        (None, TypeError, "got NoneType: pass pandas.DataFrame"),
+        (np.zeros(3), ValueError, r"must have columns update_id and side, got \(\)"),
+        ({"side": [1, 1]}, ValueError, "qty_lots must be equally long, got update_id 1, side 2"),
+        ({"price_ticks": [[9]]}, ValueError, r"price_ticks must be one column, got shape \(1, 1\)"),
+        ({"side": pd.Series([["bid"]])}, TypeError, "side must be words or numbers, got other"),
+        ({"qty_lots": 1}, ValueError, r"qty_lots must be one column, got shape \(\)"),
+        (
+            {"side": pd.Series([1]), "qty_lots": pd.Series([1], index=[7])},
+            ValueError,
+            "side and qty_lots must have the same index, got 0 and 7 at 0",
+        ),
+    ],
+)
+def test_a_table_that_is_none_is_refused_by_name(events, error, text):
+    if isinstance(events, dict):
+        good = {"update_id": [1], "side": [1], "price_ticks": [9], "qty_lots": [1]}
+        events = good | events
+    book = OrderBook("1", "1")
+    with pytest.raises(error, match=text):
+        book.replay(events)
+    assert book.state[0]["updates"] == 0
+
+
+@pytest.mark.parametrize(
+    ("buy", "sell"), [("buy", "sell"), ("bid", "ask"), ("Bid", "ASK"), (1, -1)]
+)
+def test_a_side_is_a_side_or_its_word(buy, sell):
+    book = OrderBook("1", "1")
+    book.load([(9, 4)], [(11, 5)], 1)
+    assert book.depth_at(buy, 9) == book.depth_to(buy, 9) == 4
+    assert book.depth_at(sell, 11) == book.depth_to(sell, 11) == 5
+    assert book.cost_to_fill(buy, 1).worst_price == 11
+    assert book.cost_to_fill(sell, 1).worst_price == 9
+    assert book.would_cross(buy, 11)
+    assert not book.would_cross(sell, 10)
+    for call in (book.depth_at, book.depth_to, book.cost_to_fill, book.would_cross):
+        for wrong in ("left", 2, None):
+            with pytest.raises(ValueError, match=f"side must be Side.BUY, .* got {wrong!r}"):
+                call(wrong, 9)
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        ([0, 1, 0, 0], "event must be an array of int64, got list: pass numpy.array"),
+        (np.zeros(4), "event must be an array of int64, got float64"),
+        (None, "got NoneType"),
+    ],
+)
+def test_an_event_that_is_no_words_is_refused(event, text):
+    book = OrderBook("1", "1")
+    with pytest.raises(TypeError, match=text):
+        book.step(event)
+    assert book.state[0]["updates"] == 0
+    words = np.array(event_words(BookEvent.DELTA, 1, [(9, 1)], [(10, 1)]), np.int64)
+    assert book.step(words) == BookCode.OK
+
+
+@pytest.mark.parametrize(
+    ("levels", "error", "text"),
+    [
+        ([("10",)], ValueError, r"bids must be pairs \(price, quantity\), got \('10',\)"),
+        ([("10", "1", "2")], ValueError, r"bids must be pairs .* got \('10', '1', '2'\)"),
+        (["10"], ValueError, "bids must be pairs .* got '10'"),
+        ({"10": "1"}, ValueError, "bids must be pairs .* got '10'"),
+        (None, TypeError, "bids must be pairs .* got None"),
+    ],
+)
+def test_levels_that_are_no_pairs_are_refused(levels, error, text):
+    book = OrderBook("1", "1")
+    with pytest.raises(error, match=text):
+        book.apply(levels, [], 1)
+    assert book.best_bid is None
+
+
+def test_a_best_bid_and_offer_that_is_no_pair_is_refused():
+    with pytest.raises(ValueError, match=r"ask must be pairs .* got \(11,\)"):
+        OrderBook("1", "1").apply_bbo((9, 1), (11,), 1)
+
+
+def test_the_update_id_is_that_of_the_newest_depth_event():
+    book = OrderBook("1", "1")
+    book.load([(9, 4)], [(11, 5)], 5)
+    assert book.apply_bbo((10, 1), (11, 1), 9) == BookCode.OK
+    assert book.last_update_id == 5
+    assert repr(book).endswith("depth update 5)")
+    assert book.apply([(8, 1)], [], 3) == BookCode.OK  # absolute levels: applied all the same
+    assert book.last_update_id == 3
+    updates = int(book.state[0]["updates"])
+    book.clear()
+    assert book.last_update_id == 0
+    assert book.state[0]["updates"] == updates > 0
