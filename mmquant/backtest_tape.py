@@ -157,9 +157,16 @@ def doubts_of(tape: Any, numbers: Sequence[int]) -> list[str]:
         for number in numbers
         if not (begins & (events["instrument"] == number)).any()
     ]
+    for number in numbers:
+        found += _gap_doubts(tape, number, begins)
     notes = getattr(tape, "notes", None)
     if notes is None:
         return found
+    if notes.trade_ids_missing:
+        found.append(
+            f"{notes.trade_ids_missing} trade ids are missing from the recording: what those "
+            "trades would have filled is missing, too"
+        )
     if notes.truncated:
         found.append(f"the recording is cut short: {notes.truncated}")
     if notes.left_out:
@@ -167,3 +174,23 @@ def doubts_of(tape: Any, numbers: Sequence[int]) -> list[str]:
         first = f" (first: {notes.problems[0]})" if notes.problems else ""
         found.append(f"left out when it was read: {left_out}{first}")
     return found
+
+
+def _gap_doubts(tape: Any, number: int, begins: NDArray[np.bool_]) -> list[str]:
+    """Return how often an instrument's book is lost and how long it is away; no line for never."""
+    events = tape.events
+    is_gap = events["kind"] == TapeKind.GAP
+    rows = np.flatnonzero((is_gap | begins) & (events["instrument"] == number))
+    gaps = is_gap[rows]
+    if not gaps.any():
+        return []
+    ends_ns = np.append(events["received_ns"][rows[1:]], events["received_ns"][-1])
+    away_s = float((ends_ns - events["received_ns"][rows])[gaps].sum()) / 1e9
+    total_s = float(events["received_ns"][-1] - events["received_ns"][0]) / 1e9
+    count = int(gaps.sum())
+    tail = "" if begins[rows[-1]] else ", and no snapshot follows the last one"
+    return [
+        f"{tape.instruments[number].symbol}: {count} gap{'s' if count > 1 else ''} in the book, "
+        f"{away_s:.1f} s of {total_s:.1f} s without one (first at event {int(rows[gaps][0])}{tail})"
+        ": nothing is quoted then, and what is said an hour is of the whole time"
+    ]

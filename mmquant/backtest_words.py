@@ -67,7 +67,10 @@ def describe_doubts(result: "Result", one: "InstrumentResult") -> list[str]:
             "part of the profit has not been made yet"
         )
     if int(one.run[0]["snapshots_needed"]):
-        found.append(f"{name}: the tape's book broke {one.run[0]['snapshots_needed']} times")
+        found.append(
+            f"{name}: {one.run[0]['snapshots_needed']} updates did not fit the tape's book: it was "
+            "away until the next snapshot"
+        )
     if int(one.run[0]["orders_forgotten"]):
         found.append(f"{name}: {one.run[0]['orders_forgotten']} orders were too many to be known")
     return found

@@ -126,6 +126,45 @@ def test_what_the_tape_lacks_stands_in_the_warnings():
         assert words in text
 
 
+def with_gaps(*rows, again=None):
+    """Return a tape whose book is lost at rows of deltas, and there once more at another."""
+    tape = make_tape(400)
+    events = tape.events
+    deltas = np.flatnonzero(events["kind"] == TapeKind.DELTA)
+    for row in deltas[list(rows)]:
+        events["kind"][row] = TapeKind.GAP
+        events["n_bids"][row] = events["n_asks"][row] = 0
+    if again is not None:
+        events["kind"][deltas[again]] = TapeKind.SNAPSHOT
+    return tape, deltas
+
+
+def test_a_gap_in_the_book_is_counted_with_its_time():
+    assert not [line for line in doubts_of(make_tape(40), [0]) if "gap" in line]
+    tape, deltas = with_gaps(20, 22, again=40)
+    received = tape.events["received_ns"]
+    away_s = (received[deltas[40]] - received[deltas[20]]) / 1e9
+    total_s = (received[-1] - received[0]) / 1e9
+    (told,) = doubts_of(tape, [0])
+    assert told.startswith(
+        f"BTCUSDT: 2 gaps in the book, {away_s:.1f} s of {total_s:.1f} s without one "
+        f"(first at event {deltas[20]}):"
+    )
+    tape, deltas = with_gaps(20)
+    (told,) = doubts_of(tape, [0])
+    away_s = (tape.events["received_ns"][-1] - tape.events["received_ns"][deltas[20]]) / 1e9
+    assert f"1 gap in the book, {away_s:.1f} s of" in told
+    assert "no snapshot follows the last one" in told
+
+
+def test_a_lost_book_and_missing_trades_stand_in_the_warnings():
+    tape, _ = with_gaps(30)
+    tape.notes = ReadNotes(trade_ids_missing=7)
+    text = "\n".join(backtest.run(tape, **QUICK).warnings())
+    assert "1 gap in the book" in text
+    assert "7 trade ids are missing" in text
+
+
 def test_a_reference_that_is_not_played_is_said():
     reference = {"reference.symbol": "ETHUSDT", "blend.basis_ticks_per_bp": 0.5}
     result = backtest.run(make_tape(60), pricing={**QUICK["pricing"], **reference})
