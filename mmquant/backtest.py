@@ -245,6 +245,9 @@ class _Traded:
         self._source = tape.source
         market = Market(int(self._instrument[0]["market"]))
         strategy = config.strategy
+        pricing_params = pricing_record(config.pricing, config.folder)
+        strategy_params = strategy_record(strategy, self._instrument)
+        sim_params = simulator_record(config.simulator, market)
         self._model, model_params = load_model(
             strategy["model"], strategy["model_parameters"], config.folder
         )
@@ -265,7 +268,6 @@ class _Traded:
         r["funding_rate_e8"] = funding.rate_e8
         r["funding_interval_ns"] = funding.interval_ns
         r["funding_ns"] = NEVER_NS  # the first row sets it, where anything is paid
-        sim_params = simulator_record(config.simulator, market)
         models = config.simulator["bracket"] if bracket else {}
         beside = [
             simulator_record({**config.simulator, "fill_model": models[name]}, market)
@@ -276,11 +278,11 @@ class _Traded:
         most = max(_MIN_CLEAR_LEVELS, int(counts.max()))
         self._desk = _desk(
             self._instrument,
-            pricing_record(config.pricing, config.folder),
+            pricing_params,
             load_fair_value(
                 config.pricing["fair_value"], config.pricing["fair_value_params"], config.folder
             ),
-            strategy_record(strategy, self._instrument),
+            strategy_params,
             model_params,
             sim_params,
             self._kind.empty(),
