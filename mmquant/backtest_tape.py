@@ -1,6 +1,7 @@
 """What a tape must be before it is traded: the loop reads its arrays without looking again."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmquant.records import LEVEL
 from mmquant.state import TAPE_EVENT, TAPE_SKIP
 from mmquant.tape.order import first_step_back
 
-__all__ = ["check_tape", "doubts_of"]
+__all__ = ["check_kind", "check_tape", "doubts_of"]
 
 _KINDS = frozenset(int(kind) for kind in TapeKind)
 _MOST = 2**52  # of a price in ticks or a quantity in lots
@@ -19,6 +20,15 @@ _MOST_SIZE_E8 = 2**52
 # Where the nanoseconds of 2001 to 2103 would lie in another unit.
 _UNITS = {"microseconds": 1_000, "milliseconds": 1_000_000}
 _EARLIEST_NS, _LATEST_NS = 10**18, 42 * 10**17
+
+
+def check_kind(tape: Any) -> None:
+    """Refuse what is no tape at all, such as the path of one; TypeError with the remedy."""
+    if hasattr(tape, "events") and hasattr(tape, "levels"):
+        return
+    is_path = isinstance(tape, str | PurePath)
+    remedy = f"mmquant.read_tape({str(tape)!r})" if is_path else "mmquant.read_tape(path)"
+    raise TypeError(f"tape must be a mmquant.tape.Tape, got {tape!r:.80}: read it first, {remedy}")
 
 
 def check_tape(tape: Any) -> None:
@@ -29,6 +39,7 @@ def check_tape(tape: Any) -> None:
     TypeError, ValueError
         Naming the tape's source, the row, the rule, what was found and the remedy.
     """
+    check_kind(tape)
     if tape.events.dtype != TAPE_EVENT or tape.levels.dtype != LEVEL:
         raise TypeError(
             f"tape must have events of TAPE_EVENT and levels of LEVEL, got {tape.events.dtype}: "

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._jit_model import place_of
 from mmquant.codes import Market
 from mmquant.models import MODELS, model_params
 from mmquant.own_modules import own_function
@@ -28,6 +29,7 @@ __all__ = [
     "Config",
     "load_config",
     "load_model",
+    "model_name",
     "pricing_record",
     "simulator_record",
     "strategy_record",
@@ -440,6 +442,15 @@ def load_model(
     if not np.isfinite(params).all():
         raise ValueError(f"model_parameters must be finite, got {dict(parameters)}")
     return bind_model(function), params
+
+
+def model_name(model: str | Callable[..., int], folder: Path) -> str:
+    """Return what a model is called in words: one of somebody's own with its file and line."""
+    if isinstance(model, str) and ":" not in model:
+        return model
+    function = own_function(model, folder) if isinstance(model, str) else model
+    name = model if isinstance(model, str) else getattr(function, "__name__", str(function))
+    return f"{name} ({place_of(function)})"
 
 
 def _own(name: str, folder: Path) -> Callable[..., int]:

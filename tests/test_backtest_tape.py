@@ -1,13 +1,14 @@
 """Tapes and models that are wrong: refused by name, row and remedy before anything is traded."""
 
-import math
+import re
+from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 from small_tape import make_tape
 
-from mmquant import backtest
+from mmquant import backtest, sweep
 from mmquant._jit import njit
 from mmquant.backtest_tape import check_tape, doubts_of
 from mmquant.codes import TapeKind
@@ -33,13 +34,6 @@ def counts_and_stops(inputs, params, out):
 def crossed(inputs, params, out):
     """Answer a bid above the ask."""
     out[0]["bid_ticks"], out[0]["ask_ticks"] = 10.0, 5.0
-    return 0
-
-
-@njit
-def not_a_number(inputs, params, out):
-    """Answer no number."""
-    out[0]["bid_ticks"] = out[0]["ask_ticks"] = math.nan
     return 0
 
 
@@ -70,6 +64,15 @@ def trade_of_two(tape):
 
 def without_tick(tape):
     tape.instruments[0].tick_size_e8 = 0
+
+
+@pytest.mark.parametrize("path", ["x.gz", Path("x.gz"), 3])
+def test_what_is_no_tape_is_refused_with_how_to_read_one(path):
+    name = "path" if path == 3 else "'x.gz'"
+    words = re.escape(f"read it first, mmquant.read_tape({name})")
+    for run in (backtest.run, lambda tape: sweep.run(tape, [{"strategy.levels": 1}])):
+        with pytest.raises(TypeError, match=f"^tape must be a mmquant.tape.Tape, got .*{words}"):
+            run(path)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +185,8 @@ def test_the_prices_are_said_in_the_assets_unit():
 def test_a_model_that_raises_is_named_with_the_row():
     options = {"model": counts_and_stops, "model_parameters": {"half": 5.0, "calls": 30.0}}
     words = (
-        r"strategy.toml: model counts_and_stops raised ZeroDivisionError: .*"
+        r"strategy.toml: model counts_and_stops \(.*test_backtest_tape\.py, line \d+\) raised "
+        r"ZeroDivisionError: .*"
         r"at event \d+ of a small random tape, received_ns 17\d+: answer a codes.Reason"
     )
     with pytest.raises(ValueError, match=words):
@@ -191,24 +195,12 @@ def test_a_model_that_raises_is_named_with_the_row():
 
 def test_a_fair_value_that_raises_is_named_too():
     pricing = {"fair_value": prices_and_stops, "fair_value_params": [30.0], **QUICK["pricing"]}
-    words = "pricing.toml: fair_value prices_and_stops raised ZeroDivisionError: .*at event"
+    words = r"pricing.toml: fair_value prices_and_stops \(.*\) raised ZeroDivisionError: .*at event"
     with pytest.raises(ValueError, match=words):
         backtest.run(make_tape(100), pricing=pricing)
     own = {"model": crossed, "pricing": pricing}
-    with pytest.raises(ValueError, match=f"strategy.toml: model crossed or {words}"):
+    with pytest.raises(ValueError, match=rf"strategy.toml: model crossed \(.*\) or {words}"):
         backtest.run(make_tape(100), **own)
-
-
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [(not_a_number, "no numbers (NOT_FINITE)"), (crossed, "a bid above its ask (MODEL_SPREAD)")],
-)
-def test_a_models_nonsense_is_said_with_its_time(model, words):
-    result = backtest.run(make_tape(60), model=model, **QUICK)
-    assert result.instrument().fills.size == 0
-    told = [line for line in result.warnings() if words in line]
-    assert len(told) == 1
-    assert "first at received_ns 17" in told[0]
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
