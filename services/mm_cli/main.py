@@ -195,9 +195,11 @@ def record(
         Path | None, typer.Option(help="Folder of the files. Default: as in collector.toml.")
     ] = None,
     duration: Duration = None,
+    json_file: JsonFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
     """Record what the venue sends to hourly files, without the rest of the system."""
+    _check_json(json_file)
     from mm_cli.record import record_streams
 
     environment = {"MM_COLLECTOR__RECORD__ENABLED": "true"}
@@ -207,7 +209,7 @@ def record(
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
     if directory is not None:
         environment["MM_COLLECTOR__RECORD__DIRECTORY"] = str(directory)
-    record_streams(settings_folder(config_dir), environment, duration, print)
+    record_streams(settings_folder(config_dir), environment, duration, print, json_file)
 
 
 @app.command("convert")
