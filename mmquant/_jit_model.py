@@ -34,15 +34,18 @@ _COMPILER = str(Path(numba.__file__).parent)  # faults in its files are of what 
 _bound: list[Any] = []  # their machine code must outlive every call
 
 
-def _bind(model: Callable[..., int], arguments: tuple[Any, ...]) -> Any:
-    _check_arguments(model)
-    if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return model
-    if not isinstance(model, Dispatcher):
+def _bind(model: Any, arguments: tuple[Any, ...]) -> Any:
+    is_compiled = not config.DISABLE_JIT  # type: ignore[attr-defined]
+    if not callable(model):
+        raise TypeError(f"model must be a function decorated with numba.njit, got {model!r}")
+    if is_compiled and not isinstance(model, Dispatcher):
         raise TypeError(
             f"{_named(model)} must be a function decorated with numba.njit, got a plain one: write "
             "@numba.njit above its def"
         )
+    _check_arguments(model)
+    if not is_compiled:
+        return model
     signature = types.int64(*arguments)
     try:
         model.compile(signature)
@@ -72,8 +75,6 @@ def _named(model: Any) -> str:
 
 def _check_arguments(model: Any) -> None:
     """Refuse what cannot be called with three arguments."""
-    if not callable(model):
-        raise TypeError(f"model must be a function decorated with numba.njit, got {model!r}")
     known = signature_of(getattr(model, "py_func", model))
     try:
         known.bind(None, None, None)

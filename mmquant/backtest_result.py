@@ -31,6 +31,7 @@ _E8 = 1e8
 _MICRO = 1e6
 _S = 1_000_000_000
 _HORIZONS_NS = (_S // 10, _S, 5 * _S, 30 * _S)
+_PARTS = ("spread", "adverse_selection", "inventory")
 _ORDER_COLUMNS = [
     "now_ns",
     "known_ns",
@@ -163,6 +164,14 @@ class InstrumentResult:
         return float(int(self.run[0]["now_ns"]) - int(self.positions[0]["now_ns"])) / _S
 
 
+def _prices(
+    one: InstrumentResult, ticks: "pandas.Series[float]", where: "pandas.Series[bool]"
+) -> "pandas.Series[float]":
+    """Return ticks as prices, NaN where there is none."""
+    prices: pandas.Series[float] = (ticks * one.tick).where(where)
+    return prices
+
+
 def _frame(rows: NDArray[Any], columns: Sequence[str] | None = None) -> "pandas.DataFrame":
     import pandas
 
@@ -177,7 +186,8 @@ class Result:
     """What a backtest made.
 
     Tables have a row an event and its time as the index; prices are ticks and quantities lots, as
-    in the kernels, and `price`, `quantity` in units of the assets beside them.
+    in the kernels, and `price`, `quantity` and so on in units of the assets beside them. The
+    functions of mmquant.plot take them as they are.
 
     Attributes
     ----------
@@ -268,25 +278,55 @@ class Result:
         return frame
 
     def quotes(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return the quotes wanted, a row a change of mind, and what made them."""
+        """Return the quotes wanted, a row a change of mind, and what made them.
+
+        `bid` and `ask` are prices, NaN where there is no quote (`bid_ticks`, `ask_ticks`: 0).
+        """
         one = self.instrument(symbol)
         frame = _frame(one.quotes)
+        for name in ("bid", "ask"):
+            frame[name] = _prices(one, frame[f"{name}_ticks"], frame[f"{name}_lots"] > 0)
         for name in ("reason", "bid_reason", "ask_reason", "risk_reason"):
             frame[name] = names_of(Reason, one.quotes[name])
         return frame
 
     def positions(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return the position messages: at each fill, and each second."""
-        return _frame(self.instrument(symbol).positions)
+        """Return the position messages: at each fill, and each second.
+
+        `position`, and in the quote asset (of an inverse contract: coins) the parts of the profit
+        so far: `spread`, `adverse_selection`, `inventory`, `fees` (positive where they cost),
+        `funding`, `fee_revaluation`.
+        """
+        one = self.instrument(symbol)
+        frame = _frame(one.positions)
+        frame["position"] = frame["position_lots"] * one.lot
+        for name in _PARTS:
+            frame[name] = frame[f"{name}_half_tick_lots"] / 2 * one.unit
+        profits = profits_of(one)
+        for name in ("fees", "funding", "fee_revaluation"):
+            frame[name] = profits[name]
+        return frame
 
     def signals(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return what the strategy saw: touch, fair value, volatility, drift."""
-        return _frame(self.instrument(symbol).samples)
+        """Return what the strategy saw: touch, fair value, volatility, drift.
+
+        `bid`, `ask`, `mid` and `fair` are prices, NaN where there was none.
+        """
+        one = self.instrument(symbol)
+        frame = _frame(one.samples)
+        is_there = {name: frame[f"{name}_lots"] > 0 for name in ("bid", "ask")}
+        for name, where in is_there.items():
+            frame[name] = _prices(one, frame[f"{name}_ticks"], where)
+        is_live = is_there["bid"] & is_there["ask"]
+        frame["mid"] = _prices(one, (frame["bid_ticks"] + frame["ask_ticks"]) / 2, is_live)
+        fair = frame["fair_value_ticks"]
+        frame["fair"] = _prices(one, fair, is_live & (fair > 0))
+        return frame
 
     def equity(self, symbol: str | None = None) -> "pandas.DataFrame":
         """Return position and profit over time in the quote asset (of an inverse contract: coins).
 
-        `net` = `gross` - `fees` + `funding` + `fee_revaluation`.
+        `net` = `gross` - `fees` + `funding` + `fee_revaluation`; `equity` is the same as `net`.
         """
         one = self.instrument(symbol)
         p = one.positions
@@ -295,17 +335,22 @@ class Result:
         frame["mid"] = p["mark_half_ticks"] / 2 * one.tick
         for name, values in profits_of(one).items():
             frame[name] = values
+        frame["equity"] = frame["net"]
         return frame
 
     def decomposition(self, symbol: str | None = None) -> "pandas.DataFrame":
         """Return where the profit came from by kind and side of fills; see mmquant.decompose.
 
-        Before funding and fee revaluation, which belong to no fill: `metrics` has them.
+        Before funding and fee revaluation, which belong to no fill: `metrics` has them. `spread`,
+        `adverse_selection`, `inventory` and `fees` are in the quote asset (inverse: coins).
         """
         one = self.instrument(symbol)
         horizon_ns = int(one.desk.sim_params[0]["markout_horizon_ns"])
         scale = one.kind.inverse_scale
         table: pandas.DataFrame = decompose(one.fills, one.mids(), horizon_ns, inverse_scale=scale)
+        for name in _PARTS:
+            table[name] = table[f"{name}_half_tick_lots"] / 2 * one.unit
+        table["fees"] = table["fees_micro_tick_lots"] / _MICRO * one.unit
         return table
 
     def markouts(
