@@ -101,18 +101,33 @@ _HOMES = {
     "warm": "warming",
 }
 
+# Modules that are used by their own names, `mmquant.backtest.run`; so is every other one.
+_MODULES = ("backtest", "calibrate", "comparison", "models", "plot", "sweep")
+
 __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from the module it lives in."""
+    """Import a public name from the module it lives in, or a module of the package."""
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'mmquant' has no attribute {name!r}")
+        return _module(name)
     value = getattr(import_module(f"mmquant.{home}"), name)
     globals()[name] = value
     return value
 
 
+def _module(name: str) -> Any:
+    unknown = AttributeError(f"module 'mmquant' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise unknown
+    try:
+        return import_module(f"mmquant.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"mmquant.{name}":
+            raise  # it is there, and needs what is not installed
+        raise unknown from None
+
+
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

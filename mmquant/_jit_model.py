@@ -6,6 +6,8 @@ cache of its caller. An address is a plain integer. Interpreted it is the functi
 
 from collections.abc import Callable
 from functools import cache
+from inspect import signature as signature_of
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -19,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmquant.state import PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE
 from mmquant.state.model import MODEL_INPUTS, MODEL_QUOTES
 
-__all__ = ["bind_model", "bind_pricing_model", "call_model", "own_params"]
+__all__ = ["bind_model", "bind_pricing_model", "call_model", "own_params", "place_of"]
 
 _typeof: Callable[[Any], Any] = numba.typeof
 
@@ -30,6 +32,7 @@ def _arguments(inputs: np.dtype[Any], out: np.dtype[Any]) -> tuple[Any, ...]:
 
 _QUOTING = _arguments(MODEL_INPUTS, MODEL_QUOTES)
 _PRICING = _arguments(PRICING_MODEL_INPUTS, PRICING_MODEL_PRICE)
+_COMPILER = str(Path(numba.__file__).parent)  # faults in its files are of what was called
 _GUARD = 64  # numbers on each side
 _bound: list[Any] = []  # their machine code must outlive every call
 
@@ -41,29 +44,76 @@ def _with_boundscheck(model: Dispatcher) -> Dispatcher:
     return checked
 
 
-def _bind(model: Callable[..., int], arguments: tuple[Any, ...], boundscheck: bool) -> Any:
-    if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return model
-    if not isinstance(model, Dispatcher):
+def _bind(model: Any, arguments: tuple[Any, ...], boundscheck: bool) -> Any:
+    is_compiled = not config.DISABLE_JIT  # type: ignore[attr-defined]
+    if not callable(model):
         raise TypeError(f"model must be a function decorated with numba.njit, got {model!r}")
+    if is_compiled and not isinstance(model, Dispatcher):
+        raise TypeError(
+            f"{_named(model)} must be a function decorated with numba.njit, got a plain one: write "
+            "@numba.njit above its def"
+        )
+    _check_arguments(model)
+    if not is_compiled:
+        return model
     if boundscheck:
         model = _with_boundscheck(model)
     signature = types.int64(*arguments)
     try:
         model.compile(signature)
-    except (errors.NumbaError, KeyError) as error:
-        lines = [text for text in str(error).splitlines() if text.strip()]
-        code = model.py_func.__code__
+    except (errors.NumbaError, errors.UnsupportedBytecodeError, KeyError) as error:
         raise TypeError(
-            f"model {model.py_func.__name__} ({code.co_filename}, line {code.co_firstlineno}) "
-            f"cannot be compiled for (inputs, params, out): {'; '.join(lines[:3])}"
+            f"{_named(model)} cannot be compiled for (inputs, params, out): {_why(error)}"
         ) from error
     compiled: Any = model.get_compile_result(signature)
     answer = compiled.signature.return_type  # its own where it was compiled before by a call
     if getattr(answer, "literal_type", answer) != types.int64:
-        raise TypeError(f"model {model.py_func.__name__} must answer an int, got {answer}")
+        raise TypeError(f"{_named(model)} must answer an int, got {answer}: end with return 0")
     _bound.append(compiled)
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
+def place_of(function: Any) -> str:
+    """Return the file and the line at which a function, compiled or not, begins."""
+    code = getattr(getattr(function, "py_func", function), "__code__", None)
+    if code is None:
+        return f"no function, {type(function).__name__}"
+    return f"{code.co_filename}, line {code.co_firstlineno}"
+
+
+def _named(model: Any) -> str:
+    return f"model {getattr(model, '__name__', repr(model))} ({place_of(model)})"
+
+
+def _check_arguments(model: Any) -> None:
+    """Refuse what cannot be called with three arguments."""
+    known = signature_of(getattr(model, "py_func", model))
+    try:
+        known.bind(None, None, None)
+    except TypeError:
+        raise TypeError(
+            f"{_named(model)} must take (inputs, params, out), got {known}: give it these three "
+            "arguments, used or not"
+        ) from None
+
+
+def _why(error: Exception) -> str:
+    """Return what the compiler says first, and the line of somebody's own that it is about."""
+    if isinstance(error, KeyError):
+        return f"its record has no field {error}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Failed in nopython mode")]
+    ends = ("During:", "There are", "File ")
+    last = next((k for k, line in enumerate(lines) if line.startswith(ends)), len(lines))
+    told = " ".join(lines[: max(1, last)])
+    loc = getattr(error, "loc", None)
+    places = [f"{loc.filename}, line {loc.line}"] if loc is not None else []
+    for line in lines:
+        path, bracket, number = line.rpartition(" at ")[2].rpartition(" (")
+        if line.startswith("During:") and bracket and _COMPILER not in path:
+            places.insert(0, f"{path}, line {number.rstrip(')')}")
+            break
+    return "; at ".join([told, *places[:1]])
 
 
 def bind_model(model: Callable[..., int], *, boundscheck: bool = False) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmquant._checks import number, whole
 from mmquant.account_settings import account_of, inverse_scale_at
+from mmquant.backtest_faults import faults_of
 from mmquant.backtest_profit import BRACKET
 from mmquant.backtest_result import InstrumentResult, Result
 from mmquant.backtest_tape import check_tape, doubts_of
@@ -20,6 +21,7 @@ from mmquant.configure import (
     Config,
     load_config,
     load_model,
+    model_name,
     pricing_record,
     simulator_record,
     strategy_record,
@@ -241,10 +243,12 @@ class _Traded:
         self._events = _as_compiled(tape.events)
         self._words = _as_compiled(tape.levels).view(np.int64)
         self._instrument = _instrument(tape.instruments[index], index, filters)
-        self._names = _own_names(config)
         self._source = tape.source
         market = Market(int(self._instrument[0]["market"]))
         strategy = config.strategy
+        pricing_params = pricing_record(config.pricing, config.folder)
+        strategy_params = strategy_record(strategy, self._instrument)
+        sim_params = simulator_record(config.simulator, market)
         self._model, model_params = load_model(
             strategy["model"], strategy["model_parameters"], config.folder
         )
@@ -265,7 +269,6 @@ class _Traded:
         r["funding_rate_e8"] = funding.rate_e8
         r["funding_interval_ns"] = funding.interval_ns
         r["funding_ns"] = NEVER_NS  # the first row sets it, where anything is paid
-        sim_params = simulator_record(config.simulator, market)
         models = config.simulator["bracket"] if bracket else {}
         beside = [
             simulator_record({**config.simulator, "fill_model": models[name]}, market)
@@ -276,11 +279,11 @@ class _Traded:
         most = max(_MIN_CLEAR_LEVELS, int(counts.max()))
         self._desk = _desk(
             self._instrument,
-            pricing_record(config.pricing, config.folder),
+            pricing_params,
             load_fair_value(
                 config.pricing["fair_value"], config.pricing["fair_value_params"], config.folder
             ),
-            strategy_record(strategy, self._instrument),
+            strategy_params,
             model_params,
             sim_params,
             self._kind.empty(),
@@ -289,6 +292,7 @@ class _Traded:
             beside,
             reference,
         )
+        self._names = _names_of(config)
         # Of memory that nothing is written to the system gives none: better too long than grown.
         self._rows = _rows(min(max(_LEAST_ROWS, 2 * tape.events.size), _MOST_ROWS))
 
@@ -306,15 +310,21 @@ class _Traded:
             if code != DONE:
                 _grow(self._rows, self._run)
             tell(done + share * float(self._run[0]["row"]) / size)
-        return InstrumentResult(self._instrument, self._kind, self._run, self._desk, self._rows)
+        one = InstrumentResult(self._instrument, self._kind, self._run, self._desk, self._rows)
+        one.faults = faults_of(one, self._events["received_ns"], self._names)
+        return one
 
     def _of_model(self, error: Exception) -> ValueError:
+        files = {"model": "strategy.toml", "fair_value": "pricing.toml"}
+        own = [
+            f"{files[key]}: {key} {name}" for key, name in self._names.items() if name not in MODELS
+        ]
         row, now_ns = int(self._run[0]["row"]), int(self._run[0]["now_ns"])
         remedy = "answer a codes.Reason instead of raising where it cannot quote"
         if isinstance(error, IndexError):
             remedy = "set every parameter that it reads, and read no others"
         return ValueError(
-            f"{' or '.join(self._names)} raised {type(error).__name__}: {error}; at event "
+            f"{' or '.join(own)} raised {type(error).__name__}: {error}; at event "
             f"{row} of {self._source}, received_ns {now_ns}: {remedy}"
         )
 
@@ -340,17 +350,14 @@ def _reference_doubts(tape: TapeLike, config: Config) -> list[str]:
     ]
 
 
-def _own_names(config: Config) -> list[str]:
-    """Return which functions of somebody's own take part, as their files name them."""
-    chosen = {
-        "strategy.toml: model": config.strategy["model"],
-        "pricing.toml: fair_value": config.pricing["fair_value"],
-    }
-    return [
-        f"{key} {getattr(value, '__name__', value)}"
+def _names_of(config: Config) -> dict[str, str]:
+    """Return what the models are called; a fair value only where it is not the blend."""
+    chosen = {"model": config.strategy["model"], "fair_value": config.pricing["fair_value"]}
+    return {
+        key: model_name(value, config.folder)
         for key, value in chosen.items()
-        if value != "blend" and value not in MODELS
-    ]
+        if not (key == "fair_value" and value == "blend")
+    }
 
 
 def _desk(

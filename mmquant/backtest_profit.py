@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["BRACKET", "bracket_frame", "bracket_profits", "fee_revaluation", "profit_parts"]
+    from mmquant.backtest_result import InstrumentResult
+
+__all__ = ["BRACKET", "bracket_frame", "bracket_profits", "profit_parts", "profits_of"]
 
 BRACKET = ("optimistic", "central", "pessimistic")  # fill models of simulator.toml, [bracket]
 _MICRO = 1e6
@@ -27,16 +30,32 @@ def profit_parts(account: Any, unit: float) -> dict[str, float]:
     parts = {name: int(account[f"{name}_half_tick_lots"]) / 2 * unit for name in names}
     parts["fees"] = -int(account["fees_micro_tick_lots"]) / _MICRO * unit
     parts["funding"] = int(account["funding_micro_tick_lots"]) / _MICRO * unit
-    return {**parts, "fee_revaluation": float(fee_revaluation(account)) * unit}
+    return {**parts, "fee_revaluation": float(_fee_revaluation(account)) * unit}
 
 
-def fee_revaluation(rows: Any) -> Any:
+def _fee_revaluation(rows: Any) -> Any:
     """Return what lots paid as fees cost less by now, in tick-lots: of an account, of positions.
 
     In floats: over many rows the exact number of each is not needed.
     """
     now = rows["base_fees_micro_lots"] * (rows["mark_half_ticks"] / 2.0)
     return (rows["base_fees_micro_tick_lots"] - now) / _MICRO
+
+
+def profits_of(one: "InstrumentResult") -> dict[str, NDArray[np.float64]]:
+    """Return what was made by the time of each position message, in the asset of the profit."""
+    p = one.positions
+    gross = p["total_half_tick_lots"] / 2 * one.unit
+    fees = p["fees_micro_tick_lots"] / _MICRO * one.unit
+    funding = p["funding_micro_tick_lots"] / _MICRO * one.unit
+    revaluation = _fee_revaluation(p) * one.unit
+    return {
+        "gross": gross,
+        "fees": fees,
+        "funding": funding,
+        "fee_revaluation": revaluation,
+        "net": gross - fees + funding + revaluation,
+    }
 
 
 def bracket_profits(accounts: NDArray[Any], unit: float, lot: float) -> dict[str, dict[str, float]]:

@@ -12,16 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant.account_settings import AccountKind
-from mmquant.accounting import decompose, drawdown, equity_curve, markouts, sharpe, turnover
-from mmquant.backtest_profit import (
-    BRACKET,
-    bracket_frame,
-    bracket_profits,
-    fee_revaluation,
-    profit_parts,
-)
+from mmquant.accounting import decompose, equity_curve, markouts
+from mmquant.backtest_faults import Faults
+from mmquant.backtest_metrics import metrics_of, total_of
+from mmquant.backtest_profit import bracket_frame, bracket_profits, profit_parts, profits_of
 from mmquant.backtest_words import describe_doubts, describe_run, names_of
-from mmquant.codes import OrderStatus, PricingFlag, Reason, Template
+from mmquant.codes import OrderStatus, Reason, Template
 from mmquant.kernels.backtest import Desk, Rows
 
 if TYPE_CHECKING:
@@ -29,13 +25,13 @@ if TYPE_CHECKING:
 
     from mmquant.configure import Config
 
-__all__ = ["ADDED", "InstrumentResult", "Result"]
+__all__ = ["InstrumentResult", "Result"]
 
 _E8 = 1e8
 _MICRO = 1e6
 _S = 1_000_000_000
-_MINUTE_NS = 60 * _S
 _HORIZONS_NS = (_S // 10, _S, 5 * _S, 30 * _S)
+_PARTS = ("spread", "adverse_selection", "inventory")
 _ORDER_COLUMNS = [
     "now_ns",
     "known_ns",
@@ -83,7 +79,11 @@ class InstrumentResult:
         As the kernel wrote them.
     run
         state.BACKTEST: counters.
+    faults : Faults
+        What its models did wrong.
     """
+
+    faults = Faults()
 
     def __init__(
         self,
@@ -164,20 +164,12 @@ class InstrumentResult:
         return float(int(self.run[0]["now_ns"]) - int(self.positions[0]["now_ns"])) / _S
 
 
-def _profits(one: InstrumentResult) -> dict[str, NDArray[np.float64]]:
-    """Return what was made by the time of each position message."""
-    p = one.positions
-    gross = p["total_half_tick_lots"] / 2 * one.unit
-    fees = p["fees_micro_tick_lots"] / _MICRO * one.unit
-    funding = p["funding_micro_tick_lots"] / _MICRO * one.unit
-    revaluation = fee_revaluation(p) * one.unit
-    return {
-        "gross": gross,
-        "fees": fees,
-        "funding": funding,
-        "fee_revaluation": revaluation,
-        "net": gross - fees + funding + revaluation,
-    }
+def _prices(
+    one: InstrumentResult, ticks: "pandas.Series[float]", where: "pandas.Series[bool]"
+) -> "pandas.Series[float]":
+    """Return ticks as prices, NaN where there is none."""
+    prices: pandas.Series[float] = (ticks * one.tick).where(where)
+    return prices
 
 
 def _frame(rows: NDArray[Any], columns: Sequence[str] | None = None) -> "pandas.DataFrame":
@@ -194,7 +186,8 @@ class Result:
     """What a backtest made.
 
     Tables have a row an event and its time as the index; prices are ticks and quantities lots, as
-    in the kernels, and `price`, `quantity` in units of the assets beside them.
+    in the kernels, and `price`, `quantity` and so on in units of the assets beside them. The
+    functions of mmquant.plot take them as they are.
 
     Attributes
     ----------
@@ -285,44 +278,79 @@ class Result:
         return frame
 
     def quotes(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return the quotes wanted, a row a change of mind, and what made them."""
+        """Return the quotes wanted, a row a change of mind, and what made them.
+
+        `bid` and `ask` are prices, NaN where there is no quote (`bid_ticks`, `ask_ticks`: 0).
+        """
         one = self.instrument(symbol)
         frame = _frame(one.quotes)
+        for name in ("bid", "ask"):
+            frame[name] = _prices(one, frame[f"{name}_ticks"], frame[f"{name}_lots"] > 0)
         for name in ("reason", "bid_reason", "ask_reason", "risk_reason"):
             frame[name] = names_of(Reason, one.quotes[name])
         return frame
 
     def positions(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return the position messages: at each fill, and each second."""
-        return _frame(self.instrument(symbol).positions)
+        """Return the position messages: at each fill, and each second.
+
+        `position`, and in the quote asset (of an inverse contract: coins) the parts of the profit
+        so far: `spread`, `adverse_selection`, `inventory`, `fees` (positive where they cost),
+        `funding`, `fee_revaluation`.
+        """
+        one = self.instrument(symbol)
+        frame = _frame(one.positions)
+        frame["position"] = frame["position_lots"] * one.lot
+        for name in _PARTS:
+            frame[name] = frame[f"{name}_half_tick_lots"] / 2 * one.unit
+        profits = profits_of(one)
+        for name in ("fees", "funding", "fee_revaluation"):
+            frame[name] = profits[name]
+        return frame
 
     def signals(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return what the strategy saw: touch, fair value, volatility, drift."""
-        return _frame(self.instrument(symbol).samples)
+        """Return what the strategy saw: touch, fair value, volatility, drift.
+
+        `bid`, `ask`, `mid` and `fair` are prices, NaN where there was none.
+        """
+        one = self.instrument(symbol)
+        frame = _frame(one.samples)
+        is_there = {name: frame[f"{name}_lots"] > 0 for name in ("bid", "ask")}
+        for name, where in is_there.items():
+            frame[name] = _prices(one, frame[f"{name}_ticks"], where)
+        is_live = is_there["bid"] & is_there["ask"]
+        frame["mid"] = _prices(one, (frame["bid_ticks"] + frame["ask_ticks"]) / 2, is_live)
+        fair = frame["fair_value_ticks"]
+        frame["fair"] = _prices(one, fair, is_live & (fair > 0))
+        return frame
 
     def equity(self, symbol: str | None = None) -> "pandas.DataFrame":
         """Return position and profit over time in the quote asset (of an inverse contract: coins).
 
-        `net` = `gross` - `fees` + `funding` + `fee_revaluation`.
+        `net` = `gross` - `fees` + `funding` + `fee_revaluation`; `equity` is the same as `net`.
         """
         one = self.instrument(symbol)
         p = one.positions
         frame = _frame(p, ["now_ns", "position_lots", "mark_half_ticks"])
         frame["position"] = p["position_lots"] * one.lot
         frame["mid"] = p["mark_half_ticks"] / 2 * one.tick
-        for name, values in _profits(one).items():
+        for name, values in profits_of(one).items():
             frame[name] = values
+        frame["equity"] = frame["net"]
         return frame
 
     def decomposition(self, symbol: str | None = None) -> "pandas.DataFrame":
         """Return where the profit came from by kind and side of fills; see mmquant.decompose.
 
-        Before funding and fee revaluation, which belong to no fill: `metrics` has them.
+        Before funding and fee revaluation, which belong to no fill: `metrics` has them. `spread`,
+        `adverse_selection`, `inventory` and `fees` are in the quote asset (inverse: coins).
         """
         one = self.instrument(symbol)
         horizon_ns = int(one.desk.sim_params[0]["markout_horizon_ns"])
         scale = one.kind.inverse_scale
         table: pandas.DataFrame = decompose(one.fills, one.mids(), horizon_ns, inverse_scale=scale)
+        for name in _PARTS:
+            table[name] = table[f"{name}_half_tick_lots"] / 2 * one.unit
+        table["fees"] = table["fees_micro_tick_lots"] / _MICRO * one.unit
         return table
 
     def markouts(
@@ -369,16 +397,17 @@ class Result:
         """
         if symbol is None and len(self.instruments) > 1:
             every = [self.metrics(one.symbol) for one in self.instruments]
-            names = [name for name in every[0] if name in ADDED]
-            total = {name: sum(each[name] for each in every) for name in names}
-            total["seconds"] = max(each["seconds"] for each in every)
-            return total | _rates(total)
-        return _metrics(self.instrument(symbol))
+            return total_of(every)
+        return metrics_of(self.instrument(symbol))
 
     def warnings(self) -> list[str]:
         """Return what speaks against believing this result."""
         found = [line for one in self.instruments for line in describe_doubts(self, one)]
         return [*self.tape_doubts, *found]
+
+    def failures(self) -> list[str]:
+        """Return which models never answered what can be traded on: nothing is known of them."""
+        return [line for one in self.instruments for line in one.faults.failures]
 
     def summary(self) -> str:
         """Return the result in words: what happened, where the money came from, what to doubt."""
@@ -410,89 +439,3 @@ class Result:
     def plot(self) -> Any:
         """Return the plots of this result (bokeh); `mmquant.plot.backtest` draws them."""
         return import_module("mmquant.plot").backtest(self)
-
-
-ADDED = (
-    "net_profit",
-    "gross_profit",
-    "fees",
-    "funding",
-    "fee_revaluation",
-    "spread",
-    "adverse_selection",
-    "inventory",
-    "fills",
-    "orders",
-    "filled_lots",
-    "notional",
-    *(f"bracket_{name}_{what}" for name in BRACKET for what in ("profit", "fills")),
-)
-
-
-def _metrics(one: InstrumentResult) -> dict[str, float]:
-    # Of plain arrays: pandas would cost a process half a second and 60 MB.
-    is_fill = one.events["template_id"] == Template.FILL
-    fills = {name: one.events[name][is_fill] for name in ("order_id", "price_ticks", "qty_lots")}
-    count = fills["order_id"].size
-    seconds = one.seconds()
-    net, times_ns = _profits(one)["net"], one.positions["now_ns"]
-    parts = one.parts()
-    gross = parts["spread"] + parts["adverse_selection"] + parts["inventory"]
-    is_update = one.events["template_id"] == Template.ORDER_UPDATE
-    ids = one.events["order_id"][is_update]
-    entered = int(np.count_nonzero(np.bincount(ids)))  # they count from 1
-    values = {
-        "net_profit": sum(parts.values()),
-        "gross_profit": gross,
-        "fees": -parts["fees"],
-        "funding": parts["funding"],
-        "fee_revaluation": parts["fee_revaluation"],
-        **{name: parts[name] for name in ("spread", "adverse_selection", "inventory")},
-        "fills": float(count),
-        "orders": float(entered),
-        "filled_lots": float(fills["qty_lots"].sum()),
-        "notional": float(one.desk.account[0]["turnover_tick_lots"]) * one.unit,
-        "seconds": seconds,
-    }
-    values |= _rates(values)
-    for name, under in one.bracket().items():
-        values[f"bracket_{name}_profit"] = under["net_profit"]
-        values[f"bracket_{name}_fills"] = under["fills"]
-    values["fill_share"] = float(np.unique(fills["order_id"]).size) / max(1, entered)
-    values["max_drawdown"] = drawdown(net, times_ns).depth
-    held = np.abs(one.positions["position_lots"])
-    values["max_position"] = float(held.max()) * one.lot if held.size else 0.0
-    values["last_position"] = float(one.desk.account[0]["position_lots"]) * one.lot
-    live = one.samples["flags"] & PricingFlag.LIVE > 0
-    values["live_share"] = float(live.mean()) if live.size else 0.0
-    values["quoted_share"] = _quoted_share(one)
-    if seconds >= 2.0 * _MINUTE_NS / _S:
-        ratio = sharpe(net, times_ns, interval_ns=_MINUTE_NS)
-        values["sharpe_per_minute"] = float(ratio.ratio)
-    if count and seconds:
-        turned = turnover(
-            fills["price_ticks"],
-            fills["qty_lots"],
-            one.positions["position_lots"],
-            one.positions["now_ns"],
-        )
-        values["holding_s"] = float(turned.holding_ns) / _S
-    return values
-
-
-def _rates(values: dict[str, float]) -> dict[str, float]:
-    """Return the sums that are given by the hour, too."""
-    seconds = values["seconds"]
-    sums = {"net_per_hour": "net_profit", "fills_per_hour": "fills"}
-    return {name: values[of] / seconds * 3600.0 if seconds else 0.0 for name, of in sums.items()}
-
-
-def _quoted_share(one: InstrumentResult) -> float:
-    """Return the share of time that both sides were quoted."""
-    q = one.quotes
-    if q.size == 0:
-        return 0.0
-    spans = np.diff(np.append(q["now_ns"], int(one.run[0]["now_ns"])))
-    both = (q["bid_lots"] > 0) & (q["ask_lots"] > 0)
-    begun = int(one.positions[0]["now_ns"])
-    return float(spans[both].sum()) / max(1, int(one.run[0]["now_ns"]) - begun)

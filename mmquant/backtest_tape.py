@@ -1,6 +1,7 @@
 """What a tape must be before it is traded: the loop reads its arrays without looking again."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmquant.records import LEVEL
 from mmquant.state import TAPE_EVENT, TAPE_SKIP
 from mmquant.tape.order import first_step_back
 
-__all__ = ["check_tape", "doubts_of"]
+__all__ = ["check_kind", "check_tape", "doubts_of"]
 
 _KINDS = frozenset(int(kind) for kind in TapeKind)
 _MOST = 2**52  # of a price in ticks or a quantity in lots
@@ -19,6 +20,15 @@ _MOST_SIZE_E8 = 2**52
 # Where the nanoseconds of 2001 to 2103 would lie in another unit.
 _UNITS = {"microseconds": 1_000, "milliseconds": 1_000_000}
 _EARLIEST_NS, _LATEST_NS = 10**18, 42 * 10**17
+
+
+def check_kind(tape: Any) -> None:
+    """Refuse what is no tape at all, such as the path of one; TypeError with the remedy."""
+    if hasattr(tape, "events") and hasattr(tape, "levels"):
+        return
+    is_path = isinstance(tape, str | PurePath)
+    remedy = f"mmquant.read_tape({str(tape)!r})" if is_path else "mmquant.read_tape(path)"
+    raise TypeError(f"tape must be a mmquant.tape.Tape, got {tape!r:.80}: read it first, {remedy}")
 
 
 def check_tape(tape: Any) -> None:
@@ -29,6 +39,7 @@ def check_tape(tape: Any) -> None:
     TypeError, ValueError
         Naming the tape's source, the row, the rule, what was found and the remedy.
     """
+    check_kind(tape)
     if tape.events.dtype != TAPE_EVENT or tape.levels.dtype != LEVEL:
         raise TypeError(
             f"tape must have events of TAPE_EVENT and levels of LEVEL, got {tape.events.dtype}: "
@@ -166,9 +177,16 @@ def doubts_of(tape: Any, numbers: Sequence[int]) -> list[str]:
                 f"{symbol}: the tape has no snapshot, so there is no book to trade on: record one, "
                 "or begin earlier"
             )
+    for number in numbers:
+        found += _gap_doubts(tape, number, begins)
     notes = getattr(tape, "notes", None)
     if notes is None:
         return found
+    if notes.trade_ids_missing:
+        found.append(
+            f"{notes.trade_ids_missing} trade ids are missing from the recording: what those "
+            "trades would have filled is missing, too"
+        )
     if notes.truncated:
         found.append(f"the recording is cut short: {notes.truncated}")
     if notes.left_out:
@@ -176,3 +194,23 @@ def doubts_of(tape: Any, numbers: Sequence[int]) -> list[str]:
         first = f" (first: {notes.problems[0]})" if notes.problems else ""
         found.append(f"left out when it was read: {left_out}{first}")
     return found
+
+
+def _gap_doubts(tape: Any, number: int, begins: NDArray[np.bool_]) -> list[str]:
+    """Return how often an instrument's book is lost and how long it is away; no line for never."""
+    events = tape.events
+    is_gap = events["kind"] == TapeKind.GAP
+    rows = np.flatnonzero((is_gap | begins) & (events["instrument"] == number))
+    gaps = is_gap[rows]
+    if not gaps.any():
+        return []
+    ends_ns = np.append(events["received_ns"][rows[1:]], events["received_ns"][-1])
+    away_s = float((ends_ns - events["received_ns"][rows])[gaps].sum()) / 1e9
+    total_s = float(events["received_ns"][-1] - events["received_ns"][0]) / 1e9
+    count = int(gaps.sum())
+    tail = "" if begins[rows[-1]] else ", and no snapshot follows the last one"
+    return [
+        f"{tape.instruments[number].symbol}: {count} gap{'s' if count > 1 else ''} in the book, "
+        f"{away_s:.1f} s of {total_s:.1f} s without one (first at event {int(rows[gaps][0])}{tail})"
+        ": nothing is quoted then, and what is said an hour is of the whole time"
+    ]

@@ -15,11 +15,6 @@ __all__ = ["describe_doubts", "describe_run", "names_of"]
 _S = 1_000_000_000
 _FEW_FILLS = 100
 _SHORT_S = 3_600.0
-_ANSWERS = {
-    Reason.NOT_FINITE: "prices that are no numbers",
-    Reason.MODEL_SPREAD: "a bid above its ask",
-    Reason.INTERNAL_ERROR: "a reason that there is not",
-}
 
 
 def names_of(kinds: Any, values: NDArray[Any]) -> list[str]:
@@ -40,7 +35,7 @@ def describe_doubts(result: "Result", one: "InstrumentResult") -> list[str]:
         found.append(
             f"{name}: only {fills.size} fills: below about {_FEW_FILLS} the profit is mostly luck"
         )
-    found += _model_doubts(one)
+    found += [*one.faults.failures, *one.faults.doubts]
     profits = [under["net_profit"] for under in one.bracket().values()]
     if profits and min(profits) < 0 < max(profits):
         found.append(
@@ -67,22 +62,12 @@ def describe_doubts(result: "Result", one: "InstrumentResult") -> list[str]:
             "part of the profit has not been made yet"
         )
     if int(one.run[0]["snapshots_needed"]):
-        found.append(f"{name}: the tape's book broke {one.run[0]['snapshots_needed']} times")
+        found.append(
+            f"{name}: {one.run[0]['snapshots_needed']} updates did not fit the tape's book: it was "
+            "away until the next snapshot"
+        )
     if int(one.run[0]["orders_forgotten"]):
         found.append(f"{name}: {one.run[0]['orders_forgotten']} orders were too many to be known")
-    return found
-
-
-def _model_doubts(one: "InstrumentResult") -> list[str]:
-    """Return when a model first answered what cannot be quoted."""
-    found = []
-    for reason, what in _ANSWERS.items():
-        rows = one.quotes[one.quotes["reason"] == reason]
-        if rows.size:
-            found.append(
-                f"{one.symbol}: the model answered {what} ({reason.name}), first at received_ns "
-                f"{int(rows[0]['now_ns'])}: nothing is quoted then"
-            )
     return found
 
 

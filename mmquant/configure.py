@@ -1,7 +1,6 @@
 """config/*.toml -> the parameters that the kernels take: the files that the services read.
 
-Ranges are those of the kernels' own facades; `mm` and the services check the same files again
-when they start.
+What a key may say is in mmquant.settings_rules, which the services read, too.
 """
 
 import difflib
@@ -9,25 +8,28 @@ import tomllib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._jit_model import place_of
 from mmquant.codes import Market
 from mmquant.models import MODELS, model_params
 from mmquant.own_modules import own_function
 from mmquant.quoting import bind_model, own_params, strategy_params
+from mmquant.settings_rules import check_settings
 from mmquant.simulator_settings import simulator_params
-from mmquant.state import MAX_SIGNAL_LEVELS, MAX_STOIKOV_STATES, PRICING_PARAMS
+from mmquant.state import MAX_STOIKOV_STATES, PRICING_PARAMS
 from mmquant.stoikov import MicropriceModel
 
 __all__ = [
     "Config",
     "load_config",
     "load_model",
+    "model_name",
     "pricing_record",
     "simulator_record",
     "strategy_record",
@@ -240,24 +242,26 @@ def load_config(folder: Path | str) -> Config:
     return Config(folder=folder).changed(**changes)
 
 
-def _merged(where: str, old: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(
+    file: str, old: dict[str, Any], changes: Mapping[str, Any], table: str = ""
+) -> dict[str, Any]:
+    """Return a file's values, or those of its `table` ("gates."), with the changes."""
     result = deepcopy(old)
     for key, value in changes.items():
+        where = f"{file}.toml: {table}{key}"
         head, dot, rest = key.partition(".")
         if head not in result:
             near = difflib.get_close_matches(head, result, n=1, cutoff=0.0)
-            raise ValueError(
-                f"{where}.toml: {key}: unknown key, the nearest valid one is {near[0]!r}"
-            )
+            raise ValueError(f"{where}: unknown key, the nearest valid one is {near[0]!r}")
         if head == _FREE:
             result[head] = {**result[head], rest: value} if dot else dict(value)
         elif isinstance(result[head], dict):
             inner = {rest: value} if dot else value
             if not isinstance(inner, Mapping):
-                raise ValueError(f"{where}.toml: {key}: must be a table, got {inner!r}")
-            result[head] = _merged(f"{where}.toml: {head}", result[head], inner)
+                raise ValueError(f"{where}: must be a table, got {inner!r}")
+            result[head] = _merged(file, result[head], inner, f"{table}{head}.")
         elif dot:
-            raise ValueError(f"{where}.toml: {key}: {head} is not a table")
+            raise ValueError(f"{where}: {head} is not a table")
         else:
             result[head] = value
     return result
@@ -278,27 +282,19 @@ def pricing_record(values: Mapping[str, Any], folder: Path = Path()) -> NDArray[
     ValueError
         Naming the key, the rule and the value.
     """
+    check_settings("pricing", values)
     params = np.zeros(1, PRICING_PARAMS)
     p = params[0]
     for name in _PRICING_SPANS:
-        least_ns = 0 if name == "warmup" else 1
-        p[f"{name}_ns"] = _span(f"{name}_s", values, _S, least_ns)
-    p["reference_max_age_ns"] = _span("max_age_s", values["reference"], _S, 0)
-    for name in ("jump_sigmas", "publish_ticks"):
-        p[name] = _within(name, values[name], 0.0, 1_000.0)
-    if 0.0 < p["jump_sigmas"] < 1.0:
-        raise ValueError(
-            f"pricing.toml: jump_sigmas: must be 0 or at least 1, got {values['jump_sigmas']}"
-        )
-    for name in ("depth_levels", "order_flow_levels"):
-        p[name] = int(_within(name, values[name], 1, MAX_SIGNAL_LEVELS))
+        p[f"{name}_ns"] = round(values[f"{name}_s"] * _S)
+    p["reference_max_age_ns"] = round(values["reference"]["max_age_s"] * _S)
+    for name in ("jump_sigmas", "publish_ticks", "depth_levels", "order_flow_levels"):
+        p[name] = values[name]
     blend = values["blend"]
     for name in _PRICES:
-        p[f"{name}_weight"] = _within(f"blend.{name}", blend[name], 0.0, 1_000.0)
+        p[f"{name}_weight"] = blend[name]
     for name in _FACTORS:
-        p[name] = _within(f"blend.{name}", blend[name], -1e6, 1e6)
-    if sum(blend[name] for name in _PRICES) <= 0:
-        raise ValueError("pricing.toml: blend: some price must have a weight > 0, got none")
+        p[name] = blend[name]
     if values["stoikov_file"]:
         _put_table(p, folder / values["stoikov_file"])
     elif blend["stoikov"] > 0:
@@ -320,21 +316,6 @@ def _put_table(params: Any, path: Path) -> None:
     params["stoikov_adjustment_ticks"][: rows.size] = rows.reshape(-1)
 
 
-def _within(key: str, value: Any, least: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ValueError(f"pricing.toml: {key}: must be from {least} to {most}, got {value!r}")
-    return value
-
-
-def _span(key: str, values: Mapping[str, Any], unit_ns: int, least_ns: int) -> int:
-    value = values[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
-        raise ValueError(f"pricing.toml: {key}: must be a number of seconds, got {value!r}")
-    if round(value * unit_ns) < least_ns:
-        raise ValueError(f"pricing.toml: {key}: must not be so small, got {value!r}")
-    return round(value * unit_ns)
-
-
 def strategy_record(values: Mapping[str, Any], instrument: NDArray[Any]) -> NDArray[Any]:
     """Return strategy.toml's values for one instrument (records.INSTRUMENT), nothing being late.
 
@@ -343,13 +324,14 @@ def strategy_record(values: Mapping[str, Any], instrument: NDArray[Any]) -> NDAr
     TypeError, ValueError
         Naming the key, the rule and the value.
     """
+    check_settings("strategy", values)
     tick_e8, lot_e8 = (int(instrument[0][name]) for name in ("tick_size_e8", "lot_size_e8"))
     limit = _lots(values, "position_limit_qty", lot_e8)
     ladder, rates, gates = values["ladder"], values["rates"], values["gates"]
     order_ns, cancel_ns = (round(_S / rates[key]) for key in ("orders_per_s", "cancels_per_s"))
 
     def tick_lots(key: str, parts: int) -> int:
-        amount = _decimal(gates, key) * parts * _E8 * _E8
+        amount = Decimal(gates[key]) * parts * _E8 * _E8
         return min(_MOST, int(amount / (tick_e8 * lot_e8)))
 
     return strategy_params(
@@ -396,21 +378,9 @@ def strategy_record(values: Mapping[str, Any], instrument: NDArray[Any]) -> NDAr
     )
 
 
-def _decimal(values: Mapping[str, Any], key: str) -> Decimal:
-    value = values[key]
-    try:
-        if isinstance(value, str):
-            return Decimal(value)
-    except InvalidOperation:
-        pass
-    raise ValueError(
-        f"strategy.toml: {key}: must be a decimal number in quotes such as '0.010', got {value!r}"
-    )
-
-
 def _lots(values: Mapping[str, Any], key: str, lot_e8: int) -> int:
-    count, rest = divmod(_decimal(values, key) * _E8, lot_e8)
-    if rest or count < 0:
+    count, rest = divmod(Decimal(values[key]) * _E8, lot_e8)
+    if rest:
         lot = Decimal(lot_e8) / _E8
         raise ValueError(
             f"strategy.toml: {key}: must be a multiple of the lot {lot}, got {values[key]}"
@@ -426,6 +396,7 @@ def simulator_record(values: Mapping[str, Any], market: Market) -> NDArray[Any]:
     TypeError, ValueError
         Naming the key, the rule and the value.
     """
+    check_settings("simulator", values)
     fees = values["fees"]
     name = market.name.lower()
     return simulator_params(
@@ -471,6 +442,15 @@ def load_model(
     if not np.isfinite(params).all():
         raise ValueError(f"model_parameters must be finite, got {dict(parameters)}")
     return bind_model(function, boundscheck=True), params
+
+
+def model_name(model: str | Callable[..., int], folder: Path) -> str:
+    """Return what a model is called in words: one of somebody's own with its file and line."""
+    if isinstance(model, str) and ":" not in model:
+        return model
+    function = own_function(model, folder) if isinstance(model, str) else model
+    name = model if isinstance(model, str) else getattr(function, "__name__", str(function))
+    return f"{name} ({place_of(function)})"
 
 
 def _own(name: str, folder: Path) -> Callable[..., int]:

@@ -5,7 +5,8 @@ to a file at once, a line a set, so that a sweep that was stopped goes on where 
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from mmquant._checks import whole
 from mmquant.backtest import Config, TapeLike
+from mmquant.backtest_tape import check_kind
 from mmquant.sweep_tasks import SECTIONS, Set, Task, Work, done_of
 from mmquant.walk_forward import WalkForward, check_metric, measure_windows, windows_of
 
@@ -28,8 +30,16 @@ def grid(**values: Sequence[Any]) -> list[Set]:
 
     A name is `<file>__<key>`, tables of the file by further `__`:
     `grid(strategy__requote_ticks=[1, 4], strategy__gates__pause_s=[5.0, 10.0])`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A name that is none of these, or one value where a list of them must stand.
     """
     names = [_key(name) for name in values]
+    for name, listed in values.items():
+        if isinstance(listed, str | Mapping) or not isinstance(listed, Iterable):
+            raise TypeError(f"{name} must be a list of values, got {listed!r}: write [{listed!r}]")
     return [dict(zip(names, row, strict=True)) for row in itertools.product(*values.values())]
 
 
@@ -102,6 +112,11 @@ def run(
     -------
     DataFrame
 
+    Warns
+    -----
+    UserWarning
+        Where a set's model answered no number for a while, its column `no_number_s`.
+
     Raises
     ------
     TypeError, ValueError
@@ -112,6 +127,14 @@ def run(
     work = _work(tape, sets, config, model, results, processes, client)
     with _told("sweep", on_progress, len(sets)) as told:
         done = done_of(work, [Task(None, values) for values in sets], told)
+    blind = [values for values, m in zip(sets, done, strict=True) if m.get("no_number_s", 0.0) > 0]
+    if blind:
+        warnings.warn(
+            f"the model answered prices that are no numbers in {len(blind)} of {len(sets)} sets "
+            f"(column no_number_s: for how long), the first is {blind[0]}: nothing is quoted then; "
+            "backtest that set, its summary says since when",
+            stacklevel=2,
+        )
     rows = [{**values, **metrics} for values, metrics in zip(sets, done, strict=True)]
     return pandas.DataFrame(rows)
 
@@ -184,6 +207,7 @@ def _work(
     processes: int | None,
     client: Any,
 ) -> Work:
+    check_kind(tape)
     if not sets:
         raise ValueError("sets must hold at least one, got none: make them with sweep.grid")
     path = None if results is None else Path(results)

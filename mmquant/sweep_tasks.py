@@ -5,6 +5,7 @@ cluster maps the tape from its folder once; a task carries the set and the setti
 """
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -233,14 +234,21 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)
-            done[row["key"]] = row["metrics"]
-        except (ValueError, KeyError, TypeError):
+            metrics = row["metrics"].items()
+            done[row["key"]] = {name: math.nan if v is None else v for name, v in metrics}
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue  # the line that was being written when the sweep was stopped
     return done
 
 
+def _is_missing(value: Any) -> bool:
+    """Tell whether it is a number that JSON does not have."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def _append(path: Path, key: str, task: Task, metrics: dict[str, Any]) -> None:
-    told: dict[str, Any] = {"key": key, "set": task.values, "metrics": metrics}
+    known = {name: None if _is_missing(value) else value for name, value in metrics.items()}
+    told: dict[str, Any] = {"key": key, "set": task.values, "metrics": known}
     if task.window_ns is not None:
         told["window_ns"] = task.window_ns
     line = json.dumps(told, default=_name) + "\n"  # in the metrics' own order, as a run gives them

@@ -9,7 +9,7 @@ import numpy as np
 
 from mmquant._checks import number
 from mmquant.backtest import TapeLike
-from mmquant.backtest_result import ADDED
+from mmquant.backtest_metrics import ADDED
 from mmquant.sweep_tasks import Set, Task, Work, done_of
 
 if TYPE_CHECKING:

@@ -1,13 +1,14 @@
 """Tapes and models that are wrong: refused by name, row and remedy before anything is traded."""
 
-import math
+import re
+from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 from small_tape import make_tape
 
-from mmquant import backtest
+from mmquant import backtest, sweep
 from mmquant._jit import njit
 from mmquant.backtest_tape import check_tape, doubts_of
 from mmquant.codes import TapeKind
@@ -33,13 +34,6 @@ def counts_and_stops(inputs, params, out):
 def crossed(inputs, params, out):
     """Answer a bid above the ask."""
     out[0]["bid_ticks"], out[0]["ask_ticks"] = 10.0, 5.0
-    return 0
-
-
-@njit
-def not_a_number(inputs, params, out):
-    """Answer no number."""
-    out[0]["bid_ticks"] = out[0]["ask_ticks"] = math.nan
     return 0
 
 
@@ -70,6 +64,15 @@ def trade_of_two(tape):
 
 def without_tick(tape):
     tape.instruments[0].tick_size_e8 = 0
+
+
+@pytest.mark.parametrize("path", ["x.gz", Path("x.gz"), 3])
+def test_what_is_no_tape_is_refused_with_how_to_read_one(path):
+    name = "path" if path == 3 else "'x.gz'"
+    words = re.escape(f"read it first, mmquant.read_tape({name})")
+    for run in (backtest.run, lambda tape: sweep.run(tape, [{"strategy.levels": 1}])):
+        with pytest.raises(TypeError, match=f"^tape must be a mmquant.tape.Tape, got .*{words}"):
+            run(path)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,45 @@ def test_a_tape_without_depth_is_told_from_one_without_a_snapshot():
     assert told.endswith("take a recording (mm record) or Tardis' incremental_book_L2")
 
 
+def with_gaps(*rows, again=None):
+    """Return a tape whose book is lost at rows of deltas, and there once more at another."""
+    tape = make_tape(400)
+    events = tape.events
+    deltas = np.flatnonzero(events["kind"] == TapeKind.DELTA)
+    for row in deltas[list(rows)]:
+        events["kind"][row] = TapeKind.GAP
+        events["n_bids"][row] = events["n_asks"][row] = 0
+    if again is not None:
+        events["kind"][deltas[again]] = TapeKind.SNAPSHOT
+    return tape, deltas
+
+
+def test_a_gap_in_the_book_is_counted_with_its_time():
+    assert not [line for line in doubts_of(make_tape(40), [0]) if "gap" in line]
+    tape, deltas = with_gaps(20, 22, again=40)
+    received = tape.events["received_ns"]
+    away_s = (received[deltas[40]] - received[deltas[20]]) / 1e9
+    total_s = (received[-1] - received[0]) / 1e9
+    (told,) = doubts_of(tape, [0])
+    assert told.startswith(
+        f"BTCUSDT: 2 gaps in the book, {away_s:.1f} s of {total_s:.1f} s without one "
+        f"(first at event {deltas[20]}):"
+    )
+    tape, deltas = with_gaps(20)
+    (told,) = doubts_of(tape, [0])
+    away_s = (tape.events["received_ns"][-1] - tape.events["received_ns"][deltas[20]]) / 1e9
+    assert f"1 gap in the book, {away_s:.1f} s of" in told
+    assert "no snapshot follows the last one" in told
+
+
+def test_a_lost_book_and_missing_trades_stand_in_the_warnings():
+    tape, _ = with_gaps(30)
+    tape.notes = ReadNotes(trade_ids_missing=7)
+    text = "\n".join(backtest.run(tape, **QUICK).warnings())
+    assert "1 gap in the book" in text
+    assert "7 trade ids are missing" in text
+
+
 def test_a_reference_that_is_not_played_is_said():
     reference = {"reference.symbol": "ETHUSDT", "blend.basis_ticks_per_bp": 0.5}
     result = backtest.run(make_tape(60), pricing={**QUICK["pricing"], **reference})
@@ -157,7 +199,8 @@ def test_the_prices_are_said_in_the_assets_unit():
 def test_a_model_that_raises_is_named_with_the_row():
     options = {"model": counts_and_stops, "model_parameters": {"half": 5.0, "calls": 30.0}}
     words = (
-        r"strategy.toml: model counts_and_stops raised ZeroDivisionError: .*"
+        r"strategy.toml: model counts_and_stops \(.*test_backtest_tape\.py, line \d+\) raised "
+        r"ZeroDivisionError: .*"
         r"at event \d+ of a small random tape, received_ns 17\d+: answer a codes.Reason"
     )
     with pytest.raises(ValueError, match=words):
@@ -166,33 +209,21 @@ def test_a_model_that_raises_is_named_with_the_row():
 
 def test_a_fair_value_that_raises_is_named_too():
     pricing = {"fair_value": prices_and_stops, "fair_value_params": [30.0], **QUICK["pricing"]}
-    words = "pricing.toml: fair_value prices_and_stops raised ZeroDivisionError: .*at event"
+    words = r"pricing.toml: fair_value prices_and_stops \(.*\) raised ZeroDivisionError: .*at event"
     with pytest.raises(ValueError, match=words):
         backtest.run(make_tape(100), pricing=pricing)
     own = {"model": crossed, "pricing": pricing}
-    with pytest.raises(ValueError, match=f"strategy.toml: model crossed or {words}"):
+    with pytest.raises(ValueError, match=rf"strategy.toml: model crossed \(.*\) or {words}"):
         backtest.run(make_tape(100), **own)
 
 
 def test_a_model_that_reads_past_its_parameters_is_refused():
     words = (
-        r"model counts_and_stops raised IndexError: .*at event \d+ of .*: "
+        r"model counts_and_stops .*raised IndexError: .*at event \d+ of .*: "
         r"set every parameter that it reads"
     )
     with pytest.raises(ValueError, match=words):
         backtest.run(make_tape(60), model=counts_and_stops, model_parameters={"half": 5.0}, **QUICK)
-
-
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [(not_a_number, "no numbers (NOT_FINITE)"), (crossed, "a bid above its ask (MODEL_SPREAD)")],
-)
-def test_a_models_nonsense_is_said_with_its_time(model, words):
-    result = backtest.run(make_tape(60), model=model, **QUICK)
-    assert result.instrument().fills.size == 0
-    told = [line for line in result.warnings() if words in line]
-    assert len(told) == 1
-    assert "first at received_ns 17" in told[0]
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")

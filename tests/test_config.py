@@ -221,7 +221,11 @@ def test_a_rule_between_keys_names_the_variable_that_broke_it():
     ("name", "text", "complaint"),
     [
         ("strategy", "order_qty = 0.01", "order_qty: must be a string in quotes, got 0.01"),
-        ("strategy", "order_qty = '1e-3'", "must be a decimal number such as '0.010', got '1e-3'"),
+        (
+            "strategy",
+            "order_qty = '1e-3'",
+            "must be a decimal number in quotes such as '0.010', got '1e-3'",
+        ),
         ("strategy", "order_qty = '0.000'", "order_qty: must be > 0, got '0.000'"),
         ("strategy", "levels = 6", "levels: must be <= 5, got 6"),
         ("runtime", "aeron.terms.other_bytes = 65537", "must be a power of two, got 65537"),

@@ -11,7 +11,7 @@ pytest.importorskip("bokeh")
 
 from bokeh.models import BasicTickFormatter, LogScale, Whisker
 
-from mmquant import plot
+from mmquant import backtest, plot
 from mmquant.calibrate import ArrivalFit, MarkoutCurve
 from mmquant.plot.tables import thin
 
@@ -323,3 +323,62 @@ def test_a_notebook_shows_a_live_figure_that_needs_nothing_else():
     assert frame.startswith("<iframe srcdoc=")
     assert 'height="680"' in frame  # 380 and 260, and a border
     assert not re.search(r"&lt;(script|link)[^&]*(src|href)=", frame)
+
+
+@pytest.fixture(scope="module")
+def result():
+    """Return a short backtest with fills."""
+    from small_tape import make_tape
+
+    return backtest.run(
+        make_tape(300),
+        pricing={"warmup_s": 0.2},
+        strategy={"requote_ticks": 1},
+        simulator={"fill_model": "cross"},
+    )
+
+
+def test_what_a_backtest_returns_is_taken_as_it_is(result):
+    one, tick = result.instrument(), result.instrument().tick
+    signals, quotes, fills = result.signals(), result.quotes(), result.fills()
+    assert len(fills) > 1
+    mids = (one.samples["bid_ticks"] + one.samples["ask_ticks"]) / 2 * tick
+    lines = [values.tolist() for values in columns(plot.price_pane(signals, quotes, fills), "y")]
+    assert any(np.allclose(ys, mids) for ys in lines if len(ys) == len(mids))
+    for side in ("bid", "ask"):
+        wanted = one.quotes[f"{side}_lots"] > 0
+        assert wanted.any()
+        assert not wanted.all()
+        assert quotes[side].notna().tolist() == wanted.tolist()
+        np.testing.assert_allclose(quotes[side][wanted], one.quotes[f"{side}_ticks"][wanted] * tick)
+    assert signals["fair"].isna().tolist() == (one.samples["fair_value_ticks"] == 0).tolist()
+
+    equity = result.equity()
+    ys = [values.tolist() for values in columns(plot.equity(equity), "y")]
+    assert equity["net"].tolist() in ys
+    plot.inventory(equity["position"])
+
+    positions = result.positions()
+    ys = columns(plot.decomposition(positions), "y")
+    assert len(ys) == 6, "zero, four parts and the total; nothing was funded"
+    assert any(np.allclose(values, equity["net"]) for values in ys)
+    assert positions["position"].tolist() == equity["position"].tolist()
+
+
+def test_a_backtests_parts_by_fill_and_its_markouts_are_drawn(result):
+    table = result.decomposition()
+    bars = columns(plot.decomposition(table), "top")
+    m = result.metrics()
+    assert [values.size for values in bars] == [len(table)] * 5
+    assert bars[3][0] == pytest.approx(-m["fees"])
+    assert bars[4][0] == pytest.approx(m["net_profit"])
+
+    markouts = result.markouts()
+    horizons = markouts.index.unique("horizon_ns").size
+    for side, curves in (("all", markouts), ("buy", markouts.xs("buy", level="side"))):
+        rows = markouts.xs(("all", side), level=("kind", "side"))["realised_ticks"].dropna()
+        drawn = columns(plot.markouts(curves), "y")
+        assert any(values.tolist() == rows.tolist() for values in drawn), side
+        assert rows.size <= horizons
+    named = {side: markouts.xs(side, level="side") for side in ("buy", "sell")}
+    assert {item.label.value for item in plot.markouts(named).legend[0].items} == {"buy", "sell"}

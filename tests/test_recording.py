@@ -184,6 +184,7 @@ def test_mm_record_records_a_venue_and_nothing_else_runs(tmp_path):
     }
     command = [sys.executable, "-m", "mm_cli.main", "record", "--duration", "3"]
     command += ["--symbol", "btcusdt", "--symbol", "ETHUSDT", "--directory", str(tmp_path / "raw")]
+    command += ["--json", str(tmp_path / "told.json")]
     try:
         run = subprocess.run(
             command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120
@@ -198,3 +199,26 @@ def test_mm_record_records_a_venue_and_nothing_else_runs(tmp_path):
         assert (info.symbol, info.snapshots) == (symbol.upper(), 1)
         assert info.streams[f"{symbol}@depth@100ms"] > 10
         assert info.streams[f"{symbol}@marker"] >= 3
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["files"] == sorted(path.name for path in (tmp_path / "raw").iterdir())
+    assert told["lines"] > 20
+    assert (told["state"], told["symbols"]) == ("READY", ["BTCUSDT", "ETHUSDT"])
+
+
+def test_mm_record_that_hears_nothing_says_why_and_fails(tmp_path):
+    environ = {
+        **os.environ,
+        "MM_COLLECTOR__ENDPOINTS__REST_URL": "http://127.0.0.1:9",  # nobody is there
+        "MM_RUNTIME__LOGS__DIRECTORY": str(tmp_path / "logs"),
+        "NUMBA_DISABLE_JIT": "1",
+    }
+    command = [sys.executable, "-m", "mm_cli.main", "record", "--duration", "1"]
+    command += ["--directory", str(tmp_path / "raw"), "--json", str(tmp_path / "told.json")]
+    run = subprocess.run(
+        command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 2
+    words = "mm: nothing was recorded in 1 s: NO_INSTRUMENT exchangeInfo: 127.0.0.1:9: "
+    assert run.stderr.splitlines()[-1].startswith(words), run.stderr
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert (told["lines"], told["files"], told["reason"]) == (0, [], "NO_INSTRUMENT")

@@ -10,7 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from mm_cli import backtests
 from mm_cli.main import app
+from mm_cli.outputs import in_command_words
 from mm_cli.processes import CannotContinue
 from own_model import code_block
 from typer.testing import CliRunner
@@ -20,14 +22,15 @@ from mmquant.tape.synthetic import synthetic_tape
 
 ROOT = Path(__file__).parents[1]
 SHORT = ("--seconds", "2")
+VARY = ("--vary", "strategy.levels=1,2")
 
 
-def mm(*arguments, folder):
+def mm(*arguments, folder, **environment):
     """Run `mm` as plain Python, so that a short tape compiles nothing."""
     return subprocess.run(
         [sys.executable, "-m", "mm_cli.main", *arguments],
         cwd=folder,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -108,6 +111,125 @@ def test_a_sweep_gives_a_row_a_set(workshop):
     rows = json.loads((workshop / "s.json").read_text())
     assert [row["strategy.levels"] for row in rows] == [1, 3]
     assert rows[0]["orders"] < rows[1]["orders"]
+
+
+def strictly(path):
+    """Return a file's JSON as a parser reads it that knows no NaN."""
+
+    def refuse(word):
+        raise ValueError(f"{path}: {word} is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_every_file_is_json_for_strict_parsers(workshop):
+    tape = synthetic_tape(1.0, 1)
+    for name in ("received_ns", "venue_ns"):  # of two minutes without a fill there is no Sharpe
+        tape.events[name][-1:] += 121_000_000_000
+    tape.save(workshop / "long.tape")
+    long = ("--tape", "long.tape")
+    quiet = ("--set", "pricing.warmup_s=1000")
+    told = mm("backtest", "mine", *long, *quiet, "--json", "n.json", folder=workshop)
+    assert told.returncode == 0, told.stderr
+    assert strictly(workshop / "n.json")["metrics"]["BTCUSDT"]["sharpe_per_minute"] is None
+    varied = ("--vary", "strategy.levels=1", *quiet, "--json", "m.json", "--results", "m.jsonl")
+    told = mm("sweep", "mine", *long, *varied, folder=workshop)
+    assert told.returncode == 0, told.stderr
+    (row,) = strictly(workshop / "m.json")
+    assert row["sharpe_per_minute"] is None
+    assert strictly(workshop / "m.jsonl")["metrics"]["sharpe_per_minute"] is None
+    again = mm("sweep", "mine", *long, *varied, folder=workshop)
+    assert again.stdout == told.stdout
+    assert len((workshop / "m.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_sweeps_shared_changes_and_the_columns_that_fit(workshop):
+    varied = ("--vary", "strategy.levels=1,2", "--vary", "strategy.requote_ticks=4")
+    files = ("--set", "strategy.order_qty='0.020'", "--json", "wide.json")
+    told = mm("sweep", "mine", *SHORT, *varied, *files, folder=workshop, COLUMNS="60")
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert lines[0].split()[:2] == ["strategy.levels", "net_profit"]
+    assert max(len(line) for line in lines) <= 60
+    rows = strictly(workshop / "wide.json")
+    assert {"strategy.requote_ticks", "fees", "hash"} <= set(rows[0])
+    told = mm("sweep", "mine", *SHORT, *varied, folder=workshop, COLUMNS="60")
+    assert "columns more: --json FILE has all of them" in told.stdout
+    assert told.stdout.splitlines()[1] != lines[1], "another size of the orders"
+
+
+@pytest.fixture(scope="module")
+def blind(workshop):
+    """Return a folder whose model answers no number."""
+    folder = workshop / "blind"
+    shutil.copytree(workshop / "mine", folder)
+    text = (folder / "my_model.py").read_text()
+    (folder / "my_model.py").write_text(text.replace("reservation + half", "float('nan')"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command", [("backtest",), ("report", "--output", "blind.html"), ("sweep", *VARY)]
+)
+def test_a_model_without_a_number_fails_the_command(workshop, blind, command):
+    told = mm(command[0], "blind", *SHORT, *command[1:], "--json", "bl.json", folder=workshop)
+    assert told.returncode == 1
+    assert "Traceback" not in told.stderr
+    if command[0] == "sweep":
+        assert "no number in any of the 2 sets" in told.stderr
+        assert "no_number_s" in told.stdout
+        assert all(row["no_number_s"] > 0 for row in strictly(workshop / "bl.json"))
+        return
+    place = rf"my_model:quotes \({re.escape(str(blind))}/my_model\.py, line \d+\) never answered"
+    words = rf"mm: BTCUSDT: the model {place} .* first at event \d+ of the tape, received_ns \d+"
+    assert re.search(words, told.stderr), told.stderr
+    (failure,) = strictly(workshop / "bl.json")["failures"]
+    assert failure in told.stderr
+    assert command[0] == "backtest" or (workshop / "blind.html").exists()
+
+
+def test_remedies_are_in_the_commands_own_words(workshop):
+    tape = synthetic_tape(0.5, 1)
+    tape.events["received_ns"][5] -= 10**12
+    tape.save(workshop / "disorder.tape")
+    told = mm("backtest", "mine", "--tape", "disorder.tape", folder=workshop)
+    assert told.returncode == 2
+    assert told.stderr.rstrip().endswith("mm convert FILE x.tape --repair order")
+    told = mm("convert", "disorder.tape", "there.npz", folder=workshop)
+    assert "repair(" not in told.stdout + told.stderr
+    assert "--repair order" in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('; read with stamp_unit="us"', "; mm convert FILE x.tape --stamp-unit us"),
+        ("by 1000, or read with stamp_unit=", "by 1000, or mm convert FILE x.tape --stamp-unit"),
+        ("sort it, or pass repair=['order']", "sort it, or mm convert FILE x.tape --repair order"),
+        ("repair with tape.repair('clock')", "mm convert FILE x.tape --repair clock"),
+        ("unknown: pass symbol=", "unknown: mm convert FILE x.tape --symbol"),
+        ("an error of another kind", "an error of another kind"),
+    ],
+)
+def test_every_remedy_of_the_library_has_its_option(text, words):
+    assert in_command_words(text) == words
+
+
+@pytest.mark.parametrize("option", ["--json", "--output", "--results"])
+def test_a_file_that_cannot_be_written_is_said_before_the_work(workshop, monkeypatch, option):
+    monkeypatch.chdir(workshop)
+    monkeypatch.setattr(backtests, "tape_of", lambda *_: pytest.fail("the work was begun"))
+    command = {"--json": "backtest", "--output": "report", "--results": "sweep"}[option]
+    vary = VARY if command == "sweep" else ()
+    for place, words in (
+        ("nowhere/x", f"there is no folder {workshop / 'nowhere'}: make it first"),
+        (".", "Is a directory: name a file"),
+    ):
+        told = CliRunner().invoke(app, [command, "mine", *vary, option, place])
+        assert told.exit_code == 2
+        assert f"mm: {option} {place} cannot be written: {words}" in told.stderr.replace("\n", " ")
+    with pytest.raises(CannotContinue, match=r"--json nowhere/x cannot be written"):
+        app(["demo", "--json", "nowhere/x"], standalone_mode=False)
 
 
 def test_init_takes_the_shipped_settings_whatever_lies_in_config(workshop):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
@@ -33,6 +34,11 @@ def test_a_grid_is_every_combination():
     assert sets[1] == {"strategy.requote_ticks": 1, "strategy.gates.pause_s": 9.0}
     with pytest.raises(ValueError, match="<file>__<key>"):
         sweep.grid(requote_ticks=[1])
+    for value in (3, "cross", {"a": 1}, None):
+        words = re.escape(f"strategy__levels must be a list of values, got {value!r}: write [")
+        with pytest.raises(TypeError, match=words):
+            sweep.grid(strategy__levels=value)
+    assert len(sweep.grid(strategy__levels=range(1, 4), strategy__requote_ticks=(1, 2))) == 6
 
 
 def test_a_random_search_is_the_seeds():

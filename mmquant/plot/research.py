@@ -35,8 +35,9 @@ def markouts(curves: dict[str, Any] | Any, unit: str = "ticks", title: str = "Ma
     ----------
     curves : DataFrame or MarkoutCurve, or a mapping of names to them
         A DataFrame: columns `horizon_s`, `mean`, `error` (the standard error); or what
-        `mmquant.markout_curve` returns. Those named `buy` and `sell` have the colours of fills
-        elsewhere, `all` is black. A mean whose error is missing has no interval and is hollow.
+        `mmquant.markout_curve` returns; or `result.markouts()` of a backtest, or rows of it. Those
+        named `buy` and `sell` have the colours of fills elsewhere, `all` is black. A mean whose
+        error is missing has no interval and is hollow.
     unit : str
         Of the moves.
     title : str
@@ -66,6 +67,8 @@ def _shades(labels: list[str]) -> list[str]:
 
 
 def _curve(curve: Any) -> pd.DataFrame:
+    if isinstance(curve, pd.DataFrame) and "horizon_ns" in curve.index.names:
+        return _of_result(curve)
     if isinstance(curve, pd.DataFrame):
         return frame("curves", curve, ("horizon_s", "mean", "error"))
     if not hasattr(curve, "mean_ticks"):
@@ -77,6 +80,21 @@ def _curve(curve: Any) -> pd.DataFrame:
             "horizon_s": curve.horizons_ns / 1e9,
             "mean": curve.mean_ticks,
             "error": curve.error_ticks,
+        }
+    )
+
+
+def _of_result(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the curve of all fills in what `result.markouts()` returns, or a part of it."""
+    rows = frame("curves", table, ("realised_ticks", "realised_error_ticks"))
+    for level in ("kind", "side"):
+        if level in rows.index.names and rows.index.get_level_values(level).nunique() > 1:
+            rows = rows[rows.index.get_level_values(level) == "all"]
+    return pd.DataFrame(
+        {
+            "horizon_s": rows.index.get_level_values("horizon_ns").to_numpy(np.float64) / 1e9,
+            "mean": rows["realised_ticks"].to_numpy(),
+            "error": rows["realised_error_ticks"].to_numpy(),
         }
     )
 

@@ -1,12 +1,13 @@
 """`mm backtest`, `mm report`, `mm sweep` and `mm init`: a folder of settings tried on a tape."""
 
-import json
 import re
 import tomllib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mm_cli.outputs import json_text
 from mmquant import backtest, sweep
 from mmquant.backtest import Config, load_config
 from mmquant.backtest_result import Result
@@ -103,16 +104,9 @@ def run_backtest(
     TypeError, ValueError
         What is wrong with which key, file or model.
     """
-    sections: dict[str, dict[str, Any]] = {}
-    for change in changes:
-        section, key, value = _change(change)
-        sections.setdefault(section, {})[key] = value
     return backtest.run(
         tape,
-        sections.get("strategy"),
-        sections.get("pricing"),
-        sections.get("simulator"),
-        config=load_config(folder),
+        config=_config(folder, changes),
         bracket=bracket,
         on_progress=on_progress,
     )
@@ -122,11 +116,25 @@ def run_sweep(
     folder: Path,
     tape: Tape,
     varied: Sequence[str],
+    changes: Sequence[str],
     results: Path | None,
     processes: int | None,
     on_progress: Any = None,
-) -> Any:
-    """Try every combination of the values, `file.key=value,value` each; return a DataFrame."""
+) -> tuple[Any, list[str]]:
+    """Try every combination of the values, `file.key=value,value` each, and say what to doubt.
+
+    Parameters
+    ----------
+    folder, tape, changes
+        As of run_backtest, the same for every combination.
+    varied, results, processes, on_progress
+        As of mmquant.sweep.run.
+
+    Returns
+    -------
+    DataFrame, list of str
+        A row a combination, and the warnings.
+    """
     values: dict[str, list[Any]] = {}
     for text in varied:
         name, _, listed = text.partition("=")
@@ -136,26 +144,38 @@ def run_sweep(
         values[f"{section}__{key.replace('.', '__')}"] = [_value(one) for one in listed.split(",")]
     if not values:
         raise ValueError("--vary must name at least one key, such as strategy.requote_ticks=1,4,8")
-    config: Config = load_config(folder)
-    return sweep.run(
-        tape,
-        sweep.grid(**values),
-        config=config,
-        results=results,
-        processes=processes,
-        on_progress=on_progress,
-    )
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        table = sweep.run(
+            tape,
+            sweep.grid(**values),
+            config=_config(folder, changes),
+            results=results,
+            processes=processes,
+            on_progress=on_progress,
+        )
+    return table, [str(warning.message) for warning in said]
+
+
+def _config(folder: Path, changes: Sequence[str]) -> Config:
+    """Return the folder's settings with the changes, `file.key=value` each."""
+    sections: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        section, key, value = _change(change)
+        sections.setdefault(section, {})[key] = value
+    return load_config(folder).changed(**sections)
 
 
 def as_json(result: Result) -> str:
-    """Return metrics, warnings and hash as JSON."""
+    """Return metrics, warnings, failures and hash as JSON."""
     told = {
         "source": result.source,
         "hash": result.hash,
         "warnings": result.warnings(),
+        "failures": result.failures(),
         "metrics": {one.symbol: result.metrics(one.symbol) for one in result.instruments},
     }
-    return json.dumps(told, indent=2, default=float) + "\n"
+    return json_text(told)
 
 
 def _change(text: str) -> tuple[str, str, Any]:

@@ -1,11 +1,11 @@
 """`mm convert`: market data from one format to another, with a report of what it holds."""
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mm_cli.outputs import check_writable, json_text
 from mmquant.tape import Tape, read_tape
 
 __all__ = ["Conversion", "convert"]
@@ -34,6 +34,7 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
     mmquant.tape.TapeError, ValueError
         What is wrong with which file, and the remedy.
     """
+    check_writable("--json", json_file)
     started_s = time.perf_counter()
     is_mapped = plan.target.rstrip("/").endswith(".tape") and "://" not in plan.target
     is_raw = plan.format in (None, "raw") and is_mapped and not plan.repair
@@ -51,7 +52,7 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
             "info": info.to_dict(),
             "report": report.to_dict(),
         }
-        json_file.write_text(json.dumps(summary, indent=2) + "\n")
+        json_file.write_text(json_text(summary))
     return [
         str(info),
         str(report),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from mm_runtime.config import ConfigError
 
+from mm_cli.outputs import check_writable, in_command_words, json_text
 from mm_cli.processes import CannotContinue
 from mm_cli.research import add_research_commands
 from mm_cli.settings_folder import settings_folder
@@ -135,6 +136,7 @@ def soak(
     config_dir: ConfigDir = None,
 ) -> None:
     """Run the demo under random faults and kills; fail where it grows, loses or stops."""
+    _check_json(json_file)
     from mm_cli.launcher import Plan, VenuePlan
     from mm_cli.proof import run_soak
     from mm_cli.soak import SoakPlan
@@ -153,6 +155,7 @@ def chaos(
     config_dir: ConfigDir = None,
 ) -> None:
     """Run the demo through a storm of faults; fail where a book or a quote was ever wrong."""
+    _check_json(json_file)
     from mm_cli.launcher import Plan, VenuePlan
     from mm_cli.proof import run_chaos
 
@@ -192,9 +195,11 @@ def record(
         Path | None, typer.Option(help="Folder of the files. Default: as in collector.toml.")
     ] = None,
     duration: Duration = None,
+    json_file: JsonFile = None,
     config_dir: ConfigDir = None,
 ) -> None:
     """Record what the venue sends to hourly files, without the rest of the system."""
+    _check_json(json_file)
     from mm_cli.record import record_streams
 
     environment = {"MM_COLLECTOR__RECORD__ENABLED": "true"}
@@ -204,7 +209,7 @@ def record(
         environment["MM_COLLECTOR__SYMBOLS"] = json.dumps([name.upper() for name in symbol])
     if directory is not None:
         environment["MM_COLLECTOR__RECORD__DIRECTORY"] = str(directory)
-    record_streams(settings_folder(config_dir), environment, duration, print)
+    record_streams(settings_folder(config_dir), environment, duration, print, json_file)
 
 
 @app.command("convert")
@@ -242,8 +247,8 @@ def convert_files(
     try:
         lines = convert(plan, json_file)
     except (ValueError, OSError, ImportError) as error:  # it says what of which file
-        raise CannotContinue(str(error)) from None
-    print("\n".join(lines))
+        raise CannotContinue(in_command_words(str(error), "")) from None
+    print(in_command_words("\n".join(lines), ""))
 
 
 @app.command()
@@ -283,7 +288,16 @@ def _replay_plan(
     return Plan("replay", True, config, VenuePlan(captures, speed), environment, duration, record)
 
 
+def _check_json(json_file: Path | None) -> None:
+    """Refuse a file that could not be written at the end, before anything starts."""
+    try:
+        check_writable("--json", json_file)
+    except ValueError as error:
+        raise CannotContinue(str(error)) from None
+
+
 def _run(plan: "Plan", title: str, json_file: Path | None) -> None:
+    _check_json(json_file)
     from mm_runtime.logs import configure_logging
 
     from mm_cli.launcher import Launcher, raise_on_terminate
@@ -309,7 +323,7 @@ def _run(plan: "Plan", title: str, json_file: Path | None) -> None:
     for text in summary_lines(summary):
         console.print(text, highlight=False, soft_wrap=True)
     if json_file is not None:
-        json_file.write_text(json.dumps(summary, indent=2) + "\n")
+        json_file.write_text(json_text(summary))
 
 
 def main() -> None:

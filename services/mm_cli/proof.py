@@ -1,6 +1,5 @@
 """Runs the proofs on the demo system: `mm soak` and `mm chaos`."""
 
-import json
 import signal
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from mm_cli.chaos import Chaos
 from mm_cli.chaos_report import chaos_lines, chaos_report
 from mm_cli.launcher import Launcher, Plan, raise_on_terminate
+from mm_cli.outputs import json_text
 from mm_cli.processes import CannotContinue
 from mm_cli.soak import Soak, SoakPlan
 from mm_cli.soak_report import progress_line, soak_lines, soak_report
@@ -72,7 +72,7 @@ def _tell(
     for text in lines:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
     if json_file is not None:
-        json_file.write_text(json.dumps(report, indent=1) + "\n")
+        json_file.write_text(json_text(report))
     if report["verdict"]["reasons"]:
         return EXIT_FAILED
     return 0 if report["complete"] else EXIT_INTERRUPTED

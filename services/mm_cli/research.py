@@ -1,13 +1,14 @@
 """The researcher's commands of `mm`: init, backtest, report, sweep, verify-session."""
 
-import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mm_cli.outputs import check_writable, in_command_words, json_text
 from mm_cli.settings_folder import settings_folder, shipped_folder
 
 if TYPE_CHECKING:
@@ -70,8 +71,11 @@ def backtest(
     bracket: WithBracket = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Trade a tape with the functions that trade live, and say what came of it."""
-    _backtest(folder, tape, seconds, seed, changes, bracket, json_file)
+    """Trade a tape with the functions that trade live, and say what came of it.
+
+    Exit code 1 where the model never answered what can be traded on.
+    """
+    _fail(_backtest(folder, tape, seconds, seed, changes, bracket, json_file).failures())
 
 
 def report(
@@ -85,9 +89,12 @@ def report(
     json_file: JsonFile = None,
 ) -> None:
     """Backtest, and write the result as one page with plots that needs nothing else."""
+    with _told():
+        check_writable("--output", output)
     result = _backtest(folder, tape, seconds, seed, changes, bracket, json_file)
     with _told():
         typer.echo(f"report {result.report(output)}")
+    _fail(result.failures())
 
 
 def sweep(
@@ -98,30 +105,42 @@ def sweep(
     tape: Tapes = None,
     seconds: Seconds = 120.0,
     seed: Seed = 1,
+    changes: Changes = None,
     processes: Annotated[int | None, typer.Option(help="All cores when left out.")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Append to this file, and go on from it.")
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Backtest every combination of some keys' values, on all cores."""
+    """Backtest every combination of some keys' values, on all cores.
+
+    The table has what is varied and the main numbers, as many as fit; --json has all of them.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
     from mm_cli.backtests import run_sweep, tape_of
+    from mm_cli.sweep_table import failure_of, lines_of
 
     with _told(), Progress(console=Console(stderr=True)) as bar:
+        check_writable("--json", json_file)
+        check_writable("--results", results)
         task = bar.add_task("sweep", total=None)
-        table = run_sweep(
+        table, said = run_sweep(
             settings_folder(folder),
             tape_of(tape or [], seconds, seed),
             vary or [],
+            changes or [],
             results,
             processes,
             lambda done, of: bar.update(task, completed=done, total=of),
         )
-    typer.echo(table.to_string(float_format=lambda value: f"{value:.6g}"))
-    _write(json_file, table.to_json(orient="records", indent=2) + "\n")
+    for line in said:
+        typer.echo(f"mm: {line}", err=True)
+    width = shutil.get_terminal_size().columns
+    typer.echo("\n".join(lines_of(table, width, is_kept=json_file is not None)))
+    _write(json_file, json_text(table.to_dict(orient="records"), default=str))
+    _fail(failure_of(table))
 
 
 def _backtest(
@@ -139,6 +158,7 @@ def _backtest(
     from mm_cli.backtests import as_json, run_backtest, tape_of
 
     with _told(), Progress(console=Console(stderr=True)) as bar:
+        check_writable("--json", json_file)
         task = bar.add_task("backtest", total=1.0)
         result = run_backtest(
             settings_folder(folder),
@@ -165,8 +185,16 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError, ImportError) as error:
-        typer.echo(f"mm: {error}", err=True)
+        typer.echo(f"mm: {in_command_words(str(error))}", err=True)
         raise typer.Exit(2) from None
+
+
+def _fail(failures: Sequence[str]) -> None:
+    """Say why the result is worth nothing, with exit code 1; do nothing where it is worth it."""
+    for line in failures:
+        typer.echo(f"mm: {line}", err=True)
+    if failures:
+        raise typer.Exit(1)
 
 
 def verify_session(
@@ -180,6 +208,8 @@ def verify_session(
 
     from mm_cli import verify
 
+    with _told():
+        check_writable("--json", json_file)
     console = Console()
     try:
         with Status(f"reading {directory}", console=console) as status:
@@ -191,7 +221,7 @@ def verify_session(
         raise typer.Exit(2) from None
     for line in _session_lines(result):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    _write(json_file, json.dumps(result.as_json(), indent=2, default=str) + "\n")
+    _write(json_file, json_text(result.as_json(), default=str))
     raise typer.Exit(0 if result.verdict == "EQUAL" else 1)
 
 

@@ -4,13 +4,21 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-__all__ = ["HalfLifeS", "LatencyMs", "Settings", "Text", "TimeoutMs"]
+from mmquant.settings_rules import RANGES
+
+__all__ = ["Settings", "Text", "TimeoutMs", "within"]
 
 Text = Annotated[str, Meta(min_length=1)]
 TimeoutMs = Annotated[int, Meta(ge=100, le=600_000)]
-HalfLifeS = Annotated[float, Meta(ge=0.01, le=86_400)]
-LatencyMs = Annotated[float, Meta(ge=0, le=60_000)]
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all settings: immutable, by name only, no unknown key."""
+
+
+def within(file: str, key: str) -> Meta:
+    """Return the range of a number that a backtest reads, too: the library's."""
+    span = RANGES[file][key]
+    if span.is_open:
+        return Meta(gt=span.least, le=span.most)
+    return Meta(ge=span.least, le=span.most)

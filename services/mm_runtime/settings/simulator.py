@@ -1,10 +1,11 @@
 """simulator.toml: the paper venue, its fees and its ledger."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from mm_runtime.settings.base import LatencyMs, Settings, Text
+from mm_runtime.settings.base import Settings, Text, within
 from mmquant.account_rules import check_account
 
 __all__ = [
@@ -16,18 +17,17 @@ __all__ = [
     "SimulatorSettings",
 ]
 
-FeePpm = Annotated[int, Meta(ge=-10_000, le=100_000)]
-Jitter = Annotated[float, Meta(ge=0, le=3)]
+_in = partial(within, "simulator")
 Model = Literal["cross", "risk_averse", "prob_power", "prob_log", "prob_draw", "cancel_ahead"]
 
 
 class FeeSettings(Settings, frozen=True):
     """Fees in millionths of the notional (simulator.toml, [fees])."""
 
-    spot_maker_ppm: FeePpm = 1_000
-    spot_taker_ppm: FeePpm = 1_000
-    usdm_maker_ppm: FeePpm = 200
-    usdm_taker_ppm: FeePpm = 500
+    spot_maker_ppm: Annotated[int, _in("fees.spot_maker_ppm")] = 1_000
+    spot_taker_ppm: Annotated[int, _in("fees.spot_taker_ppm")] = 1_000
+    usdm_maker_ppm: Annotated[int, _in("fees.usdm_maker_ppm")] = 200
+    usdm_taker_ppm: Annotated[int, _in("fees.usdm_taker_ppm")] = 500
 
 
 class AccountSettings(Settings, frozen=True):
@@ -75,17 +75,17 @@ class LedgerSettings(Settings, frozen=True):
 class SimulatorSettings(Settings, frozen=True):
     """The paper venue: config/simulator.toml."""
 
-    entry_latency_ms: LatencyMs = 5.0
-    cancel_latency_ms: LatencyMs = 5.0
-    response_latency_ms: LatencyMs = 5.0
-    entry_jitter: Jitter = 0.0
-    cancel_jitter: Jitter = 0.0
-    response_jitter: Jitter = 0.0
+    entry_latency_ms: Annotated[float, _in("entry_latency_ms")] = 5.0
+    cancel_latency_ms: Annotated[float, _in("cancel_latency_ms")] = 5.0
+    response_latency_ms: Annotated[float, _in("response_latency_ms")] = 5.0
+    entry_jitter: Annotated[float, _in("entry_jitter")] = 0.0
+    cancel_jitter: Annotated[float, _in("cancel_jitter")] = 0.0
+    response_jitter: Annotated[float, _in("response_jitter")] = 0.0
     fill_model: Model = "risk_averse"
-    queue_power: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
-    fill_probability_factor: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
-    markout_horizon_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
+    queue_power: Annotated[float, _in("queue_power")] = 1.0
+    fill_probability_factor: Annotated[float, _in("fill_probability_factor")] = 0.5
+    seed: Annotated[int, _in("seed")] = 1
+    markout_horizon_ms: Annotated[int, _in("markout_horizon_ms")] = 1_000
     fees: FeeSettings = FeeSettings()
     account: AccountSettings = AccountSettings()
     funding: FundingSettings = FundingSettings()
