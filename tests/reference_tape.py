@@ -34,17 +34,65 @@ def divided(rows, units):
     return odd, out
 
 
-def first_jump(rows, last, most):
-    """Return the first of (instrument, kind, prices) `most` times the one before, and the last."""
-    last = list(last)
-    for i, (instrument, kind, prices) in enumerate(rows):
-        if kind not in (TapeKind.BBO, TapeKind.TRADE) or not prices:
+def first_jump(events, instrument, most, many):
+    """Return the row and the (side, place) of the first price that is far off, or None."""
+    book, band, runs = Book(), None, {1: [], -1: []}
+
+    def is_far(price):
+        return band is not None and (price > most * band[1] or price * most < band[0])
+
+    for row, event in enumerate(events):
+        _, kind, _, bids, asks, number, flags = event
+        if number != instrument or flags & 1:
             continue
-        old, new = last[instrument], prices[0]
-        if old > 0 and new > 0 and max(old, new) >= most * (min(old, new) + 1):
-            return i, last
-        last[instrument] = new
-    return -1, last
+        sides = ((1, bids), (-1, asks))
+        if kind in (TapeKind.TRADE, TapeKind.BBO, TapeKind.SNAPSHOT):
+            best = {}
+            for sign, levels in sides:
+                full = [(sign * p, -i) for i, (p, q) in enumerate(levels) if q]
+                if full:
+                    price, place = max(full)
+                    best[sign] = (sign * price, -place)
+            for sign, (price, place) in best.items():
+                if is_far(price):
+                    return row, (sign, place)
+            if len(best) == 2:
+                low, high = sorted(price for price, _ in best.values())
+                if high > most * low:
+                    return row, (-1, best[-1][1])
+        if kind == TapeKind.TRADE:
+            ((price, _),) = bids + asks
+            band = (price, price)
+            continue
+        before = touch(book)
+        is_held = kind == TapeKind.DELTA and band is not None
+        if is_held:
+            low, high = band[0] // most, band[1] * most
+            for sign, levels in sides:
+                limit = high if sign > 0 else low
+                for place, (price, lots) in enumerate(levels):
+                    if lots and (price - limit) * sign > 0:
+                        return row, (sign, place)
+            for sign, levels in sides:
+                limit = low if sign > 0 else high
+                for place, (price, lots) in enumerate(levels):
+                    if lots:
+                        is_behind = (limit - price) * sign > 0
+                        runs[sign] = [*runs[sign], (row, (sign, place))] if is_behind else []
+                        if len(runs[sign]) == many:
+                            return runs[sign][0]
+        book_step(book, event)
+        after = touch(book)
+        for (sign, levels), old, new in zip(sides, before, after, strict=True):
+            if not (is_held and old and new):
+                continue
+            if new[0] * most < band[0] if sign > 0 else new[0] > band[1] * most:
+                places = [i for i, (p, q) in enumerate(levels) if p == new[0] and q]
+                if places:
+                    return row, (sign, places[0])
+        if all(after) and after[0][0] < after[1][0] <= most * after[0][0]:
+            band = (after[0][0], after[1][0])
+    return None
 
 
 # tables
