@@ -139,8 +139,9 @@ class Tape:
 
     @property
     def rows(self) -> int:
-        """Prices in it: what other programs call rows."""
-        return int(self.levels.size)
+        """Prices of its events: what other programs call rows; a slice may share more levels."""
+        counts = (self.events[name].sum(dtype=np.int64) for name in ("n_bids", "n_asks"))
+        return int(sum(counts))
 
     @property
     def nbytes(self) -> int:

@@ -172,7 +172,7 @@ def detect(path: Path | str) -> str:
 
         head = b""
         try:
-            head = next(iter(read_chunks(file)), b"")
+            head = next(filter(None, read_chunks(file)), b"")
         except (EOFError, zlib.error) as error:
             raise TapeError(unreadable(error), path) from None
         if not head:

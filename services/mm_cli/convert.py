@@ -1,14 +1,22 @@
 """`mm convert`: market data from one format to another, with a report of what it holds."""
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmquant.tape import Tape, read_tape
+from mmquant.tape.write import check_target
 
-__all__ = ["Conversion", "convert"]
+# What the library says in Python, and is an option of this command.
+_REPAIR = re.compile(r"""(?:tape\.repair\(|repair=\[?)['"](\w+)['"][\])]?""")
+_OPTION = re.compile(
+    r"""\b(format|symbol|market|tick_size|lot_size|stamp_unit)=(?:['"](\w+)['"]|(?=[\s,;.:]|$))"""
+)
+
+__all__ = ["Conversion", "convert", "in_own_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +34,32 @@ class Conversion:
     repair: tuple[str, ...] = ()
 
 
+def in_own_words(text: str) -> str:
+    """Return what the library says with its remedies as this command's options."""
+    return _OPTION.sub(_option, _REPAIR.sub(r"--repair \1", text))
+
+
+def _option(found: re.Match[str]) -> str:
+    value = f" {found[2]}" if found[2] else ""
+    return f"--{found[1].replace('_', '-')}{value}"
+
+
 def convert(plan: Conversion, json_file: Path | None) -> list[str]:
     """Convert, and return what to print.
 
     Raises
     ------
-    mmquant.tape.TapeError, ValueError
-        What is wrong with which file, and the remedy.
+    mmquant.tape.TapeError, ValueError, OSError
+        What is wrong with which file, and the remedy; a target that cannot be, before any work.
     """
+    if plan.target.startswith("memory://"):
+        raise ValueError(
+            f"{plan.target} would be lost when this command ends: name a file, a folder or another "
+            f"address"
+        )
+    check_target(plan.target)
+    if json_file is not None:
+        _check_json(json_file)
     started_s = time.perf_counter()
     is_mapped = plan.target.rstrip("/").endswith(".tape") and "://" not in plan.target
     is_raw = plan.format in (None, "raw") and is_mapped and not plan.repair
@@ -54,9 +80,17 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
         json_file.write_text(json.dumps(summary, indent=2) + "\n")
     return [
         str(info),
-        str(report),
+        in_own_words(str(report)),
         f"{plan.target}: {len(tape):,} events, {tape.rows:,} rows in {total_s:.2f} s",
     ]
+
+
+def _check_json(path: Path) -> None:
+    """Refuse a file that cannot be written."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} for --json: Is a directory, name a file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} for --json: there is no folder {path.parent}, make it")
 
 
 def _are_raw(plan: Conversion) -> bool:

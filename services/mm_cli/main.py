@@ -224,7 +224,7 @@ def convert_files(
     ] = None,
 ) -> None:
     """Convert market data: IN... OUT, where OUT is name.tape, name.npz or a Parquet folder."""
-    from mm_cli.convert import Conversion, convert
+    from mm_cli.convert import Conversion, convert, in_own_words
 
     if len(files) < 2:
         raise typer.BadParameter("give the files to read and, last, where to write")
@@ -242,7 +242,7 @@ def convert_files(
     try:
         lines = convert(plan, json_file)
     except (ValueError, OSError, ImportError) as error:  # it says what of which file
-        raise CannotContinue(str(error)) from None
+        raise CannotContinue(in_own_words(str(error))) from None
     print("\n".join(lines))
 
 
