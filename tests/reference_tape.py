@@ -34,65 +34,96 @@ def divided(rows, units):
     return odd, out
 
 
-def first_jump(events, instrument, most, many):
-    """Return the row and the (side, place) of the first price that is far off, or None."""
-    book, band, runs = Book(), None, {1: [], -1: []}
-
-    def is_far(price):
-        return band is not None and (price > most * band[1] or price * most < band[0])
-
+def first_jump(events, most, many):
+    """Return the row and the level of the first price that is far off, or None."""
+    watches, at = {}, 0
     for row, event in enumerate(events):
-        _, kind, _, bids, asks, number, flags = event
-        if number != instrument or flags & 1:
-            continue
-        sides = ((1, bids), (-1, asks))
+        _, _, _, bids, asks, instrument, flags = event
+        if not flags & 1:
+            watch = watches.setdefault(instrument, _Watch(most, many))
+            found = watch.look(row, event, [*range(at, at + len(bids) + len(asks))])
+            if found is not None:
+                return found
+        at += len(bids) + len(asks)
+    return None
+
+
+class _Watch:
+    """What is known of one instrument's prices."""
+
+    def __init__(self, most, many):
+        self.most, self.many = most, many
+        self.book, self.band, self.runs = Book(), None, {1: [], -1: []}
+
+    def look(self, row, event, numbers):
+        """Return (row, level) of a price that is far off, or None; take the event in."""
+        _, kind, _, bids, asks, _, _ = event
+        n = len(bids)
+        sides = (
+            (1, list(zip(bids, numbers[:n], strict=True))),
+            (-1, list(zip(asks, numbers[n:], strict=True))),
+        )
+        before = touch(self.book)
+        odd = None
         if kind in (TapeKind.TRADE, TapeKind.BBO, TapeKind.SNAPSHOT):
-            best = {}
-            for sign, levels in sides:
-                full = [(sign * p, -i) for i, (p, q) in enumerate(levels) if q]
-                if full:
-                    price, place = max(full)
-                    best[sign] = (sign * price, -place)
-            for sign, (price, place) in best.items():
-                if is_far(price):
-                    return row, (sign, place)
-            if len(best) == 2:
-                low, high = sorted(price for price, _ in best.values())
-                if high > most * low:
-                    return row, (-1, best[-1][1])
+            odd = self.whole(sides)
+            odd = None if odd is None else (row, odd)
+        elif kind == TapeKind.DELTA and self.band is not None:
+            odd = self.delta(row, sides)
+        if odd is not None:
+            return odd
         if kind == TapeKind.TRADE:
             ((price, _),) = bids + asks
-            band = (price, price)
-            continue
-        before = touch(book)
-        is_held = kind == TapeKind.DELTA and band is not None
-        if is_held:
-            low, high = band[0] // most, band[1] * most
-            for sign, levels in sides:
-                limit = high if sign > 0 else low
-                for place, (price, lots) in enumerate(levels):
-                    if lots and (price - limit) * sign > 0:
-                        return row, (sign, place)
-            for sign, levels in sides:
-                limit = low if sign > 0 else high
-                for place, (price, lots) in enumerate(levels):
-                    if lots:
-                        is_behind = (limit - price) * sign > 0
-                        runs[sign] = [*runs[sign], (row, (sign, place))] if is_behind else []
-                        if len(runs[sign]) == many:
-                            return runs[sign][0]
-        book_step(book, event)
-        after = touch(book)
-        for (sign, levels), old, new in zip(sides, before, after, strict=True):
-            if not (is_held and old and new):
-                continue
-            if new[0] * most < band[0] if sign > 0 else new[0] > band[1] * most:
-                places = [i for i, (p, q) in enumerate(levels) if p == new[0] and q]
-                if places:
-                    return row, (sign, places[0])
-        if all(after) and after[0][0] < after[1][0] <= most * after[0][0]:
-            band = (after[0][0], after[1][0])
-    return None
+            self.band = (price, price)
+            return None
+        book_step(self.book, event)
+        after = touch(self.book)
+        if kind == TapeKind.DELTA and self.band is not None:
+            for (sign, levels), old, new in zip(sides, before, after, strict=True):
+                own = [number for (p, q), number in levels if new and p == new[0] and q]
+                if old and own and self.is_behind(sign, new[0], exact=True):
+                    return row, own[0]
+        if all(after) and after[0][0] < after[1][0] <= self.most * after[0][0]:
+            self.band = (after[0][0], after[1][0])
+        return None
+
+    def is_behind(self, sign, price, exact=False):
+        low, high = self.band
+        if sign > 0:
+            return price * self.most < low if exact else price < low // self.most
+        return price > high * self.most
+
+    def whole(self, sides):
+        """Return a best price that is far off the band or the other side."""
+        best = {}
+        for sign, levels in sides:
+            full = [(sign * p, -number) for (p, q), number in levels if q]
+            if full:
+                price, number = max(full)
+                best[sign] = (sign * price, -number)
+        for price, number in best.values():
+            if self.band is not None and not (
+                self.band[0] <= price * self.most and price <= self.most * self.band[1]
+            ):
+                return number
+        prices = sorted(price for price, _ in best.values())
+        return best[-1][1] if len(best) == 2 and prices[1] > self.most * prices[0] else None
+
+    def delta(self, row, sides):
+        """Return a level better than the other side by far, or the first of many far behind."""
+        low, high = self.band[0] // self.most, self.band[1] * self.most
+        for sign, levels in sides:
+            for (price, lots), number in levels:
+                if lots and (price > high if sign > 0 else price < low):
+                    return row, number
+        for sign, levels in sides:
+            for (price, lots), number in levels:
+                if lots:
+                    run = [*self.runs[sign], (row, number)] if self.is_behind(sign, price) else []
+                    self.runs[sign] = run
+                    if len(run) == self.many:
+                        return run[0]
+        return None
 
 
 # tables

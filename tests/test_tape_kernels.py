@@ -263,16 +263,10 @@ far_prices = st.sampled_from([1, 2, 9, 10, 11, 12, 30, 31, 100])
 @given(histories(prices=far_prices), st.integers(2, 4), st.integers(1, 4))
 def test_the_first_price_that_is_far_off_is_found(history, most, many):
     events, words = table(history)
-    runs = np.zeros((2, 3), np.int64)
-    spare = np.zeros(2, np.int64)
-    row, level = tape_first_jump(empty_book(), events, words, spare, 0, most, many, runs)
-    known = twin.first_jump(history, 0, most, many)
-    if known is None:
-        assert (row, level) == (-1, -1)
-        return
-    at, (sign, place) = known
-    first = int(events["first_level"][at]) + (int(events["n_bids"][at]) if sign < 0 else 0)
-    assert (row, level) == (at, first + place)
+    books, spare = np.concatenate([empty_book()] * INSTRUMENTS), np.zeros(2, np.int64)
+    state = np.zeros((INSTRUMENTS, 2), np.int64), np.zeros((INSTRUMENTS, 2, 3), np.int64)
+    found = tape_first_jump(books, events, words, spare, 0, most, many, *state)
+    assert found == (twin.first_jump(history, most, many) or (-1, -1))
 
 
 @given(histories())

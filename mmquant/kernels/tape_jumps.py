@@ -98,14 +98,14 @@ def _delta_jump(
     first: int,
     asks: int,
     end: int,
-    low: int,
-    high: int,
+    band: np.ndarray,
     most: int,
     many: int,
     runs: np.ndarray,
     row: int,
 ) -> tuple[int, int]:
     """Return a level better than the other side by far, or the first of many far behind."""
+    low, high = band[0], band[1]
     odd = _crossing(levels, first, asks, 1, most * high)
     if odd < 0:
         odd = _crossing(levels, asks, end, -1, low // most)
@@ -120,16 +120,17 @@ def _delta_jump(
 
 @njit
 def tape_first_jump(
-    book: np.ndarray,
+    books: np.ndarray,
     events: np.ndarray,
     levels: np.ndarray,
     words: np.ndarray,
     instrument: int,
     most: int,
     many: int,
+    bands: np.ndarray,
     runs: np.ndarray,
 ) -> tuple[int, int]:
-    """Return the first price of an instrument that lies where only a wrong unit puts it.
+    """Return the first price of some instruments that lies where only a wrong unit puts it.
 
     What is known is the last touch or trade. Trades, best bids and offers and the best levels of
     snapshots must lie within `most` times of it, and of each other. A level of a depth event may
@@ -138,7 +139,7 @@ def tape_first_jump(
 
     Parameters
     ----------
-    book : ndarray of BOOK, shape (1,)
+    books : ndarray of BOOK, shape (n,)
         Through `book_clear`; changed in place.
     events : ndarray of TAPE_EVENT
     levels : ndarray of int64
@@ -146,12 +147,15 @@ def tape_first_jump(
     words : ndarray of int64, shape (2,)
         Overwritten.
     instrument : int
-        Index of the instrument; events of others, and what bears TAPE_SKIP, are passed over.
+        Index of the first; events of others than these n, and what bears TAPE_SKIP, are passed
+        over.
     most : int
         Factor, above 1.
     many : int
         Levels of a side, one after the other, of which none is near.
-    runs : ndarray of int64, shape (2, 3), zeroed
+    bands : ndarray of int64, shape (n, 2), zeroed
+        Changed in place: the last touch or trade of each.
+    runs : ndarray of int64, shape (n, 2, 3), zeroed
         Changed in place.
 
     Returns
@@ -159,12 +163,13 @@ def tape_first_jump(
     tuple of int
         Event and level, or (-1, -1).
     """
-    low = high = 0
     for row in range(events.size):
         e = events[row]
-        if e["instrument"] != instrument or e["flags"] & TAPE_SKIP != 0:
+        k: Any = np.int64(e["instrument"]) - instrument
+        if k < 0 or k >= books.size or e["flags"] & TAPE_SKIP != 0:
             continue
         kind = e["kind"]
+        low, high = bands[k, 0], bands[k, 1]
         first: Any = np.int64(e["first_level"])
         asks = first + np.int64(e["n_bids"])
         end = asks + np.int64(e["n_asks"])
@@ -173,13 +178,14 @@ def tape_first_jump(
             if odd >= 0:
                 return row, odd
         if kind == TRADE:
-            low = high = levels[2 * first]
+            bands[k, 0] = bands[k, 1] = levels[2 * first]
             continue
-        has_reference = kind == DELTA and high > 0
+        book = books[k : k + 1]
+        is_held = kind == DELTA and high > 0
         _, bid_lots, _, ask_lots = book_touch(book)
-        had_bid, had_ask = has_reference and bid_lots > 0, has_reference and ask_lots > 0
-        if has_reference:
-            odd_row, odd = _delta_jump(levels, first, asks, end, low, high, most, many, runs, row)
+        had_bid, had_ask = is_held and bid_lots > 0, is_held and ask_lots > 0
+        if is_held:
+            odd_row, odd = _delta_jump(levels, first, asks, end, bands[k], most, many, runs[k], row)
             if odd >= 0:
                 return odd_row, odd
         tape_book_step(book, events, row, levels, words)
@@ -193,5 +199,5 @@ def tape_first_jump(
             if odd >= 0:
                 return row, odd
         if bid_lots > 0 and ask_lots > 0 and bid < ask <= most * bid:
-            low, high = bid, ask
+            bands[k, 0], bands[k, 1] = bid, ask
     return NOWHERE, NOWHERE

@@ -40,7 +40,7 @@ class CaptureError(TapeError):
 def unreadable(error: Exception) -> str:
     """Return in words why a file's bytes cannot be read, and the remedy."""
     if isinstance(error, zlib.error):
-        return f"the packed data is damaged from here on ({error}): copy or download it anew"
+        return f"the packed data is damaged, here or before ({error}): copy or download it anew"
     if isinstance(error, EOFError):
         return f"{error}: copy or download it anew"
     return str(error)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmquant.book import empty_book
 from mmquant.codes import Market, TapeKind
 from mmquant.decimals import to_e8
+from mmquant.kernels.book import book_clear
 from mmquant.kernels.tape_jumps import tape_first_jump
 from mmquant.kernels.tape_units import tape_divide, tape_units
+from mmquant.state import BOOK
 from mmquant.tape.core import TapeInstrument
 from mmquant.tape.errors import TapeError
 
@@ -23,6 +24,7 @@ Sizes = str | Decimal | int | Mapping[str, str | Decimal | int] | None
 # An event and one of its levels -> the file and the place in it that they were read from.
 Place = Callable[[int, int], tuple[Path | str, str]]
 MOST_JUMP = 5  # times: no market moves that far between two trades, a wrong unit does
+TOGETHER = 64  # instruments a pass: their books take memory only where they have levels
 MANY_FAR = 100  # levels of a side set in a row: real books set 4 at most that far from the touch
 
 
@@ -95,22 +97,31 @@ def settle_units(
         TapeInstrument(symbol, market, int(sizes[2 * index]), int(sizes[2 * index + 1]))
         for index, (symbol, market) in enumerate(zip(symbols, markets, strict=True))
     )
-    for index, instrument in enumerate(instruments):
-        _check_jumps(events, levels, index, instrument, place)
+    for first in range(0, len(instruments), TOGETHER):
+        _check_jumps(events, levels, instruments, first, place)
     return instruments
 
 
 def _check_jumps(
-    events: NDArray[Any], levels: NDArray[Any], index: int, one: TapeInstrument, place: Place
+    events: NDArray[Any],
+    levels: NDArray[Any],
+    instruments: Sequence[TapeInstrument],
+    first: int,
+    place: Place,
 ) -> None:
-    """Refuse prices of one instrument that lie where only a wrong unit puts them."""
-    spare, runs = np.zeros(2, np.int64), np.zeros((2, 3), np.int64)
+    """Refuse prices of some instruments that lie where only a wrong unit puts them."""
+    n = min(TOGETHER, len(instruments) - first)
+    books = np.zeros(n, BOOK)
+    for k in range(n):
+        book_clear(books[k : k + 1])
+    spare, bands, runs = (np.zeros(shape, np.int64) for shape in (2, (n, 2), (n, 2, 3)))
     words = levels.view(np.int64)
-    far = (MOST_JUMP, MANY_FAR, runs)
-    at, level = map(int, tape_first_jump(empty_book(), events, words, spare, index, *far))
+    rules = (MOST_JUMP, MANY_FAR, bands, runs)
+    at, level = map(int, tape_first_jump(books, events, words, spare, first, *rules))
     if at < 0:
         return
     e = events[at]
+    one = instruments[int(e["instrument"])]
     is_bid = level < int(e["first_level"]) + int(e["n_bids"])
     what = "price" if e["kind"] == TapeKind.TRADE else "bid" if is_bid else "ask"
     price = (int(levels["price_ticks"][level]) * one.tick_size).normalize()
