@@ -117,12 +117,13 @@ class _Watch:
                 if lots and (price > high if sign > 0 else price < low):
                     return row, number
         for sign, levels in sides:
-            for (price, lots), number in levels:
-                if lots:
-                    run = [*self.runs[sign], (row, number)] if self.is_behind(sign, price) else []
-                    self.runs[sign] = run
-                    if len(run) == self.many:
-                        return run[0]
+            full = [(price, number) for (price, lots), number in levels if lots]
+            if full and not all(self.is_behind(sign, price) for price, _ in full):
+                self.runs[sign] = []
+            elif full:
+                self.runs[sign] = [*self.runs[sign], (row, full[0][1])]
+            if len(self.runs[sign]) >= self.many:
+                return self.runs[sign][0]
         return None
 
 

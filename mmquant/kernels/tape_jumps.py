@@ -68,19 +68,21 @@ def _long_run(
     run: np.ndarray,
     row: int,
 ) -> bool:
-    """Go on counting the levels set behind `limit`, none before it: tell whether they are many."""
+    """Go on counting events that set levels behind `limit` alone: tell whether they are many."""
+    behind = NOWHERE
     for level in range(first, end):
         if levels[2 * level + 1] <= 0:
             continue
         if (limit - levels[2 * level]) * sign <= 0:
             run[COUNT] = 0
-            continue
+            return False
+        if behind < 0:
+            behind = level
+    if behind >= 0:
         if run[COUNT] == 0:
-            run[ROW], run[LEVEL] = row, level
+            run[ROW], run[LEVEL] = row, behind
         run[COUNT] += 1
-        if run[COUNT] == many:
-            return True
-    return False
+    return bool(run[COUNT] >= many)
 
 
 @njit
@@ -135,7 +137,8 @@ def tape_first_jump(
     What is known is the last touch or trade. Trades, best bids and offers and the best levels of
     snapshots must lie within `most` times of it, and of each other. A level of a depth event may
     lie far off behind the touch, as real ones do: it must not be better than the other side by
-    that much, nor become the touch where another was, nor begin a run of many of them.
+    that much, nor become the touch where another was, nor begin a run of many events without a
+    near one.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def tape_first_jump(
     most : int
         Factor, above 1.
     many : int
-        Levels of a side, one after the other, of which none is near.
+        Events that set levels of a side, one after the other, and none of them near.
     bands : ndarray of int64, shape (n, 2), zeroed
         Changed in place: the last touch or trade of each.
     runs : ndarray of int64, shape (n, 2, 3), zeroed

@@ -288,7 +288,8 @@ class Tape:
         Parameters
         ----------
         what : str
-            "order": sorted by the time received (equal times keep their order).
+            "order": sorted by the time received (equal times keep their order); a recording's
+            lines are better sorted as they are read, by `read_tape(..., repair="order")`.
             "clock": all times received moved by one offset, so that nothing is received before
             it happened. "duplicates": what bears TAPE_SKIP is taken out.
 

@@ -57,7 +57,7 @@ def read_tape(
         What an .npz or a CSV of data.binance.vision holds, which do not say it (the latter's
         name does); of Parquet and tapes: the only one to read.
     market : str, optional
-        "spot" or "usdm", for sources that do not say it.
+        "spot" or "usdm", for sources that do not say it; of Tardis, where the exchange does not.
     tick_size, lot_size : str, Decimal, int or a mapping of symbols to them, optional
         Exact sizes; without them the greatest common divisor of what was seen.
     stamp_unit : str

@@ -25,7 +25,7 @@ Sizes = str | Decimal | int | Mapping[str, str | Decimal | int] | None
 Place = Callable[[int, int], tuple[Path | str, str]]
 MOST_JUMP = 5  # times: no market moves that far between two trades, a wrong unit does
 TOGETHER = 64  # instruments a pass: their books take memory only where they have levels
-MANY_FAR = 100  # levels of a side set in a row: real books set 4 at most that far from the touch
+MANY_FAR = 100  # events that set none of a side near the touch: real ones come 4 in a row
 
 
 def _given_e8(field: str, sizes: Sizes, symbol: str) -> int:
