@@ -93,9 +93,10 @@ def test_packed_files_that_end_early_or_are_damaged_say_so(tmp_path):
     with pytest.raises(TapeError, match=r"x\.gz: the packed data is damaged.*download it anew"):
         read_tape(path)
     book = tmp_path / "book.csv.gz"
-    table = gzip.compress(b"exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n" * 999)
-    book.write_bytes(table[:-9])
-    with pytest.raises(TapeError, match=r"book\.csv\.gz.*copy or download it anew|mixed"):
+    row = f"binance,X,{MS}000,{MS}001,7,sell,5,2\n"
+    table = f"exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n{row * 999}"
+    book.write_bytes(gzip.compress(table.encode())[:-9])
+    with pytest.raises(TapeError, match=r"book\.csv\.gz.*cut short: copy or download it anew"):
         read_tape(book)
 
 
@@ -168,6 +169,16 @@ def test_places_that_cannot_be_written_are_said_first(tape, tmp_path, name, erro
         with pytest.raises(error, match=message):
             call(place)
     assert sorted(os.listdir(tmp_path)) == there
+
+
+def test_a_recording_that_cannot_be_read_leaves_no_folder(tmp_path):
+    back = write(tmp_path, FRAMES, "back", step=-1000)
+    with pytest.raises(TapeError, match="not in order"):
+        read_tape(back, out=tmp_path / "x.tape")
+    (tmp_path / "taken.tape").write_text("")
+    with pytest.raises(OSError, match="is a file, what is written there a folder"):
+        read_tape(back, out=tmp_path / "taken.tape")
+    assert sorted(os.listdir(tmp_path)) == ["back", "taken.tape"]
 
 
 def test_a_place_that_can_be_written_is_left_as_it_was(tape, tmp_path):

@@ -1,6 +1,5 @@
 """The lines of a recording: which one an event came from, and all of them in order of time."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,12 @@ def line_of(path: Path, stamp: int, update_id: int) -> int:
     Looked for only when an error must name it: so events need not carry it. An event that waited
     for its snapshot bears the snapshot's stamp, so that its id counts for more.
     """
-    pattern = re.compile(rb":%d[,}]" % update_id)
+    within, last = b":%d," % update_id, b":%d}" % update_id
     by_id = by_stamp = 0
     reader = read_capture([path])
     try:
         for seen, payload in reader:
-            is_stamp, has_id = seen == stamp, pattern.search(payload) is not None
+            is_stamp, has_id = seen == stamp, within in payload or last in payload
             number = reader.lines + reader.malformed
             if is_stamp and has_id:
                 return number

@@ -18,6 +18,7 @@ from mmquant.tape.progress import Progress
 from mmquant.tape.raw import UNITS, RawReader, first_stamp
 from mmquant.tape.store import DiskStore, MemoryStore, Store
 from mmquant.tape.units import Sizes, settle_units
+from mmquant.tape.write import check_target
 
 __all__ = ["FORMATS", "detect", "read_tape"]
 
@@ -91,29 +92,17 @@ def read_tape(
         raise ValueError(f"stamp_unit must be one of {', '.join(UNITS)}, got {stamp_unit!r}")
     if len(set(kinds)) != 1:
         raise ValueError(f"files must be of one format, got {', '.join(sorted(set(kinds)))}")
-    kind, is_sorted = kinds[0], "order" in repair
-    if out is not None and kind != "raw":
-        raise ValueError(
-            f"out is for recordings, got {kind}: read it, then tape.save({str(out)!r})"
-        )
+    kind = kinds[0]
     repair = (repair,) if isinstance(repair, str) else tuple(repair)
-    for word in repair:
-        check_repair(word)
-    if out is not None and repair:
-        raise ValueError(
-            f"out is for a recording as it is, got repair={list(repair)!r}: read it without out, "
-            f"then tape.save({str(out)!r})"
-        )
-    if storage_options and kind != "parquet":
-        raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
-    if kind in ("tape", "parquet") and len(files) != 1:
-        raise ValueError(f"{kind} must be one folder, got {len(files)}")
+    is_sorted = "order" in repair
+    _check_asked(kind, len(files), repair, out, storage_options)
     if kind == "raw":
         recordings = sorted((Path(path) for path in files), key=first_stamp)
         units = (tick_size, lot_size, UNITS[stamp_unit])
         if out is None:
             tape = _read_raw(recordings, MemoryStore(), is_sorted, *units, progress)
         else:
+            check_target(out)
             with DiskStore(Path(out)) as store:
                 tape = _read_raw(recordings, store, is_sorted, *units, progress)
                 native.publish(tape, store)
@@ -139,6 +128,31 @@ def read_tape(
     where = ", ".join(str(path) for path in files)
     check_order(tape.events, where, lambda row: f"event {row}", sort=False)
     return tape
+
+
+def _check_asked(
+    kind: str,
+    n_files: int,
+    repair: tuple[str, ...],
+    out: Path | str | None,
+    storage_options: Mapping[str, Any] | None,
+) -> None:
+    """Refuse what is not for files of this format."""
+    for word in repair:
+        check_repair(word)
+    if out is not None and kind != "raw":
+        raise ValueError(
+            f"out is for recordings, got {kind}: read it, then tape.save({str(out)!r})"
+        )
+    if out is not None and repair:
+        raise ValueError(
+            f"out is for a recording as it is, got repair={list(repair)!r}: read it without out, "
+            f"then tape.save({str(out)!r})"
+        )
+    if storage_options and kind != "parquet":
+        raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
+    if kind in ("tape", "parquet") and n_files != 1:
+        raise ValueError(f"{kind} must be one folder, got {n_files}")
 
 
 def detect(path: Path | str) -> str:
