@@ -34,17 +34,97 @@ def divided(rows, units):
     return odd, out
 
 
-def first_jump(rows, last, most):
-    """Return the first of (instrument, kind, prices) `most` times the one before, and the last."""
-    last = list(last)
-    for i, (instrument, kind, prices) in enumerate(rows):
-        if kind not in (TapeKind.BBO, TapeKind.TRADE) or not prices:
-            continue
-        old, new = last[instrument], prices[0]
-        if old > 0 and new > 0 and max(old, new) >= most * (min(old, new) + 1):
-            return i, last
-        last[instrument] = new
-    return -1, last
+def first_jump(events, most, many):
+    """Return the row and the level of the first price that is far off, or None."""
+    watches, at = {}, 0
+    for row, event in enumerate(events):
+        _, _, _, bids, asks, instrument, flags = event
+        if not flags & 1:
+            watch = watches.setdefault(instrument, _Watch(most, many))
+            found = watch.look(row, event, [*range(at, at + len(bids) + len(asks))])
+            if found is not None:
+                return found
+        at += len(bids) + len(asks)
+    return None
+
+
+class _Watch:
+    """What is known of one instrument's prices."""
+
+    def __init__(self, most, many):
+        self.most, self.many = most, many
+        self.book, self.band, self.runs = Book(), None, {1: [], -1: []}
+
+    def look(self, row, event, numbers):
+        """Return (row, level) of a price that is far off, or None; take the event in."""
+        _, kind, _, bids, asks, _, _ = event
+        n = len(bids)
+        sides = (
+            (1, list(zip(bids, numbers[:n], strict=True))),
+            (-1, list(zip(asks, numbers[n:], strict=True))),
+        )
+        before = touch(self.book)
+        odd = None
+        if kind in (TapeKind.TRADE, TapeKind.BBO, TapeKind.SNAPSHOT):
+            odd = self.whole(sides)
+            odd = None if odd is None else (row, odd)
+        elif kind == TapeKind.DELTA and self.band is not None:
+            odd = self.delta(row, sides)
+        if odd is not None:
+            return odd
+        if kind == TapeKind.TRADE:
+            ((price, _),) = bids + asks
+            self.band = (price, price)
+            return None
+        book_step(self.book, event)
+        after = touch(self.book)
+        if kind == TapeKind.DELTA and self.band is not None:
+            for (sign, levels), old, new in zip(sides, before, after, strict=True):
+                own = [number for (p, q), number in levels if new and p == new[0] and q]
+                if old and own and self.is_behind(sign, new[0], exact=True):
+                    return row, own[0]
+        if all(after) and after[0][0] < after[1][0] <= self.most * after[0][0]:
+            self.band = (after[0][0], after[1][0])
+        return None
+
+    def is_behind(self, sign, price, exact=False):
+        low, high = self.band
+        if sign > 0:
+            return price * self.most < low if exact else price < low // self.most
+        return price > high * self.most
+
+    def whole(self, sides):
+        """Return a best price that is far off the band or the other side."""
+        best = {}
+        for sign, levels in sides:
+            full = [(sign * p, -number) for (p, q), number in levels if q]
+            if full:
+                price, number = max(full)
+                best[sign] = (sign * price, -number)
+        for price, number in best.values():
+            if self.band is not None and not (
+                self.band[0] <= price * self.most and price <= self.most * self.band[1]
+            ):
+                return number
+        prices = sorted(price for price, _ in best.values())
+        return best[-1][1] if len(best) == 2 and prices[1] > self.most * prices[0] else None
+
+    def delta(self, row, sides):
+        """Return a level better than the other side by far, or the first of many far behind."""
+        low, high = self.band[0] // self.most, self.band[1] * self.most
+        for sign, levels in sides:
+            for (price, lots), number in levels:
+                if lots and (price > high if sign > 0 else price < low):
+                    return row, number
+        for sign, levels in sides:
+            full = [(price, number) for (price, lots), number in levels if lots]
+            if full and not all(self.is_behind(sign, price) for price, _ in full):
+                self.runs[sign] = []
+            elif full:
+                self.runs[sign] = [*self.runs[sign], (row, full[0][1])]
+            if len(self.runs[sign]) >= self.many:
+                return self.runs[sign][0]
+        return None
 
 
 # tables

@@ -120,7 +120,7 @@ def test_wrong_units_unsorted_and_mixed_recordings_are_refused(tmp_path):
         read_tape(micro)
     assert len(read_tape(micro, stamp_unit="us")) == 7
     back = write(tmp_path, FRAMES, "back", step=-1000)
-    with pytest.raises(TapeError, match=r'back, event 1: not in order.*repair=\["order"\]'):
+    with pytest.raises(TapeError, match=r'back, line 2: not in order.*repair=\["order"\]'):
         read_tape(back)
     assert "steps back" in read_tape(back, repair=["order"]).repairs[0]
     usdm = write(tmp_path, [depth(1, 2, [], [], previous=0)], "usdm", NS + 10**9)
@@ -309,9 +309,9 @@ def test_bad_tables_are_refused_with_line_and_column(tmp_path):
         (good + f"9,abc,2,3,4,{MS},true\n", "line 2: price must be a decimal, got 'abc'"),
         (good + "9,1\n", "line 2: 7 columns expected, got 2"),
         (good + f"9,100.10,2,3,4,{MS - 1},true\n", "line 2: not in order of time"),
-        (good + f"9,100.10,2,3,4,{MS}000,true\n", "is in another unit than the first"),
+        (good + f"9,100.10,2,3,4,{MS}000,true\n", "line 2: the time must be in the unit of the fi"),
         (good.replace(str(MS), str(MS // 1000)), "must be milliseconds or microseconds"),
-        (good + f"9,9000.10,2,3,4,{MS},true\n", "event 1: the price 9000.1 is more than 5 times"),
+        (good + f"9,9000.10,2,3,4,{MS},true\n", "line 2: the price 9000.1 of BTCUSDT is more t"),
     ):
         path.write_text(text)
         with pytest.raises(TapeError, match=rf"BTCUSDT-x\.csv.*{message}"):
@@ -355,7 +355,7 @@ def test_a_table_that_was_sorted_says_so_though_it_is_one_of_several(tmp_path):
 def test_more_levels_at_once_than_an_event_has_are_said_with_their_row(tmp_path, monkeypatch):
     monkeypatch.setattr("mmquant.tape.csv.MAX_SIDE", 0)
     (tmp_path / "book.csv").write_text(BOOK_CSV)
-    with pytest.raises(TapeError, match=r"book\.csv, row \d+: what is received at once"):
+    with pytest.raises(TapeError, match=r"book\.csv, line \d+: what is received at once"):
         read_tape(tmp_path / "book.csv")
 
 

@@ -12,9 +12,10 @@ from mmquant.book import empty_book
 from mmquant.codes import TapeKind
 from mmquant.kernels import tape_csv
 from mmquant.kernels.tape_book import tape_bars, tape_book_path, tape_book_step, tape_depths
+from mmquant.kernels.tape_jumps import tape_first_jump
 from mmquant.kernels.tape_message import MESSAGE_WORDS, tape_message
 from mmquant.kernels.tape_npz import npz_group, npz_merge, npz_pair
-from mmquant.kernels.tape_units import tape_divide, tape_first_jump, tape_units
+from mmquant.kernels.tape_units import tape_divide, tape_units
 from mmquant.records import LEVEL
 from mmquant.state import BOOK_TOUCH, TAPE_BAR, TAPE_EVENT
 from mmquant.tape import read_tape
@@ -82,14 +83,6 @@ def test_levels_are_divided_up_to_the_first_that_is_no_multiple(rows, units):
     at, levels = twin.divided([(row[0], row[2]) for row in rows], units)
     assert odd == at
     assert words[: words.size - SPARE].reshape(-1, 2).tolist() == [list(pair) for pair in levels]
-
-
-@given(priced(), st.integers(2, 4))
-def test_the_first_jump_is_found(rows, most):
-    last = np.zeros(INSTRUMENTS, np.int64)
-    at = tape_first_jump(*events_of(rows), last, most)
-    heads = [(i, kind, [price for price, _ in levels]) for i, kind, levels in rows]
-    assert (at, last.tolist()) == twin.first_jump(heads, [0] * INSTRUMENTS, most)
 
 
 # tables
@@ -227,8 +220,9 @@ def test_rows_of_one_moment_and_kind_are_one_event(drawn):
 
 
 @st.composite
-def histories(draw):
+def histories(draw, prices=prices):
     """Return events of two instruments, in the order received."""
+    side = st.lists(st.tuples(prices, lots), max_size=4)
     events, received, update_id = [], 0, 0
     for _ in range(draw(st.integers(0, 25))):
         received += draw(st.integers(0, 7))
@@ -261,6 +255,18 @@ def test_the_touch_after_every_event_is_the_dicts(history):
     n = tape_book_path(empty_book(), events, words, np.zeros(2, np.int64), 0, touches)
     found = [(int(t["update_id"]), int(t["code"]), *touch_of(t)) for t in touches[:n]]
     assert found == twin.touches(history, 0)
+
+
+far_prices = st.sampled_from([1, 2, 9, 10, 11, 12, 30, 31, 100])
+
+
+@given(histories(prices=far_prices), st.integers(2, 4), st.integers(1, 4))
+def test_the_first_price_that_is_far_off_is_found(history, most, many):
+    events, words = table(history)
+    books, spare = np.concatenate([empty_book()] * INSTRUMENTS), np.zeros(2, np.int64)
+    state = np.zeros((INSTRUMENTS, 2), np.int64), np.zeros((INSTRUMENTS, 2, 3), np.int64)
+    found = tape_first_jump(books, events, words, spare, 0, most, many, *state)
+    assert found == (twin.first_jump(history, most, many) or (-1, -1))
 
 
 @given(histories())

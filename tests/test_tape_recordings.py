@@ -137,7 +137,7 @@ def test_each_files_own_order_is_held_to(tmp_path):
     """Merging several files sorts nothing that is wrong in one of them."""
     good = write(tmp_path, FRAMES, "good", NS)
     bad = write(tmp_path, eth(*FRAMES), "bad", NS + 10**9, step=-1000)
-    with pytest.raises(TapeError, match=r"bad, event 1: not in order of time"):
+    with pytest.raises(TapeError, match=r"bad, line 2: not in order of time"):
         read_tape([good, bad])
     sorted_tape = read_tape([good, bad], repair=["order"])
     assert "steps back" in sorted_tape.repairs[0]

@@ -253,8 +253,8 @@ def tape_put(
 
 
 @njit
-def _stamp(data: bytes, at: int) -> tuple[int, int]:
-    """Read a line's time; return it and where the payload begins, -1 where there is none."""
+def _stamp(data: bytes, at: int, most: int) -> tuple[int, int]:
+    """Read a line's time, at most `most`; return it and the payload's begin, -1 without one."""
     start = at
     value = 0
     digit = data[np.uint64(at)] - ZERO
@@ -262,7 +262,7 @@ def _stamp(data: bytes, at: int) -> tuple[int, int]:
         value = value * 10 + digit
         at += 1
         digit = data[np.uint64(at)] - ZERO
-    if at == start or data[np.uint64(at)] != BLANK or value < 0 or value > MAX_STAMP:
+    if at == start or data[np.uint64(at)] != BLANK or value < 0 or value > most:
         return 0, -1
     return value, at + 1
 
@@ -306,10 +306,11 @@ def tape_lines(
     """
     c = cursor[0]
     spare = frame.size
+    most_stamp = MAX_STAMP // units[0]
     while c["at"] < end:
         if events.size - c["events"] < MAX_ROWS_A_LINE or levels.size - 2 * c["levels"] < spare:
             return FULL
-        stamp, payload_at = _stamp(data, c["at"])
+        stamp, payload_at = _stamp(data, c["at"], most_stamp)
         after = -1
         if payload_at > 0:
             after = frame_parse_at(data, payload_at, units[1], symbols, frame)

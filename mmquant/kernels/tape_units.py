@@ -1,13 +1,10 @@
-"""A tape's prices and quantities: their common unit, division by it, and which rows are odd."""
+"""A tape's prices and quantities: their common unit, and division by it."""
 
 import numpy as np
 
 from mmquant._jit import bare_njit as njit
-from mmquant.codes import TapeKind
 
-__all__ = ["tape_divide", "tape_first_jump", "tape_units"]
-
-BBO, TRADE = int(TapeKind.BBO), int(TapeKind.TRADE)
+__all__ = ["tape_divide", "tape_units"]
 
 
 @njit
@@ -72,29 +69,4 @@ def tape_divide(events: np.ndarray, levels: np.ndarray, units: np.ndarray) -> in
         for at in range(first, last, 2):
             levels[np.uint64(at)] //= price
             levels[np.uint64(at + 1)] //= qty
-    return -1
-
-
-@njit
-def tape_first_jump(events: np.ndarray, levels: np.ndarray, last: np.ndarray, most: int) -> int:
-    """Return the first trade or best bid whose price is `most` times the one before, or -1.
-
-    Parameters
-    ----------
-    events, levels
-        As of `tape_units`.
-    last : ndarray of int64, shape (instruments,)
-        Changed in place: each instrument's last such price, 0 where there is none yet.
-    most : int
-        Factor, above 1.
-    """
-    for i in range(events.size):
-        e = events[i]
-        if (e["kind"] != BBO and e["kind"] != TRADE) or e["n_bids"] + e["n_asks"] == 0:
-            continue
-        price = levels[2 * e["first_level"]]
-        before = last[e["instrument"]]
-        if before > 0 and price > 0 and (price // most > before or before // most > price):
-            return i
-        last[e["instrument"]] = price
     return -1

@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 from mmquant.codes import Market
 from mmquant.decimals import to_e8
-from mmquant.tape.errors import CaptureError
+from mmquant.tape.errors import CaptureError, unreadable
 
 __all__ = [
+    "STAMP_DIGITS",
     "CaptureInfo",
     "CaptureReader",
     "read_capture",
@@ -105,7 +106,7 @@ def _lines(path: Path) -> Iterator[bytes]:
                 number += 1
                 yield line.removesuffix(b"\r")
     except (EOFError, zlib.error, OSError) as error:
-        raise CaptureError(str(error), path, number + 1) from error
+        raise CaptureError(unreadable(error), path, number + 1) from error
     if rest:
         yield rest
 

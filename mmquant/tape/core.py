@@ -139,8 +139,9 @@ class Tape:
 
     @property
     def rows(self) -> int:
-        """Prices in it: what other programs call rows."""
-        return int(self.levels.size)
+        """Prices of its events: what other programs call rows; a slice may share more levels."""
+        counts = (self.events[name].sum(dtype=np.int64) for name in ("n_bids", "n_asks"))
+        return int(sum(counts))
 
     @property
     def nbytes(self) -> int:
@@ -287,7 +288,8 @@ class Tape:
         Parameters
         ----------
         what : str
-            "order": sorted by the time received (equal times keep their order).
+            "order": sorted by the time received (equal times keep their order); a recording's
+            lines are better sorted as they are read, by `read_tape(..., repair="order")`.
             "clock": all times received moved by one offset, so that nothing is received before
             it happened. "duplicates": what bears TAPE_SKIP is taken out.
 

@@ -18,7 +18,8 @@ from mmquant.state import TAPE_AGGREGATE, TAPE_EVENT
 from mmquant.tape.capture import CHUNK_BYTES, read_chunks
 from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.csv_layout import NO_ROW, Layout, layout_of
-from mmquant.tape.errors import TapeError
+from mmquant.tape.csv_rules import BUY, SELL, TRUE, check_rows, market_of
+from mmquant.tape.errors import TapeError, unreadable
 from mmquant.tape.progress import Progress
 from mmquant.tape.units import Sizes, settle_units
 
@@ -28,9 +29,8 @@ BLOCK_ROWS = 1 << 16
 MAX_SIDE = 65_535
 _MILLIS = (10**11, 10**14)  # stamps of 1973 to 5138
 _MICROS = (10**14, 10**17)
-_TRUE = (ord("t"), ord("T"))
-_BUY = (ord("b"), ord("B"))  # buy, bid
-_SELL = (ord("s"), ord("S"), ord("a"), ord("A"))  # sell, ask
+# Events, their levels, and the line in the file of each level.
+_Table = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]
 
 
 def load(
@@ -62,7 +62,7 @@ def load(
             reader = _Reader(path, source, notes, bar, latency_ns)
             tables.append(reader.read(sort))
             names.append(reader.symbol(symbol))
-            markets.append(Market[market.upper()] if market else reader.market)
+            markets.append(Market[market.upper()] if market else reader.market(notes))
             back += reader.steps_back
     for values, what in ((names, "symbols"), (markets, "markets")):
         if len(set(values)) != 1:
@@ -72,13 +72,19 @@ def load(
                 ", ".join(str(path) for path in paths),
             )
     where = ", ".join(str(path) for path in paths)
-    events, levels = _join(tables)
+    events, levels, lines = _join(tables)
     if not events.size:
         raise TapeError("no row in it", where)
+    firsts = np.cumsum([0, *(table[1].size for table in tables)])  # level of each file
+
+    def place(_: int, level: int) -> tuple[Path, str]:
+        return paths[int(np.searchsorted(firsts, level, "right")) - 1], f"line {lines[level]}"
+
     events = events[np.argsort(events["received_ns"], kind="stable")]
     nameless = events["update_id"] == 0
     events["update_id"] = np.where(nameless, np.arange(1, events.size + 1), events["update_id"])
-    instruments = settle_units(events, levels, names[:1], markets[:1], tick_size, lot_size, where)
+    sizes = (tick_size, lot_size)
+    instruments = settle_units(events, levels, names[:1], markets[:1], *sizes, where, place)
     if source == "vision":
         notes.assumptions.append(f"received {latency_ns} ns after the venue's time: not recorded")
     names_of_files = ", ".join(path.name for path in paths)
@@ -86,15 +92,13 @@ def load(
     return Tape(events, levels, instruments, f"{source} {names_of_files}", notes, repairs)
 
 
-def _join(tables: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _join(tables: list[_Table]) -> _Table:
     at = 0
-    for events, levels in tables:
+    for events, levels, _ in tables:
         events["first_level"] += at
         at += levels.size
-    return (
-        np.concatenate([events for events, _ in tables]),
-        np.concatenate([levels for _, levels in tables]),
-    )
+    events, levels, lines = (np.concatenate(column) for column in zip(*tables, strict=True))
+    return events, levels, lines
 
 
 def _chunks(path: Path, bar: Progress) -> Iterator[bytes]:
@@ -118,7 +122,6 @@ class _Reader:
     def __init__(
         self, path: Path, source: str, notes: ReadNotes, bar: Progress, latency_ns: int
     ) -> None:
-        self.market = Market.USDM
         self.steps_back = 0  # that were sorted
         self._path = path
         self._source = source
@@ -127,7 +130,7 @@ class _Reader:
         self._latency_ns = latency_ns
         self._layout: Layout | None = None
         self._line = 0  # lines done
-        self._symbol = ""
+        self._exchange = self._symbol = ""  # as the rows name them
 
     def symbol(self, given: str | None) -> str:
         """Return the symbol: as given, as the rows say it, or as the file's name does."""
@@ -138,8 +141,14 @@ class _Reader:
             raise TapeError("its name does not begin with the symbol: pass symbol=", self._path)
         return name
 
-    def read(self, sort: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the file's events and levels, in units of 1e-8."""
+    def market(self, notes: ReadNotes) -> Market:
+        """Return the market, as the table or the rows' exchange has it."""
+        if self._layout is not None and self._layout.market is not None:
+            return self._layout.market
+        return market_of(self._exchange, notes)
+
+    def read(self, sort: bool) -> _Table:
+        """Return the file's events and levels, in units of 1e-8, and the levels' lines."""
         blocks: list[NDArray[np.int64]] = []
         rest = b""
         try:
@@ -150,7 +159,7 @@ class _Reader:
                     blocks += self._take(data[:end])
                 rest = data[end:]
         except (EOFError, zlib.error, zipfile.BadZipFile, OSError) as error:
-            raise TapeError(f"{error}", self._path, f"line {self._line + 1}") from error
+            raise TapeError(unreadable(error), self._path, f"line {self._line + 1}") from error
         if rest:
             blocks += self._take(rest + b"\n")
         layout = self._layout
@@ -158,24 +167,25 @@ class _Reader:
             raise TapeError(NO_ROW, self._path)
         rows = np.concatenate(blocks)
         self._notes.rows += len(rows)
-        if layout.market is not None:
-            self.market = layout.market
-        venue_ns, received_ns = self._times(layout, rows)
+        lines = np.arange(self._line - len(rows) + 1, self._line + 1)
+        venue_ns, received_ns = self._times(layout, rows, lines)
         back = np.flatnonzero(np.diff(received_ns) < 0)
         if back.size and not sort:
             raise TapeError(
-                "not in order of time: sort it, or pass repair=['order']",
+                'not in order of time: sort it, or pass repair=["order"]',
                 self._path,
-                f"line {int(back[0]) + 2 + self._line - len(rows)}",
+                f"line {lines[back[0] + 1]}",
             )
+        keep = check_rows(layout, rows, lines, self._path, self._notes)
         if back.size:
             self.steps_back = back.size
-            order = np.argsort(received_ns, kind="stable")
-            rows, venue_ns, received_ns = rows[order], venue_ns[order], received_ns[order]
+            keep = keep[np.argsort(received_ns[keep], kind="stable")]
+        rows, lines = rows[keep], lines[keep]
+        venue_ns, received_ns = venue_ns[keep], received_ns[keep]
         column = {role: rows[:, i] for i, (role, _) in enumerate(layout.columns)}
         if layout.kind == TapeKind.DELTA:
-            return _book(column, venue_ns, received_ns, self._path)
-        return _events(layout, column, venue_ns, received_ns)
+            return _book(column, venue_ns, received_ns, lines, self._path)
+        return _events(layout, column, venue_ns, received_ns, lines)
 
     def _take(self, data: bytes) -> list[NDArray[np.int64]]:
         """Return the rows of whole lines."""
@@ -188,7 +198,7 @@ class _Reader:
             return []
         layout = self._layout
         if self._source == "tardis":
-            self._check_symbol(data)
+            self._check_names(data)
         kinds = np.array([kind for _, kind in layout.columns], np.int64)
         out = np.zeros((max(1, min(BLOCK_ROWS, data.count(b"\n"))), kinds.size), np.int64)
         where = np.zeros(3, np.int64)
@@ -240,53 +250,56 @@ class _Reader:
                 ) from None
         where[0], where[1] = end + 1, row + 1
 
-    def _check_symbol(self, data: bytes) -> None:
-        """Refuse a second symbol: count the rows that name the first one."""
+    def _check_names(self, data: bytes) -> None:
+        """Refuse a second exchange or symbol: count the rows that name the first ones."""
         if not self._symbol:
-            self._symbol = data.split(b",", 2)[1].decode(errors="replace")
-        named = b",%b," % self._symbol.encode()
-        if data.count(named) == data.count(b"\n"):
+            first = data.split(b",", 2)[:2]
+            self._exchange, self._symbol = (name.decode(errors="replace") for name in first)
+        named = f"{self._exchange},{self._symbol},".encode()
+        if data.startswith(named) and data.count(b"\n" + named) + 1 == data.count(b"\n"):
             return
         for number, line in enumerate(data.splitlines(), start=self._line + 1):
-            if named not in line:
-                raise TapeError(
-                    f"mixed symbols: {self._symbol}, and here {line[:40]!r}: split the file",
-                    self._path,
-                    f"line {number}",
-                )
+            if line.startswith(named):
+                continue
+            exchange = line.partition(b",")[0].decode(errors="replace")
+            what, first_name = "symbols", self._symbol
+            if exchange != self._exchange:
+                what, first_name = "exchanges", self._exchange
+            raise TapeError(
+                f"mixed {what}: {first_name}, and here {line[:40]!r}: split the file",
+                self._path,
+                f"line {number}",
+            )
 
     def _times(
-        self, layout: Layout, rows: NDArray[np.int64]
+        self, layout: Layout, rows: NDArray[np.int64], lines: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the venue's times and those received, in nanoseconds."""
-        stamps = rows[:, layout.index("time")]
-        first = int(stamps[0]) if stamps.size else 0
-        is_micro = _MICROS[0] <= first < _MICROS[1]
-        if self._source == "tardis" and not is_micro:
-            raise TapeError(
-                f"timestamp must be microseconds, got {first}: is it another unit?",
-                self._path,
-                "line 2",
-            )
-        if not is_micro and not _MILLIS[0] <= first < _MILLIS[1]:
-            raise TapeError(
-                f"the time must be milliseconds or microseconds, got {first}: is it another unit?",
-                self._path,
-                "its first row",
-            )
+        first = int(rows[0, layout.index("time")])
+        is_micro = self._source == "tardis" or _MICROS[0] <= first < _MICROS[1]
         unit = 1_000 if is_micro else 1_000_000
         low, high = _MICROS if is_micro else _MILLIS
-        odd = np.flatnonzero((stamps < low) | (stamps >= high))
-        if odd.size:
-            raise TapeError(
-                f"the time {int(stamps[odd[0]])} is in another unit than the first, {first}",
-                self._path,
-                f"row {int(odd[0]) + 1}",
-            )
-        venue_ns = stamps * unit
-        if layout.has("received"):
-            return venue_ns, rows[:, layout.index("received")] * unit
-        return venue_ns, venue_ns + self._latency_ns
+        if self._source == "tardis":
+            names = {"time": "timestamp", "received": "local_timestamp"}
+            rule = "must be microseconds"
+        else:
+            names = {"time": "the time"}
+            rule = "must be milliseconds or microseconds"
+            if low <= first < high:
+                rule = f"must be in the unit of the first, {first}"
+        times: list[NDArray[np.int64]] = []
+        for role, name in names.items():
+            stamps = rows[:, layout.index(role)]
+            odd = np.flatnonzero((stamps < low) | (stamps >= high))
+            if odd.size:
+                raise TapeError(
+                    f"{name} {rule}, got {int(stamps[odd[0]])}: is it another unit? Bring all "
+                    f"times into one",
+                    self._path,
+                    f"line {lines[odd[0]]}",
+                )
+            times.append(stamps * unit)
+        return times[0], times[1] if len(times) == 2 else times[0] + self._latency_ns
 
 
 def _events(
@@ -294,8 +307,9 @@ def _events(
     column: dict[str, NDArray[np.int64]],
     venue_ns: NDArray[np.int64],
     received_ns: NDArray[np.int64],
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return a table's events and levels."""
+    lines: NDArray[np.int64],
+) -> _Table:
+    """Return a table's events and levels, and the levels' lines."""
     events = np.zeros(venue_ns.size, TAPE_EVENT)
     events["venue_ns"], events["received_ns"] = venue_ns, received_ns
     events["kind"] = layout.kind
@@ -309,29 +323,31 @@ def _events(
             both["qty_lots"][:, place] = column[f"{side}_qty"]
         counts = has_bid.astype(np.int64) + has_ask
         events["first_level"] = np.cumsum(counts) - counts
-        return events, both[np.column_stack((has_bid, has_ask))]
+        has = np.column_stack((has_bid, has_ask))
+        return events, both[has], np.repeat(lines, counts)
     if "maker" in column:
-        is_buy = ~np.isin(column["maker"], _TRUE)
+        is_buy = ~np.isin(column["maker"], TRUE)
     else:
-        is_buy = np.isin(column["side"], _BUY)
+        is_buy = np.isin(column["side"], BUY)
     events["update_id"] = column.get("last_id", column["id"])
     events["flags"] = TAPE_AGGREGATE if "last_id" in column else 0
     events["n_bids"], events["n_asks"] = is_buy, ~is_buy
     events["first_level"] = np.arange(events.size)
     levels = np.zeros(events.size, LEVEL)
     levels["price_ticks"], levels["qty_lots"] = column["price"], column["qty"]
-    return events, levels
+    return events, levels, lines
 
 
 def _book(
     column: dict[str, NDArray[np.int64]],
     venue_ns: NDArray[np.int64],
     received_ns: NDArray[np.int64],
+    lines: NDArray[np.int64],
     path: Path,
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the events of book rows: what was received at once, bids first."""
-    is_snapshot = np.isin(column["is_snapshot"], _TRUE)
-    is_ask = np.isin(column["side"], _SELL)
+) -> _Table:
+    """Return the events of book rows, what was received at once, bids first; levels, lines."""
+    is_snapshot = np.isin(column["is_snapshot"], TRUE)
+    is_ask = np.isin(column["side"], SELL)
     is_first = np.ones(is_snapshot.size, bool)
     is_first[1:] = (
         (received_ns[1:] != received_ns[:-1])
@@ -350,7 +366,7 @@ def _book(
             f"what is received at once must have at most {MAX_SIDE} levels a side, got "
             f"{int(longest[at])}: are the times received of one value?",
             path,
-            f"row {int(firsts[at]) + 1}",
+            f"line {lines[firsts[at]]}",
         )
     events = np.zeros(firsts.size, TAPE_EVENT)
     events["venue_ns"], events["received_ns"] = venue_ns[firsts], received_ns[firsts]
@@ -360,4 +376,4 @@ def _book(
     levels = np.zeros(order.size, LEVEL)
     levels["price_ticks"] = column["price"][order]
     levels["qty_lots"] = column["qty"][order]
-    return events, levels
+    return events, levels, lines[order]

@@ -3,9 +3,10 @@
 TapeError is a ValueError; CaptureError is the TapeError of a recording of `<ns> <json>` lines.
 """
 
+import zlib
 from pathlib import Path
 
-__all__ = ["CaptureError", "TapeError"]
+__all__ = ["CaptureError", "TapeError", "unreadable"]
 
 
 class TapeError(ValueError):
@@ -34,3 +35,12 @@ class CaptureError(TapeError):
     def __init__(self, what: str, path: Path | str, line: int) -> None:
         super().__init__(what, path, f"line {line}")
         self.line = line
+
+
+def unreadable(error: Exception) -> str:
+    """Return in words why a file's bytes cannot be read, and the remedy."""
+    if isinstance(error, zlib.error):
+        return f"the packed data is damaged, here or before ({error}): copy or download it anew"
+    if isinstance(error, EOFError):
+        return f"{error}: copy or download it anew"
+    return str(error)

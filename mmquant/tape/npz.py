@@ -8,6 +8,7 @@ Prices there are floats. They are taken for the nearest multiple of 1e-8, and wr
 the float nearest to the tick's price.
 """
 
+import io
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from mmquant.state import TAPE_BARE, TAPE_EVENT, TAPE_SKIP
 from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.errors import TapeError
 from mmquant.tape.frames import in_prices, in_quantities
+from mmquant.tape.order import first_far_step
+from mmquant.tape.progress import Progress
 from mmquant.tape.units import Sizes, settle_units
 
 if TYPE_CHECKING:
@@ -66,38 +69,78 @@ def load(
     market: str | None,
     tick_size: Sizes,
     lot_size: Sizes,
+    sort: bool,
+    progress: bool | None,
 ) -> Tape:
     """Return the tape of one instrument's files, in the order given; see `read_tape`.
+
+    Parameters
+    ----------
+    sort : bool
+        Whether times received that step back will be sorted; else they are an error.
 
     Raises
     ------
     TapeError
         No such file, no hftbacktest rows in it, single orders' events, values that are not
-        finite, times in another unit.
+        finite or not above 0, times in another unit or out of order.
     """
     notes = ReadNotes()
     if symbol is None:
         notes.assumptions.append("the symbol is unknown: pass symbol=")
     if market is None:
         notes.assumptions.append("the market is unknown and taken for usdm: pass market=")
-    pieces = [_checked(path, _rows(path), notes) for path in paths]
+    with Progress("reading", sum(path.stat().st_size for path in paths), progress) as bar:
+        files = [_rows(path, bar) for path in paths]
+    pieces = [_checked(path, rows, notes, sort) for path, rows in zip(paths, files, strict=True)]
     rows = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
     where = ", ".join(str(path) for path in paths)
     if not rows.size:
         raise TapeError("no row in it", where)
     notes.rows = rows.size
     events, levels = _tables(rows)
+    prices = levels["price_ticks"].copy()  # still in units of 1e-8
     names = [symbol or "UNKNOWN"]
     markets = [Market[(market or "usdm").upper()]]
-    instruments = settle_units(events, levels, names, markets, tick_size, lot_size, where)
+
+    def place(at: int, level: int) -> tuple[Path, str]:
+        return _place_of(paths, files, events[at], prices[level])
+
+    instruments = settle_units(events, levels, names, markets, tick_size, lot_size, where, place)
     _number(events)
     source = f"hftbacktest {', '.join(path.name for path in paths)}"
     return Tape(events, levels, instruments, source, notes)
 
 
-def _rows(path: Path) -> NDArray[Any]:
+def _place_of(
+    paths: Sequence[Path], files: Sequence[NDArray[Any]], event: Any, price_e8: int
+) -> tuple[Path, str]:
+    """Return the file and row of an event's price."""
+    for path, rows in zip(paths, files, strict=True):
+        own = (rows["exch_ts"] == event["venue_ns"]) & (rows["local_ts"] == event["received_ns"])
+        own &= np.abs(rows["px"] * _E8 - price_e8) < 1
+        if own.any():
+            return path, f"row {int(own.argmax())}"
+    return paths[0], ""
+
+
+class _Watched(io.FileIO):
+    """A file that tells a bar how much of it was read."""
+
+    def __init__(self, path: Path, bar: Progress) -> None:
+        super().__init__(path)
+        self._bar = bar
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read and tell."""
+        data = super().read(-1 if size is None else size) or b""
+        self._bar.advance(len(data))
+        return data
+
+
+def _rows(path: Path, bar: Progress) -> NDArray[Any]:
     try:
-        with np.load(path) as file:
+        with _Watched(path, bar) as opened, np.load(opened) as file:
             names = list(file.keys())
             if "data" not in names:
                 raise TapeError(f"no array `data` in it, but {', '.join(names) or 'nothing'}", path)
@@ -115,7 +158,7 @@ def _rows(path: Path) -> NDArray[Any]:
     return np.ascontiguousarray(rows.astype(EVENT, copy=False))
 
 
-def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes) -> NDArray[Any]:
+def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes, sort: bool) -> NDArray[Any]:
     """Return the rows that a tape can hold, or say which one it cannot."""
     codes = rows["ev"] & _CODE_BITS
     orders = np.isin(codes, _ORDERS)
@@ -143,8 +186,11 @@ def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes) -> NDArray[Any]:
     # Without a price a CLEAR is of the whole side, or book.
     whole |= codes == CLEAR
     fine = np.where(np.isfinite(rows["px"]), np.abs(rows["px"]) * _E8, 0.0) < _EXACT * 64
+    # A best bid or offer without a quantity is none, and may have no price.
+    priced = (rows["px"] > 0) | (codes == CLEAR) | ((codes == BBO) & (rows["qty"] == 0))
     for good, rule in (
         (whole, "px and qty must be finite, qty not negative"),
+        (priced, "px must be above 0"),
         (fine, "px too large"),
     ):
         if not good.all():
@@ -157,6 +203,12 @@ def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes) -> NDArray[Any]:
             path,
             f"row {int(numbers[nobodys][0])}",
         )
+    _check_times(path, rows, numbers, sort)
+    return rows
+
+
+def _check_times(path: Path, rows: NDArray[Any], numbers: NDArray[np.int64], sort: bool) -> None:
+    """Refuse times in another unit, or among others, and times received out of order."""
     for name in ("exch_ts", "local_ts"):
         first = int(rows[name][0]) if rows.size else 0
         for (low, high), unit, factor in ((_MICROS, "micro", 1000), (_MILLIS, "milli", 1_000_000)):
@@ -167,7 +219,27 @@ def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes) -> NDArray[Any]:
                     path,
                     f"row {int(numbers[0])}",
                 )
-    return rows
+        known = np.flatnonzero(rows[name] > 0)
+        row = first_far_step(rows[name][known])
+        if row >= 0:
+            before, now = rows[name][known[row - 1]], rows[name][known[row]]
+            raise TapeError(
+                f"{name} {now} comes after {before}: one of them is in another unit of time. "
+                f"Bring all times into nanoseconds",
+                path,
+                f"row {int(numbers[known[row]])}",
+            )
+    received = np.flatnonzero(rows["ev"] & LOCAL)
+    back = np.flatnonzero(np.diff(rows["local_ts"][received]) < 0)
+    if back.size and not sort:
+        row = int(received[back[0] + 1])
+        raise TapeError(
+            f"not in order of time, local_ts {rows['local_ts'][row]} comes after "
+            f"{rows['local_ts'][received[back[0]]]}: sort the rows, or pass "
+            f'repair=["order"]',
+            path,
+            f"row {int(numbers[row])}",
+        )
 
 
 def _tables(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -7,6 +7,7 @@ quantities lots, the sizes stand in each file's metadata. Any reader of Parquet 
 """
 
 import json
+import zlib
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any
@@ -20,14 +21,17 @@ from mmquant.state import TAPE_EVENT
 from mmquant.tape.core import ReadNotes, Tape, TapeInstrument
 from mmquant.tape.errors import TapeError
 from mmquant.tape.parts import packed
+from mmquant.tape.progress import Progress
 
 __all__ = ["load", "save"]
 
 HOUR_NS = 3_600_000_000_000
 VERSION = 1
 _META = b"mmquant"
+_META_CRC = b"mmquant_crc32"  # of the one above: Parquet's checksums are of pages alone
 _COLUMNS = ("event", "received_ns", "venue_ns", "update_id", "kind", "flags", "side")
 _FILE = "part.parquet"
+_ANEW = "copy it anew, or write it with Tape.save"
 
 
 def _modules() -> tuple[Any, Any, Any]:
@@ -64,7 +68,7 @@ def save(tape: Tape, address: str, **options: Any) -> None:
             folder = f"{root.rstrip('/')}/symbol={instrument.symbol}/hour={name}"
             fs.makedirs(folder, exist_ok=True)
             with fs.open(f"{folder}/{_FILE}", "wb") as file:
-                pq.write_table(table, file, compression="zstd")
+                pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
 def _table(tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any) -> Any:
@@ -85,6 +89,8 @@ def _table(tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any
     columns |= {"side": side, "price_ticks": price, "qty_lots": qty}
     meta = {
         "version": VERSION,
+        "events": int(events.size),
+        "rows": n,
         "source": tape.source,
         "market": instrument.market.name.lower(),
         "tick_size_e8": instrument.tick_size_e8,
@@ -93,16 +99,17 @@ def _table(tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any
         "repairs": list(tape.repairs),
     }
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    return table.replace_schema_metadata({_META: json.dumps(meta).encode()})
+    text = json.dumps(meta).encode()
+    return table.replace_schema_metadata({_META: text, _META_CRC: b"%d" % zlib.crc32(text)})
 
 
-def load(address: str, symbol: str | None, **options: Any) -> Tape:
+def load(address: str, symbol: str | None, progress: bool | None = None, **options: Any) -> Tape:
     """Return the tape of a folder or address that `save` wrote; see `read_tape`.
 
     Raises
     ------
     TapeError
-        Nothing there, or files of another make.
+        Nothing there, files of another make, or damaged ones.
     """
     fsspec, _, pq = _modules()
     fs, root = fsspec.core.url_to_fs(address, **options)
@@ -113,24 +120,44 @@ def load(address: str, symbol: str | None, **options: Any) -> Tape:
     symbols = list(dict.fromkeys(_symbol_of(name) for name in names))
     parts: list[tuple[NDArray[Any], NDArray[Any]]] = []
     metas: dict[str, dict[str, Any]] = {}
-    for name in names:
-        try:
-            with fs.open(name, "rb") as file:
-                table = pq.read_table(file, partitioning=None)
-            meta = json.loads(table.schema.metadata[_META])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise TapeError(f"not a file that Tape.save wrote ({error})", name) from None
-        if meta["version"] != VERSION:
-            raise TapeError(f"its version is {meta['version']}, known is {VERSION}", name)
-        known = metas.setdefault(_symbol_of(name), meta)
-        if any(known[key] != meta[key] for key in ("tick_size_e8", "lot_size_e8", "market")):
-            raise TapeError(
-                "tick or lot size or market differ from those of an earlier hour: read the hours "
-                "as two tapes, or write them anew with one tick_size and lot_size",
-                name,
-            )
-        parts.append(_tables(table, symbols.index(_symbol_of(name))))
+    sizes = [fs.size(name) for name in names]
+    with Progress("reading", sum(sizes), progress) as bar:
+        for name, size in zip(names, sizes, strict=True):
+            table, meta = _read(fs, pq, name)
+            if meta["version"] != VERSION:
+                raise TapeError(f"its version is {meta['version']}, known is {VERSION}", name)
+            known = metas.setdefault(_symbol_of(name), meta)
+            if any(known[key] != meta[key] for key in ("tick_size_e8", "lot_size_e8", "market")):
+                raise TapeError(
+                    "tick or lot size or market differ from those of an earlier hour: read the "
+                    "hours as two tapes, or write them anew with one tick_size and lot_size",
+                    name,
+                )
+            parts.append(_tables(table, symbols.index(_symbol_of(name))))
+            bar.advance(size)
     return _joined(parts, symbols, metas, address)
+
+
+def _read(fs: Any, pq: Any, name: str) -> tuple[Any, dict[str, Any]]:
+    """Return a file's table and what `save` said of it, both held against their checksums."""
+    try:
+        with fs.open(name, "rb") as file:
+            table = pq.read_table(file, partitioning=None, page_checksum_verification=True)
+    except (OSError, ValueError) as error:
+        raise TapeError(f"damaged, or no Parquet ({error}): {_ANEW}", name) from None
+    try:
+        text = table.schema.metadata[_META]
+        meta: dict[str, Any] = json.loads(text)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TapeError(f"not a file that Tape.save wrote ({error}): {_ANEW}", name) from None
+    crc = table.schema.metadata.get(_META_CRC)
+    if crc is not None and crc != b"%d" % zlib.crc32(text):
+        raise TapeError(f"damaged: what it says of itself has another checksum: {_ANEW}", name)
+    events = int(np.count_nonzero(np.diff(table.column("event").to_numpy(), prepend=-1)))
+    for what, found in (("rows", table.num_rows), ("events", events)):
+        if found != meta.get(what, found):  # older files do not say it
+            raise TapeError(f"damaged: {meta[what]} {what} written, {found} read: {_ANEW}", name)
+    return table, meta
 
 
 def _symbol_of(name: str) -> str:

@@ -16,7 +16,7 @@ from mmquant.state import BOOK_TOUCH, TAPE_EVENT, TAPE_SKIP
 if TYPE_CHECKING:
     from mmquant.tape.core import Tape
 
-__all__ = ["bisect_ns", "packed", "play_book", "repair", "select", "slice_tape"]
+__all__ = ["bisect_ns", "check_repair", "packed", "play_book", "repair", "select", "slice_tape"]
 
 _MOST_LEVELS = 65_535  # a side of one event
 _REPAIRS = ("order", "clock", "duplicates")
@@ -157,8 +157,15 @@ def select(tape: "Tape", indices: list[int]) -> "Tape":
     return Tape(events, tape.levels, instruments, tape.source, tape.notes, tape.repairs)
 
 
+def check_repair(what: str) -> None:
+    """Refuse a repair that there is not."""
+    if what not in _REPAIRS:
+        raise ValueError(f"repair must be one of {', '.join(_REPAIRS)}, got {what!r}")
+
+
 def repair(tape: "Tape", what: str) -> "Tape":
     """Return the tape with one thing repaired; itself where there is nothing to repair."""
+    check_repair(what)
     events = tape.events
     if what == "order":
         received = np.ascontiguousarray(events["received_ns"])
@@ -176,10 +183,8 @@ def repair(tape: "Tape", what: str) -> "Tape":
         moved = events.copy()
         moved["received_ns"] += offset
         return tape.with_events(moved, repair=f"clock: times received moved by {offset} ns")
-    if what == "duplicates":
-        skipped = events["flags"] & TAPE_SKIP != 0
-        n = int(np.count_nonzero(skipped))
-        if not n:
-            return tape
-        return tape.with_events(events[~skipped], repair=f"duplicates: {n} events taken out")
-    raise ValueError(f"repair must be one of {', '.join(_REPAIRS)}, got {what!r}")
+    skipped = events["flags"] & TAPE_SKIP != 0
+    n = int(np.count_nonzero(skipped))
+    if not n:
+        return tape
+    return tape.with_events(events[~skipped], repair=f"duplicates: {n} events taken out")

@@ -7,11 +7,13 @@ came before it and fit stand behind it, at its time (TAPE_BUFFERED).
 import json
 import zlib
 from collections import deque
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmquant.codes import BookState, FrameKind, Market, TapeKind
 from mmquant.kernels import frames as frame_kernels
@@ -20,9 +22,11 @@ from mmquant.kernels.levels import LEVELS_AT
 from mmquant.parse import MAX_FRAME_LEVELS, FrameParser
 from mmquant.records import LEVEL
 from mmquant.state import TAPE_CURSOR, TAPE_EVENT, TAPE_SYNC
-from mmquant.tape.capture import read_capture, read_chunks
+from mmquant.tape.capture import STAMP_DIGITS, read_capture, read_chunks
 from mmquant.tape.core import ReadNotes
-from mmquant.tape.errors import CaptureError
+from mmquant.tape.errors import CaptureError, unreadable
+from mmquant.tape.lines import sorted_lines
+from mmquant.tape.order import FAR_OFF
 from mmquant.tape.progress import Progress
 from mmquant.tape.store import Store
 
@@ -35,7 +39,6 @@ MOST_WAITING = 20_000  # depth events kept for a snapshot; older ones are given 
 NS_PER_MS, NS_PER_US = 1_000_000, 1_000
 LATEST_MS = 4_102_444_800_000  # the year 2100: a venue's stamp beyond is in microseconds
 _LOOKED_AHEAD = 1_000  # lines of a file that begins with a snapshot
-FAR_OFF = 50  # times: a clock is never wrong by that much, a unit is
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _SNAPSHOT = b'{"lastUpdateId":'
 _WITHOUT_BOOK = (BookState.BUFFERING, BookState.GAP)
@@ -67,6 +70,7 @@ class RawReader:
         self.symbols: list[str] = []
         self.markets: list[Market] = []
         self.starts: list[int] = []  # each file's first event
+        self.steps_back = 0  # that were sorted
         self._store = store
         self._notes = notes
         self._progress = progress
@@ -79,14 +83,17 @@ class RawReader:
         self._units = np.array([stamp_ns, NS_PER_MS], np.int64)
         self._waiting: dict[int, deque[bytes]] = {}
         self._path = Path()
+        self._numbers: NDArray[np.int64] | None = None  # of the lines, where they were sorted
         self._plausible = False
         self._market: Market | None = None
         self._written = 0  # events in the store
         self._newest_ns = 0  # time of this file's newest event in the store
         self._here: set[int] = set()  # symbols that this file was seen to name
 
-    def read(self, path: Path) -> None:
-        """Read one file.
+    def read(self, path: Path, sort: bool = False) -> None:
+        """Read one file, its lines as they are or in order of their stamps.
+
+        Sorted it is held in memory as a whole. What fits together is decided in that order.
 
         Raises
         ------
@@ -101,9 +108,10 @@ class RawReader:
         self._here.clear()
         self.starts.append(self._written)
         self._cursor[0]["line"] = 0
+        self._numbers = None
         rest = b""
         try:
-            for chunk in read_chunks(path, self._progress.advance):
+            for chunk in self._sorted(path) if sort else read_chunks(path, self._progress.advance):
                 if not self._cursor[0]["line"]:
                     self._check_market(chunk)
                 data = rest + chunk if rest else chunk
@@ -116,7 +124,8 @@ class RawReader:
             self._notes.truncated = f"{path}, line {line}: {error}"
             rest = b""
         except (zlib.error, OSError) as error:
-            raise CaptureError(str(error), path, int(self._cursor[0]["line"]) + 1) from error
+            line = int(self._cursor[0]["line"]) + 1
+            raise CaptureError(unreadable(error), path, line) from error
         if rest:
             self._take(rest + b"\n", len(rest) + 1)
         self._notes.rows += int(self._cursor[0]["line"])
@@ -125,6 +134,29 @@ class RawReader:
         """Write what is left."""
         self._flush()
         self._notes.trade_ids_missing += int(self._sync["trade_gaps"].sum())
+
+    def _sorted(self, path: Path) -> Iterator[bytes]:
+        """Yield all lines of a file at once, in order of their stamps."""
+        pieces: list[bytes] = []
+        cut: EOFError | None = None
+        try:
+            pieces.extend(read_chunks(path, self._progress.advance))
+        except EOFError as error:
+            cut = error
+        data = b"".join(pieces)
+        if cut is None and not data.endswith(b"\n"):
+            data += b"\n"
+        data, self._numbers, back = sorted_lines(data[: data.rfind(b"\n") + 1])
+        self.steps_back += back
+        yield data
+        if cut is not None:
+            raise cut
+
+    @property
+    def _line(self) -> int:
+        """Number of the newest line in its file."""
+        line = int(self._cursor[0]["line"])
+        return line if self._numbers is None or not line else int(self._numbers[line - 1])
 
     # the loop
 
@@ -154,6 +186,7 @@ class RawReader:
             if code == kernels.WAITING:
                 self._wait(int(self._frame[frame_kernels.INSTRUMENT]) - 1, payload)
             elif code == kernels.NO_STAMP:
+                self._check_stamp(data, c)
                 self._problem("no_stamp", "no `<ns> ` before the payload", data, c)
             else:
                 self._other(payload.removesuffix(b"\r"))
@@ -178,10 +211,26 @@ class RawReader:
             self._flush()
 
     def _problem(self, why: str, text: str, data: bytes, c: Any) -> None:
-        line = int(c["line"])
         end = int(c["payload_end"])
         start = data.rfind(b"\n", 0, end) + 1
-        self._notes.leave_out(why, f"{self._path}, line {line}: {text}: {data[start:end][:60]!r}")
+        text = f"{self._path}, line {self._line}: {text}: {data[start:end][:60]!r}"
+        self._notes.leave_out(why, text)
+
+    def _check_stamp(self, data: bytes, c: Any) -> None:
+        """Refuse a line whose stamp is none only because no time is that late."""
+        end = int(c["payload_end"])
+        stamp, blank, _ = data[data.rfind(b"\n", 0, end) + 1 : end].partition(b" ")
+        if blank and stamp.isdigit() and len(stamp) <= STAMP_DIGITS:
+            raise CaptureError(
+                f"the stamp {int(stamp)} is not in the unit it should be: as {self._unit_name} it "
+                f"lies beyond every date. Bring all stamps into one unit",
+                self._path,
+                self._line,
+            )
+
+    @property
+    def _unit_name(self) -> str:
+        return next(name for name, ns in UNITS.items() if ns == self._units[0])
 
     # lines that the compiled loop leaves
 
@@ -195,8 +244,7 @@ class RawReader:
             return
         data = _data_of(payload)
         if not data:
-            line = int(self._cursor[0]["line"])
-            text = f"{self._path}, line {line}: not a frame of the venue: {payload[:60]!r}"
+            text = f"{self._path}, line {self._line}: not a frame of the venue: {payload[:60]!r}"
             self._notes.leave_out("malformed", text)
             return
         symbol = data.get("s")
@@ -219,9 +267,8 @@ class RawReader:
         elif data.get("e") == "aggTrade" and not str(data.get("nq", "1")).strip("0."):
             self._notes.leave_out("aggregate of hidden orders alone")
         elif data.get("e") in known or (data.get("e") is None and "u" in data):
-            line = int(self._cursor[0]["line"])
             self._notes.leave_out(
-                "malformed", f"{self._path}, line {line}: {data.get('e')} of unknown shape"
+                "malformed", f"{self._path}, line {self._line}: {data.get('e')} of unknown shape"
             )
         else:
             self._notes.leave_out(f"stream {data.get('e', 'unknown')}")
@@ -251,7 +298,7 @@ class RawReader:
             raise CaptureError(
                 f"more than {MOST_INSTRUMENTS} symbols: name those you want",
                 self._path,
-                int(self._cursor[0]["line"]),
+                self._line,
             )
         self._parser.add(symbol, 1, 1)
         self.symbols.append(symbol)
@@ -264,8 +311,8 @@ class RawReader:
         kind, symbol = str(data.get("kind")), data.get("s")
         self._notes.leave_out(f"marker {kind}")
         if kind == "dropped":
-            line = int(self._cursor[0]["line"])
-            self._notes.problems.append(f"{self._path}, line {line}: dropped {data.get('text')}")
+            text = f"{self._path}, line {self._line}: dropped {data.get('text')}"
+            self._notes.problems.append(text)
         if symbol not in self.symbols:
             return
         index = self.symbols.index(str(symbol))
@@ -298,11 +345,10 @@ class RawReader:
 
     def _snapshot(self, payload: bytes) -> None:
         """Write a snapshot and, behind it, what waited for it and fits."""
-        line = int(self._cursor[0]["line"])
-        index = self._snapshot_of(line)
+        index = self._snapshot_of()
         if self._parser.parse_snapshot(payload, index + 1) != FrameKind.SNAPSHOT:
             self._notes.leave_out(
-                "malformed", f"{self._path}, line {line}: not a snapshot: {payload[:60]!r}"
+                "malformed", f"{self._path}, line {self._line}: not a snapshot: {payload[:60]!r}"
             )
             return
         words = self._parser.words
@@ -327,7 +373,7 @@ class RawReader:
         for event in kept:
             self._wait(index, event)
 
-    def _snapshot_of(self, line: int) -> int:
+    def _snapshot_of(self) -> int:
         """Return whose snapshot it is: it names no symbol, but its file does."""
         events = self._events[: int(self._cursor[0]["events"])]
         self._here.update(np.unique(events["instrument"]).tolist())
@@ -346,7 +392,7 @@ class RawReader:
             f"a snapshot that may be of any of {', '.join(self.symbols) or 'no symbol'}: "
             f"record each symbol into a file of its own",
             self._path,
-            line,
+            self._line,
         )
 
     def _first_named(self) -> dict[str, Any] | None:

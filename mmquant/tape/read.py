@@ -1,6 +1,8 @@
 """Files of market data, of whatever format -> a tape."""
 
+import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,15 @@ from numpy.typing import NDArray
 
 from mmquant.tape import native
 from mmquant.tape.core import ReadNotes, Tape
-from mmquant.tape.errors import TapeError
-from mmquant.tape.order import first_step_back, sort_in_place
+from mmquant.tape.errors import TapeError, unreadable
+from mmquant.tape.lines import line_of
+from mmquant.tape.order import check_order, first_step_back, sort_in_place
+from mmquant.tape.parts import check_repair
 from mmquant.tape.progress import Progress
 from mmquant.tape.raw import UNITS, RawReader, first_stamp
 from mmquant.tape.store import DiskStore, MemoryStore, Store
 from mmquant.tape.units import Sizes, settle_units
+from mmquant.tape.write import check_target
 
 __all__ = ["FORMATS", "detect", "read_tape"]
 
@@ -33,7 +38,7 @@ def read_tape(
     lot_size: Sizes = None,
     stamp_unit: str = "ns",
     latency_ns: int = 0,
-    repair: Sequence[str] = (),
+    repair: str | Sequence[str] = (),
     out: Path | str | None = None,
     progress: bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -53,15 +58,16 @@ def read_tape(
         What an .npz or a CSV of data.binance.vision holds, which do not say it (the latter's
         name does); of Parquet and tapes: the only one to read.
     market : str, optional
-        "spot" or "usdm", for sources that do not say it.
+        "spot" or "usdm", for sources that do not say it; of Tardis, where the exchange does not.
     tick_size, lot_size : str, Decimal, int or a mapping of symbols to them, optional
         Exact sizes; without them the greatest common divisor of what was seen.
     stamp_unit : str
         Unit of a recording's stamps: "ns", "us", "ms" or "s".
     latency_ns : int
         For sources without a time received (data.binance.vision): it is the venue's plus this.
-    repair : sequence of str
-        As of `Tape.repair`. Without it, a file out of order is an error.
+    repair : str or sequence of str
+        As of `Tape.repair`. Without it, a file out of order is an error; with "order" the lines of
+        a recording are sorted before it is decided which of them fit together.
     out : path, optional
         A folder to write the tape into while it is read, for what is larger than memory
         (recordings, without `repair`); the tape returned is mapped from there. A tape that is
@@ -87,6 +93,53 @@ def read_tape(
     if len(set(kinds)) != 1:
         raise ValueError(f"files must be of one format, got {', '.join(sorted(set(kinds)))}")
     kind = kinds[0]
+    repair = (repair,) if isinstance(repair, str) else tuple(repair)
+    is_sorted = "order" in repair
+    _check_asked(kind, len(files), repair, out, storage_options)
+    if kind == "raw":
+        recordings = sorted((Path(path) for path in files), key=first_stamp)
+        units = (tick_size, lot_size, UNITS[stamp_unit])
+        if out is None:
+            tape = _read_raw(recordings, MemoryStore(), is_sorted, *units, progress)
+        else:
+            check_target(out)
+            with DiskStore(Path(out)) as store:
+                tape = _read_raw(recordings, store, is_sorted, *units, progress)
+                native.publish(tape, store)
+    elif kind == "tape":
+        tape = native.load(Path(files[0]))
+        tape = tape if symbol is None else tape.select(symbol)
+    elif kind == "npz":
+        from mmquant.tape import npz
+
+        sizes = (tick_size, lot_size)
+        tape = npz.load([Path(p) for p in files], symbol, market, *sizes, is_sorted, progress)
+    elif kind == "parquet":
+        from mmquant.tape import parquet
+
+        tape = parquet.load(str(files[0]), symbol, progress, **(storage_options or {}))
+    else:
+        from mmquant.tape import csv
+
+        options: dict[str, Any] = {"tick_size": tick_size, "lot_size": lot_size}
+        options |= {"symbol": symbol, "market": market, "latency_ns": latency_ns}
+        tape = csv.load([Path(p) for p in files], kind, is_sorted, progress, **options)
+    tape = tape.repair(*repair)
+    where = ", ".join(str(path) for path in files)
+    check_order(tape.events, where, lambda row: f"event {row}", sort=False)
+    return tape
+
+
+def _check_asked(
+    kind: str,
+    n_files: int,
+    repair: tuple[str, ...],
+    out: Path | str | None,
+    storage_options: Mapping[str, Any] | None,
+) -> None:
+    """Refuse what is not for files of this format."""
+    for word in repair:
+        check_repair(word)
     if out is not None and kind != "raw":
         raise ValueError(
             f"out is for recordings, got {kind}: read it, then tape.save({str(out)!r})"
@@ -98,38 +151,8 @@ def read_tape(
         )
     if storage_options and kind != "parquet":
         raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
-    if kind in ("tape", "parquet") and len(files) != 1:
-        raise ValueError(f"{kind} must be one folder, got {len(files)}")
-    if kind == "raw":
-        recordings = sorted((Path(path) for path in files), key=first_stamp)
-        is_sorted = "order" in repair
-        units = (tick_size, lot_size, UNITS[stamp_unit])
-        if out is None:
-            tape = _read_raw(recordings, MemoryStore(), is_sorted, *units, progress)
-        else:
-            with DiskStore(Path(out)) as store:
-                tape = _read_raw(recordings, store, is_sorted, *units, progress)
-                native.publish(tape, store)
-    elif kind == "tape":
-        tape = native.load(Path(files[0]))
-        tape = tape if symbol is None else tape.select(symbol)
-    elif kind == "npz":
-        from mmquant.tape import npz
-
-        tape = npz.load([Path(p) for p in files], symbol, market, tick_size, lot_size)
-    elif kind == "parquet":
-        from mmquant.tape import parquet
-
-        tape = parquet.load(str(files[0]), symbol, **(storage_options or {}))
-    else:
-        from mmquant.tape import csv
-
-        options: dict[str, Any] = {"tick_size": tick_size, "lot_size": lot_size}
-        options |= {"symbol": symbol, "market": market, "latency_ns": latency_ns}
-        tape = csv.load([Path(p) for p in files], kind, "order" in repair, progress, **options)
-    tape = tape.repair(*repair)
-    _check_order(tape.events, ", ".join(str(path) for path in files))
-    return tape
+    if kind in ("tape", "parquet") and n_files != 1:
+        raise ValueError(f"{kind} must be one folder, got {n_files}")
 
 
 def detect(path: Path | str) -> str:
@@ -163,9 +186,9 @@ def detect(path: Path | str) -> str:
 
         head = b""
         try:
-            head = next(iter(read_chunks(file)), b"")
-        except EOFError:
-            raise TapeError("the gzip file is cut short in its first block", path) from None
+            head = next(filter(None, read_chunks(file)), b"")
+        except (EOFError, zlib.error) as error:
+            raise TapeError(unreadable(error), path) from None
         if not head:
             raise TapeError("the file is empty", path)
     return _detect_text(head, path)
@@ -200,44 +223,75 @@ def _read_raw(
     stamp_ns: int,
     progress: bool | None,
 ) -> Tape:
+    where = ", ".join(str(path) for path in paths)
+    reader, notes = _play(paths, store, stamp_ns, progress, ())
+    events, levels = store.finish()
+    if not events.size:
+        raise TapeError(_why_empty(notes), where)
+
+    def line(path: Path, first: int, row: int) -> str:
+        e = events[first + row]
+        number = line_of(path, int(e["received_ns"]) // stamp_ns, int(e["update_id"]))
+        return f"line {number}" if number else f"event {row}"
+
+    unsorted = []
+    for path, first, part in _files(paths, reader, events):
+        check_order(part, path, partial(line, path, first), sort)
+        if sort and first_step_back(part) >= 0:
+            unsorted.append(path)
+    if unsorted:  # what fits together is decided anew, of the lines as they should have come
+        store = MemoryStore()
+        reader, notes = _play(paths, store, stamp_ns, progress, unsorted)
+        events, levels = store.finish()
+
+    def place(row: int, _: int) -> tuple[Path, str]:
+        files = _files(paths, reader, events)
+        path, first = [(path, first) for path, first, _ in files if first <= row][-1]
+        return path, line(path, first, row - first)
+
+    instruments = settle_units(
+        events, levels, reader.symbols, reader.markets, tick_size, lot_size, where, place
+    )
+    source = f"recording {', '.join(path.name for path in paths)}"
+    back = reader.steps_back
+    repairs = [f"order: sorted, {back} steps back in time"] if back else []
+    if first_step_back(events) >= 0:  # each file is in order: it is no repair to merge them
+        sort_in_place(events)
+    return Tape(events, levels, instruments, source, notes, repairs)
+
+
+def _play(
+    paths: Sequence[Path],
+    store: Store,
+    stamp_ns: int,
+    progress: bool | None,
+    unsorted: Sequence[Path],
+) -> tuple[RawReader, ReadNotes]:
+    """Read recordings into a store, the lines of those that are unsorted in order of time."""
     notes = ReadNotes()
     total = sum(path.stat().st_size for path in paths if path.exists())
     with Progress("reading", total, progress) as bar:
         reader = RawReader(store, notes, stamp_ns, bar)
         for path in paths:
-            reader.read(path)
+            reader.read(path, path in unsorted)
         reader.finish()
-    events, levels = store.finish()
-    where = ", ".join(str(path) for path in paths)
-    if not events.size:
-        raise TapeError(_why_empty(notes), where)
-    instruments = settle_units(
-        events, levels, reader.symbols, reader.markets, tick_size, lot_size, where
-    )
-    source = f"recording {', '.join(path.name for path in paths)}"
-    tape = Tape(events, levels, instruments, source, notes)
-    ends = [*reader.starts[1:], None]
-    parts = [events[start:end] for start, end in zip(reader.starts, ends, strict=True)]
-    if sort and any(first_step_back(part) >= 0 for part in parts):
-        return tape
-    for path, part in zip(paths, parts, strict=True):
-        _check_order(part, path)
-    if first_step_back(events) >= 0:  # each file is in order: it is no repair to merge them
-        sort_in_place(events)
-    return tape
+    return reader, notes
+
+
+def _files(
+    paths: Sequence[Path], reader: RawReader, events: NDArray[Any]
+) -> list[tuple[Path, int, NDArray[Any]]]:
+    """Return each file with its first event and its part of the table."""
+    ends = [*reader.starts[1:], events.size]
+    spans = zip(paths, reader.starts, ends, strict=True)
+    return [(path, start, events[start:end]) for path, start, end in spans]
 
 
 def _why_empty(notes: ReadNotes) -> str:
+    if notes.truncated:
+        return f"nothing of it can be read, {notes.truncated}: copy or download it anew"
     seen = ", ".join(f"{n} x {why}" for why, n in notes.left_out.items())
-    return f"no event in it ({seen or 'it is empty'}): is it a recording of <ns> <json> lines?"
-
-
-def _check_order(events: NDArray[Any], where: Path | str) -> None:
-    row = first_step_back(events)
-    if row >= 0:
-        now, before = events["received_ns"][row], events["received_ns"][row - 1]
-        raise TapeError(
-            f'not in order of time, {now} comes after {before}: sort it, or pass repair=["order"]',
-            where,
-            f"event {row}",
-        )
+    first = f", first {notes.problems[0]}" if notes.problems else ""
+    return (
+        f"no event in it ({seen or 'it is empty'}{first}): is it a recording of <ns> <json> lines?"
+    )

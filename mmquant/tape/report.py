@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Gap", "TapeInfo", "TapeReport", "describe", "inspect"]
 
 GAPS_SHOWN = 10
+PROBLEMS_SHOWN = 5
 PIECE = 1 << 20  # events looked at together, so that a mapped tape is never read whole
 _MS = 1e6
 
@@ -42,7 +43,9 @@ class TapeInfo:
     def __str__(self) -> str:
         lines = [
             f"{self.source}",
-            f"{self.start} to {self.end} UTC ({self.duration_s:,.1f} s)",
+            f"{self.start} to {self.end} UTC ({self.duration_s:,.1f} s)"
+            if self.events
+            else "no event in it",
             f"{self.events:,} events, {self.rows:,} rows, {self.nbytes / 1e6:,.1f} MB",
         ]
         for one in self.instruments:
@@ -147,6 +150,9 @@ def _lines(report: TapeReport) -> list[str]:
             f"longest silence: {report.longest_silence_s:.3f} s from {report.longest_silence_at}"
         )
     lines += [f"left out: {n} x {why}" for why, n in report.left_out.items()]
+    lines += [f"  {text}" for text in report.problems[:PROBLEMS_SHOWN]]
+    if len(report.problems) > PROBLEMS_SHOWN:
+        lines.append(f"  and {len(report.problems) - PROBLEMS_SHOWN} more, see .problems")
     lines += [f"assumed: {text}" for text in report.assumptions]
     if report.truncated:
         lines.append(f"cut short: {report.truncated}")

@@ -59,6 +59,7 @@ class DiskStore:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._n_events = 0
@@ -76,6 +77,8 @@ class DiskStore:
         for file, name in zip(self._files, (EVENTS, LEVELS), strict=True):
             file.close()
             self._unpublished(name).unlink(missing_ok=True)
+        if self._is_new and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     def append(self, events: NDArray[Any], levels: NDArray[Any]) -> None:
         """Write a block."""

@@ -23,6 +23,16 @@ def to_ns(field: str, value: Time) -> int:
         raise TypeError(f"{field} must be a time or whole nanoseconds, got {value!r}: pass an int")
     import pandas as pd
 
+    try:
+        return _to_ns(pd, field, value)
+    except (ValueError, TypeError) as error:
+        shape = (
+            "a length such as '250ms'" if field == "step" else "a time such as '2026-01-01 00:10'"
+        )
+        raise type(error)(f"{field} must be {shape}, got {value!r} ({error})") from None
+
+
+def _to_ns(pd: Any, field: str, value: Time) -> int:
     if isinstance(value, str) and field == "step":
         value = pd.Timedelta(value)
     elif not isinstance(value, np.timedelta64 | pd.Timedelta) and not hasattr(value, "days"):

@@ -1,5 +1,6 @@
 """A tape -> a file or folder, by the name it is to have."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +9,14 @@ from mmquant.tape import native
 if TYPE_CHECKING:
     from mmquant.tape.core import Tape
 
-__all__ = ["save"]
+__all__ = ["check_target", "save"]
+
+_FOLDERS = (native.SUFFIX, ".parquet", ".pq")
 
 
 def save(tape: "Tape", path: Path | str, **options: Any) -> None:
     """Write a tape; see `Tape.save`."""
+    check_target(path)
     text = str(path)
     if "://" not in text and text.rstrip("/").endswith(native.SUFFIX):
         native.save(tape, Path(path), **options)
@@ -24,3 +28,49 @@ def save(tape: "Tape", path: Path | str, **options: Any) -> None:
         from mmquant.tape import parquet
 
         parquet.save(tape, text, **options)
+
+
+def check_target(path: Path | str) -> None:
+    """Refuse a place where no tape can be written, before there is one: nothing is left there.
+
+    Raises
+    ------
+    ValueError
+        A name that is another format's.
+    OSError
+        A local place that is missing, taken by something else or not writable.
+    """
+    text = str(path)
+    target = Path(path)
+    is_file = text.endswith(".npz")
+    is_taken = target.is_dir() and "://" not in text
+    if target.suffix[1:].isalpha() and not is_file and target.suffix not in _FOLDERS:
+        if not is_taken:
+            raise ValueError(
+                f"a tape is written as name.tape, name.npz or a Parquet folder, got {text!r}: its "
+                f"name ends as another format's does, choose one of these"
+            )
+    if "://" in text:
+        return
+    if is_file and is_taken:
+        raise IsADirectoryError(f"{text} is a folder, an .npz is a file: choose another name")
+    folder = target.parent if is_file else target
+    if not is_file and target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"{text} is a file, what is written there a folder: move it away")
+    if is_file and not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} to write {target.name} into: make it")
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+    except OSError as error:
+        raise type(error)(
+            f"{text} cannot be written ({error.strerror}): choose a folder that can be"
+        ) from None
+    finally:
+        if probe.exists():
+            probe.unlink()
+        for one in made:
+            if one.exists():
+                one.rmdir()

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mm_cli.outputs import check_writable, json_text
+from mm_cli.outputs import check_writable, in_command_words, json_text
 from mmquant.tape import Tape, read_tape
+from mmquant.tape.write import check_target
 
 __all__ = ["Conversion", "convert"]
 
@@ -31,10 +32,16 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
 
     Raises
     ------
-    mmquant.tape.TapeError, ValueError
-        What is wrong with which file, and the remedy.
+    mmquant.tape.TapeError, ValueError, OSError
+        What is wrong with which file, and the remedy; a target that cannot be, before any work.
     """
     check_writable("--json", json_file)
+    if plan.target.startswith("memory://"):
+        raise ValueError(
+            f"{plan.target} would be lost when this command ends: name a file, a folder or another "
+            f"address"
+        )
+    check_target(plan.target)
     started_s = time.perf_counter()
     is_mapped = plan.target.rstrip("/").endswith(".tape") and "://" not in plan.target
     is_raw = plan.format in (None, "raw") and is_mapped and not plan.repair
@@ -55,7 +62,7 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
         json_file.write_text(json_text(summary))
     return [
         str(info),
-        str(report),
+        in_command_words(str(report), ""),
         f"{plan.target}: {len(tape):,} events, {tape.rows:,} rows in {total_s:.2f} s",
     ]
 

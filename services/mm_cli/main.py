@@ -248,7 +248,7 @@ def convert_files(
         lines = convert(plan, json_file)
     except (ValueError, OSError, ImportError) as error:  # it says what of which file
         raise CannotContinue(in_command_words(str(error), "")) from None
-    print(in_command_words("\n".join(lines), ""))
+    print("\n".join(lines))
 
 
 @app.command()

@@ -10,18 +10,14 @@ from typing import Any
 
 __all__ = ["check_writable", "in_command_words", "json_text"]
 
-# What the library says to pass it, and what to give a command; {} is where that option is.
-_WORDS = (
-    (re.compile(r"read(?: it)? with stamp_unit=(?:\"(\w+)\")?"), r"{}--stamp-unit \1"),
-    (
-        re.compile(r"(?:repair with |pass )?(?:tape\.repair\(|repair=\[)['\"](\w+)['\"][)\]]"),
-        r"{}--repair \1",
-    ),
-    (re.compile(r"read it with tick_size= and lot_size="), "{}--tick-size T --lot-size L"),
-    (re.compile(r"pass (symbol|market|format)="), r"{}--\1"),
-    (re.compile(r"\bprocesses="), "--processes "),
-    (re.compile(r"\bresults="), "--results "),
+# What the library says in Python, and is an option of a command.
+_REPAIR = re.compile(r"""(?:tape\.repair\(|repair=\[?)['"](\w+)['"][\])]?""")
+_OPTION = re.compile(
+    r"""\b(format|symbol|market|tick_size|lot_size|stamp_unit)=(?:['"](\w+)['"]|(?=[\s,;.:]|$))"""
 )
+_OF_SWEEPS = re.compile(r"\b(processes|results)=")
+# How such a remedy begins, where it is another command's.
+_LEAD = re.compile(r"(?:repair with|pass|read(?: it)? with) --(?!processes|results)")
 
 
 def check_writable(option: str, path: Path | None) -> None:
@@ -73,7 +69,12 @@ def _plain(value: Any, default: Callable[[Any], Any]) -> Any:
 
 
 def in_command_words(text: str, command: str = "mm convert FILE x.tape ") -> str:
-    """Return what the library says with the remedies as options of `command`."""
-    for pattern, words in _WORDS:
-        text = pattern.sub(words.replace("{}", command), text)
-    return text.rstrip()
+    """Return what the library says with the remedies as options of `command`; "" is this one."""
+    text = _OPTION.sub(_option, _REPAIR.sub(r"--repair \1", text))
+    text = _OF_SWEEPS.sub(r"--\1 ", text)
+    return (_LEAD.sub(f"{command}--", text) if command else text).rstrip()
+
+
+def _option(found: re.Match[str]) -> str:
+    value = f" {found[2]}" if found[2] else ""
+    return f"--{found[1].replace('_', '-')}{value}"
