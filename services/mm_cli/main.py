@@ -247,8 +247,8 @@ def convert_files(
     try:
         lines = convert(plan, json_file)
     except (ValueError, OSError, ImportError) as error:  # it says what of which file
-        raise CannotContinue(in_command_words(str(error), "")) from None
-    print(in_command_words("\n".join(lines), ""))
+        raise CannotContinue(in_command_words(str(error), "give ")) from None
+    print(in_command_words("\n".join(lines), "give "))
 
 
 @app.command()
