@@ -145,7 +145,8 @@ def run_sweep(
     if not values:
         raise ValueError("--vary must name at least one key, such as strategy.requote_ticks=1,4,8")
     with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
+        warnings.simplefilter("ignore")  # what is meant for who writes the code
+        warnings.simplefilter("always", UserWarning)
         table = sweep.run(
             tape,
             sweep.grid(**values),
