@@ -51,11 +51,14 @@ def test_errors_and_reports_name_options_that_the_command_has(tmp_path, capsys):
         ("memory://x", "would be lost when this command ends: name a file"),
         ("o.csv", "its name ends as another format's does"),
         ("none/x.npz", "there is no folder .*none to write"),
+        ("nosuch://x/y", "Protocol not known: nosuch"),
     ],
 )
 def test_a_target_that_cannot_be_is_said_before_the_work(tmp_path, target, message):
     place = target if "://" in target else str(tmp_path / target)
     plan = Conversion(sources=("a file that is not there",), target=place)
+    if target.startswith("nosuch"):
+        pytest.importorskip("fsspec")
     with pytest.raises((ValueError, OSError), match=message):
         convert(plan, None)
 

@@ -58,6 +58,10 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
             f"address"
         )
     check_target(plan.target)
+    if "://" in plan.target:
+        from mmquant.tape.parquet import check_address
+
+        check_address(plan.target)
     if json_file is not None:
         _check_json(json_file)
     started_s = time.perf_counter()
