@@ -23,6 +23,9 @@ def mm(*arguments):
         ('; read with stamp_unit="us"', "; read with --stamp-unit us"),
         ("the market is unknown: pass market=", "the market is unknown: pass --market"),
         ("pass format=, one of raw, tape", "pass --format, one of raw, tape"),
+        ("of tick_size 0.25: leave tick_size out", "of --tick-size 0.25: leave --tick-size out"),
+        ("stamp_unit must be one of ns, us", "--stamp-unit must be one of ns, us"),
+        ("/a/tick_size/b.gz: damaged", "/a/tick_size/b.gz: damaged"),
         ("no symbol=*/hour=*/part.parquet in it", "no symbol=*/hour=*/part.parquet in it"),
     ],
 )

@@ -15,6 +15,7 @@ _REPAIR = re.compile(r"""(?:tape\.repair\(|repair=\[?)['"](\w+)['"][\])]?""")
 _OPTION = re.compile(
     r"""\b(format|symbol|market|tick_size|lot_size|stamp_unit)=(?:['"](\w+)['"]|(?=[\s,;.:]|$))"""
 )
+_NAME = re.compile(r"(?<!\S)(tick_size|lot_size|stamp_unit)(?=\s)|^(format|repair)(?= must)")
 
 __all__ = ["Conversion", "convert", "in_own_words"]
 
@@ -36,12 +37,13 @@ class Conversion:
 
 def in_own_words(text: str) -> str:
     """Return what the library says with its remedies as this command's options."""
-    return _OPTION.sub(_option, _REPAIR.sub(r"--repair \1", text))
+    text = _REPAIR.sub(r"--repair \1", text)
+    text = _OPTION.sub(lambda found: f"{_flag(found[1])} {found[2] or ''}".rstrip(), text)
+    return _NAME.sub(lambda found: _flag(found[0]), text)
 
 
-def _option(found: re.Match[str]) -> str:
-    value = f" {found[2]}" if found[2] else ""
-    return f"--{found[1].replace('_', '-')}{value}"
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def convert(plan: Conversion, json_file: Path | None) -> list[str]:
