@@ -342,8 +342,8 @@ def message(book, event, now_ns):
     values["previous_update_id"] = book.last_update_id
     if kind == TapeKind.CLEAR:
         bids, asks = (
-            [(tick, 0) for tick, _ in book.view(sign) if limit and (tick - limit[0][0]) * sign >= 0]
-            for sign, limit in ((1, bids), (-1, asks))
+            [(tick, 0) for tick, _ in levels if limit and (tick - limit[0][0]) * sign >= 0]
+            for sign, levels, limit in ((1, book.top_bids(), bids), (-1, book.top_asks(), asks))
         )
     return Template.BOOK_DELTA, values, bids, asks
 

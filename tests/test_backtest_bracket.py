@@ -103,5 +103,5 @@ def test_a_profit_that_changes_sign_within_the_bracket_is_a_doubt():
 
 
 def test_a_model_that_there_is_not_is_refused_by_name():
-    with pytest.raises(ValueError, match="fill_model"):
+    with pytest.raises(ValueError, match=r"bracket.central: must be one of"):
         traded(make_tape(20), {"bracket.central": "guess"}, bracket=True)

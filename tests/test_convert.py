@@ -24,6 +24,9 @@ def mm(*arguments):
         ('; read with stamp_unit="us"', "; read with --stamp-unit us"),
         ("the market is unknown: pass market=", "the market is unknown: pass --market"),
         ("pass format=, one of raw, tape", "pass --format, one of raw, tape"),
+        ("of tick_size 0.25: leave tick_size out", "of --tick-size 0.25: leave --tick-size out"),
+        ("stamp_unit must be one of ns, us", "--stamp-unit must be one of ns, us"),
+        ("/a/tick_size/b.gz: damaged", "/a/tick_size/b.gz: damaged"),
         ("no symbol=*/hour=*/part.parquet in it", "no symbol=*/hour=*/part.parquet in it"),
     ],
 )
@@ -52,11 +55,14 @@ def test_errors_and_reports_name_options_that_the_command_has(tmp_path, capsys):
         ("memory://x", "would be lost when this command ends: name a file"),
         ("o.csv", "its name ends as another format's does"),
         ("none/x.npz", "there is no folder .*none to write"),
+        ("nosuch://x/y", "Protocol not known: nosuch"),
     ],
 )
 def test_a_target_that_cannot_be_is_said_before_the_work(tmp_path, target, message):
     place = target if "://" in target else str(tmp_path / target)
     plan = Conversion(sources=("a file that is not there",), target=place)
+    if target.startswith("nosuch"):
+        pytest.importorskip("fsspec")
     with pytest.raises((ValueError, OSError), match=message):
         convert(plan, None)
 

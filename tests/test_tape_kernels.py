@@ -257,16 +257,79 @@ def test_the_touch_after_every_event_is_the_dicts(history):
     assert found == twin.touches(history, 0)
 
 
-far_prices = st.sampled_from([1, 2, 9, 10, 11, 12, 30, 31, 100])
+@st.composite
+def quoted(draw):
+    """Return events of two instruments round 100, with levels far behind the touch among them."""
+    bid, ask = st.sampled_from([99, 98, 97, 40, 20, 1]), st.sampled_from([101, 102, 103, 250, 900])
+    wrong = st.sampled_from([0] * 30 + [1])
+    events = []
+    for at in range(draw(st.integers(1, 30))):
+        kind = TapeKind.SNAPSHOT if at < INSTRUMENTS else draw(st.sampled_from(_QUOTED))
+        levels = [
+            draw(st.lists(st.tuples(price, st.sampled_from([0, 1, 2])), max_size=3))
+            for price in (bid, ask)
+        ]
+        if at < INSTRUMENTS:
+            levels = [[(99, 1), *levels[0]], [(101, 1), *levels[1]]]
+        elif kind == TapeKind.DELTA and draw(st.sampled_from([0, 0, 1])):  # all that is near goes
+            near = [(99, 98, 97), (101, 102, 103)]
+            levels = [
+                [*((price, 0) for price in prices if way), *side]
+                for prices, way, side in zip(
+                    near, draw(st.permutations([1, 0])), levels, strict=True
+                )
+            ]
+        elif kind == TapeKind.BBO:
+            levels = [side[:1] for side in levels]
+        elif kind == TapeKind.TRADE:
+            levels = draw(st.sampled_from([[[(99, 1)], []], [[], [(102, 1)]]]))
+        if draw(wrong):
+            levels = [[(price * 10, lots) for price, lots in side] for side in levels]
+        instrument = at if at < INSTRUMENTS else draw(st.integers(0, INSTRUMENTS - 1))
+        skip = draw(wrong) if at >= INSTRUMENTS else 0
+        events.append((at, kind, at + 1, *levels, instrument, skip))
+    return events
 
 
-@given(histories(prices=far_prices), st.integers(2, 4), st.integers(1, 4))
+_QUOTED = [*[TapeKind.DELTA] * 9, TapeKind.BBO, TapeKind.TRADE, TapeKind.GAP, TapeKind.SNAPSHOT]
+
+
+@given(quoted() | histories(), st.integers(2, 5), st.integers(1, 4))
 def test_the_first_price_that_is_far_off_is_found(history, most, many):
+    assert jump_of(history, most, many) == (twin.first_jump(history, most, many) or (-1, -1))
+
+
+def jump_of(history, most, many):
     events, words = table(history)
     books, spare = np.concatenate([empty_book()] * INSTRUMENTS), np.zeros(2, np.int64)
     state = np.zeros((INSTRUMENTS, 2), np.int64), np.zeros((INSTRUMENTS, 2, 3), np.int64)
-    found = tape_first_jump(books, events, words, spare, 0, most, many, *state)
-    assert found == (twin.first_jump(history, most, many) or (-1, -1))
+    return tape_first_jump(books, events, words, spare, 0, most, many, *state)
+
+
+@pytest.mark.parametrize(
+    ("sides", "found"),
+    [
+        (["d", [], [(101, 0), (900, 1)]], (1, 4)),  # becomes the touch
+        (["d", [], [(101, 0)]], (-1, -1)),  # what was there is the touch now
+        (["d", [], [(101, 0)], "d", [(990, 1)], []], (2, 4)),  # a wide touch tells nothing
+        (["d", [(99, 0)], [], "d", [(1, 1)], []], (-1, -1)),  # into an empty side
+        (["b", [(99, 1)], [(1001, 1)]], (1, 4)),
+        (["s", [(10, 1)], [(101, 1)]], (1, 3)),
+        (["d", [(1, 1)], []] * 3, (-1, -1)),
+        (["d", [(1, 1)], []] * 4, (1, 3)),
+        ([*["d", [(1, 1)], []] * 3, "d", [(1, 1), (98, 1)], [], "d", [(1, 1)], []], (-1, -1)),
+    ],
+)
+def test_what_is_far_off_and_what_is_not(sides, found):
+    kinds = {"d": TapeKind.DELTA, "b": TapeKind.BBO, "s": TapeKind.SNAPSHOT}
+    rows = [(TapeKind.SNAPSHOT, [(99, 1)], [(101, 1), (900, 1)])]
+    rows += [(kinds[sides[i]], *sides[i + 1 : i + 3]) for i in range(0, len(sides), 3)]
+    history = [(i, kind, i + 1, *both, 0, 0) for i, (kind, *both) in enumerate(rows)]
+    assert jump_of(history, 5, 4) == found == (twin.first_jump(history, 5, 4) or (-1, -1))
+
+
+def test_a_first_best_bid_and_offer_far_apart_is_found():
+    assert jump_of([(0, TapeKind.BBO, 1, [(99, 1)], [(1001, 1)], 1, 0)], 5, 4) == (0, 1)
 
 
 @given(histories())

@@ -56,7 +56,10 @@ def test_a_price_in_another_unit_is_refused_with_its_line(tmp_path, frame, what)
     frame = frame.replace(b'"lastUpdateId":5', b'"lastUpdateId":12')
     good = FRAMES if b'"b":[]' not in frame else [*FRAMES[:4], FRAMES[5]]
     path = write(tmp_path, [*good, frame, trade(72)])
-    with pytest.raises(TapeError, match=rf"line {len(good) + 1}: the {what} of BTCUSDT is more"):
+    place = (
+        rf"line {len(good) + 1}: the {what} of BTCUSDT is more than 5 times or .*, 100\.?\d* to 1"
+    )
+    with pytest.raises(TapeError, match=place):
         read_tape(path)
 
 
@@ -251,3 +254,14 @@ def test_a_step_forward_into_another_unit_is_found():
     times = np.array([NS // 1000, NS // 1000 + 1, NS, NS + 1])
     assert first_far_step(times) == 2
     assert first_far_step(times[2:]) == first_far_step(np.array([1, 100, 10_000])) == -1
+
+
+def test_the_line_is_that_of_the_file_it_stands_in(tmp_path):
+    good = write(tmp_path, FRAMES, "good")
+    eth = [frame.replace(b"BTCUSDT", b"ETHUSDT") for frame in (*FRAMES, trade(71, price="1001"))]
+    bad = write(tmp_path, eth, "bad", NS + 500)  # beside the other in time
+    with pytest.raises(TapeError, match="bad, line 7: the price 1001 of ETHUSDT"):
+        read_tape([good, bad])
+    tables = [table(tmp_path, book_rows(("bid", price, 1)), f"{price}.csv") for price in (99, 990)]
+    with pytest.raises(TapeError, match=r"990\.csv, line 6: the bid 990 of BTCUSDT"):
+        read_tape(tables)

@@ -23,7 +23,7 @@ from mmquant.tape.errors import TapeError
 from mmquant.tape.parts import packed
 from mmquant.tape.progress import Progress
 
-__all__ = ["load", "save"]
+__all__ = ["check_address", "load", "save"]
 
 HOUR_NS = 3_600_000_000_000
 VERSION = 1
@@ -42,6 +42,17 @@ def _modules() -> tuple[Any, Any, Any]:
     except ImportError as error:
         raise ImportError(f"Parquet needs {error.name}: pip install 'mmquant[research]'") from error
     return fsspec, pyarrow, parquet
+
+
+def check_address(address: str) -> None:
+    """Raise what is missing to reach an address, before there is anything to write there.
+
+    Raises
+    ------
+    ImportError, ValueError
+        A package that is not installed, a kind of address that there is not.
+    """
+    _modules()[0].core.url_to_fs(address)
 
 
 def save(tape: Tape, address: str, **options: Any) -> None:

@@ -25,7 +25,7 @@ Sizes = str | Decimal | int | Mapping[str, str | Decimal | int] | None
 Place = Callable[[int, int], tuple[Path | str, str]]
 MOST_JUMP = 5  # times: no market moves that far between two trades, a wrong unit does
 TOGETHER = 64  # instruments a pass: their books take memory only where they have levels
-MANY_FAR = 100  # events that set none of a side near the touch: real ones come 4 in a row
+MANY_FAR = 100  # events that set none of a side near the touch: in real captures one at most
 
 
 def _given_e8(field: str, sizes: Sizes, symbol: str) -> int:
@@ -124,10 +124,14 @@ def _check_jumps(
     one = instruments[int(e["instrument"])]
     is_bid = level < int(e["first_level"]) + int(e["n_bids"])
     what = "price" if e["kind"] == TapeKind.TRADE else "bid" if is_bid else "ask"
-    price = (int(levels["price_ticks"][level]) * one.tick_size).normalize()
+    price, low, high = (
+        f"{(int(ticks) * one.tick_size).normalize():f}"
+        for ticks in (levels["price_ticks"][level], *bands[int(e["instrument"]) - first])
+    )
+    known = f", {low} to {high}" if high != "0" else ""
     raise TapeError(
-        f"the {what} {price:f} of {one.symbol} is more than {MOST_JUMP} times or less than a "
-        f"{MOST_JUMP}th of the touch or trade before it: is one of them in ticks, or of another "
-        f"symbol? Bring all prices into one unit, or take the row out",
+        f"the {what} {price} of {one.symbol} is more than {MOST_JUMP} times or less than a "
+        f"{MOST_JUMP}th of the touch or trade before it{known}, or of its other side: is one of "
+        f"them in ticks, or of another symbol? Bring all prices into one unit, or take the row out",
         *place(at, level),
     )

@@ -42,6 +42,10 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
             f"address"
         )
     check_target(plan.target)
+    if "://" in plan.target:
+        from mmquant.tape.parquet import check_address
+
+        check_address(plan.target)
     started_s = time.perf_counter()
     is_mapped = plan.target.rstrip("/").endswith(".tape") and "://" not in plan.target
     is_raw = plan.format in (None, "raw") and is_mapped and not plan.repair

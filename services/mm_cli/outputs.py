@@ -15,6 +15,7 @@ _REPAIR = re.compile(r"""(?:tape\.repair\(|repair=\[?)['"](\w+)['"][\])]?""")
 _OPTION = re.compile(
     r"""\b(format|symbol|market|tick_size|lot_size|stamp_unit)=(?:['"](\w+)['"]|(?=[\s,;.:]|$))"""
 )
+_NAME = re.compile(r"(?<!\S)(tick_size|lot_size|stamp_unit)(?=\s)|^(format|repair)(?= must)")
 _OF_SWEEPS = re.compile(r"\b(processes|results)=")
 # How such a remedy begins, where it is another command's.
 _LEAD = re.compile(r"(?:repair with|pass|read(?: it)? with) --(?!processes|results)")
@@ -70,11 +71,12 @@ def _plain(value: Any, default: Callable[[Any], Any]) -> Any:
 
 def in_command_words(text: str, command: str = "mm convert FILE x.tape ") -> str:
     """Return what the library says with the remedies as options of `command`; "" is this one."""
-    text = _OPTION.sub(_option, _REPAIR.sub(r"--repair \1", text))
+    text = _REPAIR.sub(r"--repair \1", text)
+    text = _OPTION.sub(lambda found: f"{_flag(found[1])} {found[2] or ''}".rstrip(), text)
+    text = _NAME.sub(lambda found: _flag(found[0]), text)
     text = _OF_SWEEPS.sub(r"--\1 ", text)
     return (_LEAD.sub(f"{command}--", text) if command else text).rstrip()
 
 
-def _option(found: re.Match[str]) -> str:
-    value = f" {found[2]}" if found[2] else ""
-    return f"--{found[1].replace('_', '-')}{value}"
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
