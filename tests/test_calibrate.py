@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -427,6 +428,7 @@ def test_depths_of_a_tape_are_those_counted_by_hand(captures, tmp_path):
     assert curve.trades[0] > 50
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="a whole capture is for compiled kernels")
 def test_a_whole_capture_has_orders_not_trades_and_says_that_no_law_fits(captures):
     tape = read_tape(captures / "usdm_btcusdt_20240808.gz")
     inputs = trades_and_mids(tape)
