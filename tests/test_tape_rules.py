@@ -223,6 +223,13 @@ def test_an_exchange_has_its_market_and_two_are_not_mixed(tmp_path):
     other = f"binance-futures,BTCUSDT,{MS}050,{MS}060,false,bid,99,1\n"
     with pytest.raises(TapeError, match=r"line 6: mixed exchanges: binance, and here b'binance-f"):
         read_tape(table(tmp_path, book_rows() + other))
+    files = [
+        table(tmp_path, book_rows(exchange=name), f"{name}.csv") for name in ("kraken", "okex")
+    ]
+    with pytest.raises(
+        TapeError, match=r"okex\.csv: one tape holds .* the exchanges kraken, okex: read"
+    ):
+        read_tape(files)
 
 
 # order
@@ -246,6 +253,21 @@ def test_lines_are_sorted_before_it_is_decided_what_fits(tmp_path):
     moved[8] = moved[8].partition(b" ")[0] + b" {oops"
     swapped.write_bytes(b"\n".join(moved))
     assert "swapped, line 9: not a frame" in read_tape(swapped, repair="order").report().problems[0]
+
+
+def test_what_can_be_read_of_a_recording_cut_short_is_sorted(tmp_path):
+    trades = [trade(i, qty=f"0.{i * 7919 % 9973 + 1}") for i in range(1, 400)]
+    path = write(tmp_path, trades)
+    swapped = write(tmp_path, [*trades[:5], trades[6], trades[5], *trades[7:]], "swapped.gz")
+    lines = gzip.decompress(swapped.read_bytes()).splitlines(keepends=True)
+    lines[5:7] = reversed(lines[5:7])
+    for file, data in ((swapped, b"".join(lines)), (path, gzip.decompress(path.read_bytes()))):
+        file.write_bytes(gzip.compress(data)[:-200])
+    tape, back = read_tape(path), read_tape(swapped, repair="order")
+    assert abs(len(back) - len(tape)) < 30
+    assert "swapped.gz, line " in back.report().truncated
+    assert (np.diff(back.events["received_ns"]) > 0).all()
+    assert back.repairs == ("order: sorted, 1 steps back in time",)
 
 
 def test_a_step_forward_into_another_unit_is_found():

@@ -56,19 +56,24 @@ def load(
     """
     notes = ReadNotes()
     total = sum(path.stat().st_size for path in paths)
-    tables, names, markets, back = [], [], [], 0
+    tables, names, exchanges, markets, back = [], [], [], [], 0
     with Progress("reading", total, progress) as bar:
         for path in paths:
             reader = _Reader(path, source, notes, bar, latency_ns)
             tables.append(reader.read(sort))
             names.append(reader.symbol(symbol))
+            exchanges.append(reader.exchange)
             markets.append(Market[market.upper()] if market else reader.market(notes))
             back += reader.steps_back
-    for values, what in ((names, "symbols"), (markets, "markets")):
+    for values, what in (
+        (names, "symbols"),
+        (exchanges, "exchanges"),
+        ([market.name.lower() for market in markets], "markets"),
+    ):
         if len(set(values)) != 1:
             raise TapeError(
                 f"one tape holds one of them, got the {what} "
-                f"{', '.join(sorted(str(value) for value in set(values)))}: read them one by one",
+                f"{', '.join(sorted(set(values)))}: read them one by one",
                 ", ".join(str(path) for path in paths),
             )
     where = ", ".join(str(path) for path in paths)
@@ -130,7 +135,7 @@ class _Reader:
         self._latency_ns = latency_ns
         self._layout: Layout | None = None
         self._line = 0  # lines done
-        self._exchange = self._symbol = ""  # as the rows name them
+        self.exchange = self._symbol = ""  # as the rows name them
 
     def symbol(self, given: str | None) -> str:
         """Return the symbol: as given, as the rows say it, or as the file's name does."""
@@ -145,7 +150,7 @@ class _Reader:
         """Return the market, as the table or the rows' exchange has it."""
         if self._layout is not None and self._layout.market is not None:
             return self._layout.market
-        return market_of(self._exchange, notes)
+        return market_of(self.exchange, notes)
 
     def read(self, sort: bool) -> _Table:
         """Return the file's events and levels, in units of 1e-8, and the levels' lines."""
@@ -254,8 +259,8 @@ class _Reader:
         """Refuse a second exchange or symbol: count the rows that name the first ones."""
         if not self._symbol:
             first = data.split(b",", 2)[:2]
-            self._exchange, self._symbol = (name.decode(errors="replace") for name in first)
-        named = f"{self._exchange},{self._symbol},".encode()
+            self.exchange, self._symbol = (name.decode(errors="replace") for name in first)
+        named = f"{self.exchange},{self._symbol},".encode()
         if data.startswith(named) and data.count(b"\n" + named) + 1 == data.count(b"\n"):
             return
         for number, line in enumerate(data.splitlines(), start=self._line + 1):
@@ -263,8 +268,8 @@ class _Reader:
                 continue
             exchange = line.partition(b",")[0].decode(errors="replace")
             what, first_name = "symbols", self._symbol
-            if exchange != self._exchange:
-                what, first_name = "exchanges", self._exchange
+            if exchange != self.exchange:
+                what, first_name = "exchanges", self.exchange
             raise TapeError(
                 f"mixed {what}: {first_name}, and here {line[:40]!r}: split the file",
                 self._path,
