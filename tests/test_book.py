@@ -188,6 +188,28 @@ def test_the_overflow_grows_forgets_what_is_gone_and_is_read_in_order(sign):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("was_there", [True, False], ids=["was there", "never was"])
+def test_a_level_of_an_empty_book_leaves_no_bound_in_the_next_window(sign, was_there):
+    book, twin = empty_book(), reference_book.Book()
+
+    def change(side):
+        both = (side, []) if sign > 0 else ([], side)
+        assert apply(book, *both) == twin.apply(*both, 1)
+        assert BookFault(book_check(book)) == BookFault.NONE
+        assert_same(book, twin, 10)
+
+    # Beyond the next window, behind its touch: what is gone moved the bound where scans stop.
+    first, touch, far = (25_000, 400_000, 190_000) if sign > 0 else (400_000, 25_000, 190_000)
+    if was_there:
+        change([(first, 3)])
+    change([(first, 0)])
+    change([(touch, 7), (touch - sign, 7)])
+    change([(far, 5)])
+    assert book_depth_at(book, sign, far) == 5
+    change([(touch, 0), (touch - sign, 0)])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
 def test_a_full_overflow_evicts_the_farthest_level_and_counts_it(sign):
     book = empty_book()
     touch = [(10_000_000, 1)]

@@ -55,6 +55,13 @@ class BookMachine(RuleBasedStateMachine):
     def snapshot(self, bids, asks):
         self.apply(self.priced(bids), self.priced(asks), 1)
 
+    @rule(bids=LEVELS, asks=LEVELS)
+    def all_gone(self, bids, asks):
+        """Remove every level, and some that never were."""
+        gone = [[(tick, 0) for tick in side] for side in (self.twin.bids, self.twin.asks)]
+        never = [[(tick, 0) for tick, _ in self.priced(side)] for side in (bids, asks)]
+        self.apply(gone[0] + never[0], gone[1] + never[1], 0)
+
     @rule(lots=st.sampled_from([-1, 1]), tick=st.sampled_from([0, -5, 2**53 + 1, -(2**63)]))
     def bad_level(self, lots, tick):
         bad = [(self.centre, -1)] if lots < 0 else [(tick, 1)]

@@ -125,6 +125,9 @@ def _centre(book: np.ndarray, bid_ticks: int, ask_ticks: int) -> None:
     base = touch_target(bid_ticks, ask_ticks, b["base_ticks"])
     b["base_ticks"] = base
     b["end_ticks"] = base + BOOK_RING_TICKS
+    # Removals of what an empty book never had may have moved them, within another window.
+    b["bid_floor_ticks"] = NO_ASK
+    b["ask_ceiling_ticks"] = NO_BID
 
 
 @inlined

@@ -23,11 +23,13 @@ BBO = int(BookFault.BBO)
 
 @njit
 def _ring_fault(book: np.ndarray, sign: int) -> int:
-    """Check one side's ring: quantities, and that none lies beyond its bounds."""
+    """Check one side's ring: quantities, that none lies beyond its bounds, nor they outside."""
     b = book[0]
     lots = b["bid_lots"] if sign > 0 else b["ask_lots"]
     low = b["bid_floor_ticks"] if sign > 0 else b["best_ask_ticks"]
     high = b["best_bid_ticks"] if sign > 0 else b["ask_ceiling_ticks"]
+    if (low < b["base_ticks"]) if sign > 0 else (high >= b["end_ticks"]):
+        return RING_BOUND
     for tick in range(b["base_ticks"], b["end_ticks"]):
         qty = lots[np.uint64(tick) & MASK]
         if qty < 0:
