@@ -177,7 +177,13 @@ def tail_set(b: Row, sign: int, tick: int, qty: int) -> None:
             b["tail_asks"] = n + more
             b["tail_asks_sorted"] &= np.int64(more == 0)
     elif qty > 0:
-        _add(b, sign, tick, qty)
+        taken = b["bid_tail_taken"] if sign > 0 else b["ask_tail_taken"]
+        if not known and n < BOOK_TAIL_LEVELS and taken < tail_slots(doublings) >> 1:
+            table[np.uint64(at)] = tick
+            table[np.uint64(at + 1)] = qty
+            _count(b, sign, 1, 1)
+        else:
+            _add(b, sign, tick, qty)
 
 
 @njit
