@@ -49,8 +49,11 @@ test-long: ## minutes of the running system under faults, kills and closed gates
 test-kernels: ## the kernels' tests compiled
 	$(YIELD) nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
 
+# Not those of files, commands and whole backtests: what they call is interpreted in tests of its own.
+WHOLE = test_backtest_accounts test_backtest_bracket test_backtest_faults test_convert test_session_backtest test_sweep \
+	test_tape_damage test_tape_formats test_tape_parts test_tape_recordings test_tape_rules
 test-interpreted: ## the kernels' tests as plain Python, which checks bounds as well
-	NUMBA_DISABLE_JIT=1 $(YIELD) nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels
+	NUMBA_DISABLE_JIT=1 $(YIELD) nice -n 19 $(PYTHON_IN_VENV) -m pytest -m kernels $(WHOLE:%=--ignore=tests/%.py)
 
 # Six minutes of compiling find what plain Python does not: an index below 0 that numpy takes from the end.
 test-bounds: ## the kernels' tests compiled with array bounds checked (not part of `make test`)
