@@ -96,7 +96,7 @@ def ewm_mean(
     warmup_ns : int
         The mean is NaN until this much time has passed since the first sample.
     out : ndarray of float64, shape (n,), optional
-        Written and returned in place of a new array, whose memory costs more than the mean where
+        Written and returned in place of a new array, whose memory is a quarter of the time where
         it is large. For one column; not of `values` itself.
 
     Returns
