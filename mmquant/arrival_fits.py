@@ -7,7 +7,6 @@ Formulas, and how to choose the depths: docs/estimators.md.
 """
 
 import math
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -167,13 +166,12 @@ def _told(fit: ArrivalFit) -> ArrivalFit:
         return fit
     part = 2.0 / (9.0 * fit.degrees_of_freedom)
     if fit.dispersion > (1.0 - part + _UNLIKELY_Z * math.sqrt(part)) ** 3:
-        warnings.warn(
+        _arrays.warn(
             f"the exponential law does not fit these depths: dispersion {fit.dispersion:.3g} with "
             f"{fit.degrees_of_freedom} degrees of freedom, where 1 is expected. A="
             f"{fit.intensity_per_s:.3g} and k={fit.decay_per_tick:.3g} are not its rates: look at "
             f"arrival_counts, set lattice_ticks (or bin_ticks) to the distance of possible depths, "
-            f"and fit between the least_ticks and most_ticks where you quote",
-            stacklevel=3,
+            f"and fit between the least_ticks and most_ticks where you quote"
         )
     factor = math.sqrt(max(1.0, fit.dispersion))
     return fit._replace(

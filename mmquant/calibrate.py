@@ -10,7 +10,6 @@ where he sold. Formulas and when to use what: docs/estimators.md.
 """
 
 import math
-import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -105,7 +104,9 @@ def _orders(
     signs: NDArray[np.int64], ts_ns: NDArray[np.int64], venue_times: ArrayLike | None
 ) -> NDArray[np.int64]:
     """Return the number of the order that each trade is of, from 0 on."""
-    stamps = ts_ns if venue_times is None else _arrays.unchecked_times_ns(venue_times, None)
+    stamps = ts_ns
+    if venue_times is not None:
+        stamps = _arrays.unchecked_times_ns(venue_times, None, "venue_times")
     _arrays.same_length(times=ts_ns, venue_times=stamps)
     orders = np.empty(signs.size, np.int64)
     arrivals.number_orders(signs, stamps, orders)
@@ -119,10 +120,9 @@ def _warn_of_unit(xs: NDArray[np.float64], mids: NDArray[np.float64]) -> None:
         return
     away, mid = float(np.median(abs(xs - mids)[known])), float(np.median(abs(mids[known])))
     if away > _MOST_AWAY * mid:
-        warnings.warn(
+        _arrays.warn(
             f"prices_ticks are {away:.6g} away from mids_ticks of {mid:.6g} in the median, more "
-            f"than a tenth: are both in ticks of one instrument?",
-            stacklevel=3,
+            f"than a tenth: are both in ticks of one instrument?"
         )
 
 
@@ -206,7 +206,7 @@ def arrival_depths(
     UserWarning
         The median price is more than a tenth of the mid away from it: not both are in ticks.
     """
-    _arrays.same_index(prices_ticks=prices_ticks, sides=sides, times=times)
+    _arrays.same_index(prices_ticks=prices_ticks, sides=sides, times=times, venue_times=venue_times)
     _arrays.same_index(mids_ticks=mids_ticks, mid_times=mid_times)
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)
@@ -258,7 +258,7 @@ def markout_curve(
     MarkoutCurve
         Errors take orders as independent, not the trades of one: see `arrival_depths`.
     """
-    _arrays.same_index(prices_ticks=prices_ticks, sides=sides, times=times)
+    _arrays.same_index(prices_ticks=prices_ticks, sides=sides, times=times, venue_times=venue_times)
     _arrays.same_index(mids_ticks=mids_ticks, mid_times=mid_times)
     xs, signs = _arrays.floats("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.floats("mids_ticks", mids_ticks)

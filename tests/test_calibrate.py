@@ -175,6 +175,21 @@ def test_trades_that_were_matched_at_one_time_are_one_order():
         arrival_depths([1.0], [1], [1.0], [0], [0], [1, 2])
 
 
+def test_what_is_wrong_with_the_venues_times_is_said_of_them():
+    trades, sides, mids = [101.0, 102.0], [1, 1], [100.0, 100.0]
+    with pytest.raises(TypeError, match="venue_times must be datetime64 or whole nanoseconds"):
+        arrival_depths(trades, sides, mids, [10, 11], [5, 20], [1.0, 2.0])
+    prices = pd.Series(trades, [10, 11])
+    with pytest.raises(ValueError, match="prices_ticks and venue_times must have the same index"):
+        arrival_depths(prices, sides, mids, [10, 11], [5, 20], pd.Series([1, 2], [11, 10]))
+
+
+def test_a_warning_names_the_line_of_the_user():
+    with pytest.warns(UserWarning, match="away from mids_ticks") as told:
+        arrival_depths([1_010.0], [1], [100.0] * 2, [10], [5, 20])
+    assert told[0].filename == __file__
+
+
 @pytest.mark.parametrize("stated", [True, False])
 def test_an_order_without_a_mid_before_it_is_left_out_whole(stated):
     times = np.array([5, 5, 9]) if not stated else np.array([4, 6, 9])
