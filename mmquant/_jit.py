@@ -116,7 +116,12 @@ def fma(a: float, b: float, c: float) -> float:
 
     One instruction instead of two: it shortens the chain that a recursion waits for.
     """
-    return _python_fma(a, b, c)
+    try:
+        return _python_fma(a, b, c)
+    except OverflowError:  # Python raises where a processor answers with an infinity,
+        return math.copysign(math.inf, a * b + c)
+    except ValueError:  # or, where no number is right, with NaN
+        return math.nan
 
 
 @intrinsic
