@@ -17,6 +17,7 @@ from numba.extending import intrinsic, overload
 from mmquant._cache import cache_dir
 from mmquant._jit_cache import KernelCache
 from mmquant._jit_compiler import KernelCompiler, WholeProgram
+from mmquant._jit_dispatcher import KernelDispatcher
 
 __all__ = [
     "bare_inlined",
@@ -67,9 +68,11 @@ else:
 
     def _compiled(function, compiler=KernelCompiler, **options):
         """Return what numba makes of `function`, its cache on disk looked for when needed."""
-        compiled = numba.njit(pipeline_class=compiler, **options)(function)
-        if not numba.config.DISABLE_JIT:
-            compiled._cache = _LateCache(compiled)
+        if numba.config.DISABLE_JIT:
+            return function
+        options = {"nopython": True, "boundscheck": None, **options}
+        compiled = KernelDispatcher(function, targetoptions=options, pipeline_class=compiler)
+        compiled._cache = _LateCache(compiled)
         return compiled
 
     def njit[F: Callable[..., object]](function: F) -> F:

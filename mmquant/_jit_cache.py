@@ -6,7 +6,10 @@ from typing import Any
 
 from llvmlite import binding
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.compiler import CompileResult
 from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]
+
+from mmquant._jit_compiler import PART, PartLibrary
 
 __all__ = ["KernelCache"]
 
@@ -19,13 +22,18 @@ class _KernelFiles(CompileResultCacheImpl):
     """
 
     def reduce(self, cres: Any) -> Any:
-        payload = super().reduce(cres)  # type: ignore[no-untyped-call]
-        (name, kind, (machine_code, bitcode)), *rest = payload
+        (name, kind, data), *rest = super().reduce(cres)  # type: ignore[no-untyped-call]
+        if kind == PART:
+            return (name, kind, zlib.compress(data)), *rest
+        machine_code, bitcode = data
         symbols = _symbols(cres.library._get_module_for_linking())
         return (name, kind, (machine_code, zlib.compress(bitcode), symbols)), *rest
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
-        (name, kind, (machine_code, compressed, symbols)), *rest = payload
+        (name, kind, data), *rest = payload
+        if kind == PART:
+            return _part(target_context, name, zlib.decompress(data), *rest)
+        machine_code, compressed, symbols = data
         payload = ((name, kind, (machine_code, symbols)), *rest)
         cres = super().rebuild(target_context, payload)  # type: ignore[no-untyped-call]
         library: Any = cres.library
@@ -33,6 +41,31 @@ class _KernelFiles(CompileResultCacheImpl):
             lambda: binding.parse_bitcode(zlib.decompress(compressed))
         )
         return cres
+
+
+def _part(context: Any, name: str, bitcode: bytes, *rest: Any) -> Any:
+    """Return a part as it was compiled: numba's own way would make machine code of it."""
+    fndesc, environment, signature, objectmode, lifted, annotation, reload_init, referenced = rest
+    for run in reload_init:
+        run()
+    result: Any = CompileResult
+    return result(
+        target_context=context,
+        typing_context=context.typing_context,
+        library=PartLibrary.of_bitcode(context.codegen(), name, bitcode),
+        environment=environment,
+        entry_point=object(),
+        fndesc=fndesc,
+        type_annotation=annotation,
+        signature=signature,
+        objectmode=objectmode,
+        lifted=lifted,
+        typing_error=None,
+        call_helper=None,
+        metadata=None,
+        reload_init=reload_init,
+        referenced_envs=referenced,
+    )
 
 
 class KernelCache(FunctionCache):

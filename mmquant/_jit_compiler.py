@@ -1,4 +1,8 @@
-"""numba's compiler as the kernels need it: with short names, and for whole programs.
+"""numba's compiler as the kernels need it: with short names, parts of others, and whole programs.
+
+A part is a function that another kernel calls while that one is compiled. numba makes machine code
+of each, and a function for Python. Nobody may ever call it from there: a part stays LLVM code until
+somebody does, which takes a third of the time.
 
 A whole program is a kernel and all that it calls: nobody else calls its parts. numba passes an
 array as seven words and must, since any function may be called from anywhere. Functions that are
@@ -7,15 +11,16 @@ private to a program LLVM passes only what they read, and inlines where they are
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from llvmlite.binding import Linkage
+from llvmlite.binding import Linkage, parse_bitcode
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.funcdesc import default_mangler
 
-__all__ = ["KernelCompiler", "WholeProgram"]
+__all__ = ["PART", "KernelCompiler", "PartLibrary", "WholeProgram"]
 
+PART = "part"  # the kind of such a library in a file
 _DIGEST_BYTES = 16
 
 
@@ -37,12 +42,62 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_BYTES]
 
 
-class KernelCompiler(Compiler):
-    """numba's compiler, with short names."""
+class PartLibrary(JITCodeLibrary):
+    """The code of a part: never among what the machine can run."""
 
-    def __init__(self, typingctx: Any, targetctx: Any, library: Any, *rest: Any) -> None:
-        super().__init__(typingctx, targetctx, library, *rest)  # type: ignore[no-untyped-call]
+    def _optimize_final_module(self) -> None:
+        """Leave it: what it is a part of is optimized as a whole."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
+        self._verify_declare_only_symbols()  # type: ignore[no-untyped-call]
+        self._finalized = True
+
+    def serialize_using_object_code(self) -> tuple[str, str, bytes]:
+        """Return what a file keeps of it: there is no machine code."""
+        module = self._get_module_for_linking()  # type: ignore[no-untyped-call]
+        return self.name, PART, module.as_bitcode()
+
+    @classmethod
+    def of_bitcode(cls, codegen: Any, name: str, bitcode: bytes) -> "PartLibrary":
+        """Return the library of which this was serialized."""
+        library = cls(codegen, name)
+        library._final_module = library._shared_module = parse_bitcode(bitcode)
+        library._finalized = True
+        return library
+
+
+class KernelCompiler(Compiler):
+    """numba's compiler, with short names and parts."""
+
+    depth: ClassVar[int] = 0  # of kernels that are being compiled: each calls the next
+
+    def __init__(
+        self,
+        typingctx: Any,
+        targetctx: Any,
+        library: Any,
+        args: Any,
+        return_type: Any,
+        flags: Any,
+        locals: Any,
+    ) -> None:
+        if library is None and KernelCompiler.depth > 0:
+            library = PartLibrary(targetctx.codegen(), "part")  # type: ignore[no-untyped-call]
+            flags = flags.copy()
+            flags.no_compile = flags.no_cpython_wrapper = True
+        super().__init__(  # type: ignore[no-untyped-call]
+            typingctx, targetctx, library, args, return_type, flags, locals
+        )
         self.state.targetctx = self.state.targetctx.subtarget(mangler=_name)
+
+    def compile_extra(self, func: Any) -> Any:
+        """Compile a function and, as parts, what it calls."""
+        KernelCompiler.depth += 1  # numba's lock is held
+        try:
+            return super().compile_extra(func)  # type: ignore[no-untyped-call]
+        finally:
+            KernelCompiler.depth -= 1
 
 
 class _WholeLibrary(JITCodeLibrary):
@@ -62,7 +117,7 @@ class WholeProgram(KernelCompiler):
     """numba's compiler, its outcome a whole program."""
 
     def __init__(self, typingctx: Any, targetctx: Any, library: Any, *rest: Any) -> None:
-        if library is None:
+        if library is None and KernelCompiler.depth == 0:
             codegen = targetctx.codegen()
             library = _WholeLibrary(codegen, "whole program")  # type: ignore[no-untyped-call]
             library.enable_object_caching()

@@ -48,6 +48,42 @@ library = next(iter(whole.overloads.values())).library
 functions = [f for f in library._final_module.functions if not f.is_declaration]
 print(*whole.stats.cache_hits.values(), {f.linkage.name for f in functions if "part" in f.name})
 """
+_PARTS = """
+import sys
+import numba
+import numpy as np
+from mmquant._jit import bare_njit, njit
+
+@njit
+def doubled(values):
+    if values.size == 0:
+        raise ValueError("nothing to double")
+    return 2.0 * values
+
+@njit
+def summed(values):
+    return doubled(values).sum()
+
+def is_callable(kernel):
+    return [callable(one.entry_point) for one in kernel.overloads.values()]
+
+def refuses(kernel):
+    try:
+        kernel(np.empty(0))
+    except ValueError as error:
+        return str(error) == "nothing to double"
+
+numbers = np.arange(4.0)
+for name in sys.argv[1:]:
+    if name == "summed":
+        assert summed(numbers) == 12.0 and refuses(summed)
+    elif name == "doubled":
+        assert doubled(numbers).tolist() == [0.0, 2.0, 4.0, 6.0] and refuses(doubled)
+    else:
+        assert numba.njit(lambda values: summed(values) + 1)(numbers) == 13.0
+    print(is_callable(summed), is_callable(doubled), end="; ")
+print([sum(kernel.stats.cache_hits.values()) for kernel in (summed, doubled)])
+"""
 _READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
 
 
@@ -99,6 +135,25 @@ def test_the_parts_of_a_whole_program_are_its_own(tmp_path: Path) -> None:
 
     assert said() == "{'internal'}"
     assert said() == "1 set()", "from the cache: machine code"
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_a_part_of_a_kernel_becomes_callable_where_python_calls_it(tmp_path: Path) -> None:
+    script = tmp_path / "parts.py"
+    script.write_text(_PARTS)
+    environ = {**os.environ, "MMQUANT_CACHE_DIR": str(tmp_path)}
+
+    def said(*calls: str) -> str:
+        command = [sys.executable, str(script), *calls]
+        ran = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, text=True)
+        return ran.stdout.strip()
+
+    assert said("summed") == "[True] [False]; [0, 0]"
+    assert said("summed") == "[True] []; [1, 0]", "from the cache, without its part"
+    assert said("doubled", "summed") == "[] [True]; [True] [True]; [1, 1]", "of a part on disk"
+    assert said("doubled") == "[] [True]; [0, 1]"
+    (tmp_path / "parts.py").write_text(_PARTS + "# changed\n")  # nothing on disk is of it
+    assert said("njit", "doubled", "summed").endswith("[True] [True]; [0, 0]")
 
 
 def test_the_folder_is_the_same_with_and_without_numba() -> None:

@@ -1,4 +1,4 @@
-"""One rounding for a product and a sum: as exact fractions have it, compiled and as plain Python."""
+"""One rounding for a product and a sum, as exact fractions have it, compiled or not."""
 
 import math
 from fractions import Fraction
