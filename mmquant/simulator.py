@@ -107,6 +107,10 @@ class Simulator:
     def _venue(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         return self.state, self.account.state, self.params
 
+    def _seen_at(self, now_ns: int) -> int:
+        """Return when a book is seen that comes at `now_ns`: never before what was seen last."""
+        return max(whole("now_ns", now_ns, 0), int(self.state[0]["now_ns"]))
+
     def _answer(self, count: int) -> NDArray[Any]:
         simulator_respond(self.state, self.params, self.recorded, self._events, count)
         return self._events[:count].copy()
@@ -247,7 +251,7 @@ class Simulator:
         snapshot : bool
             The levels replace the whole book.
         """
-        now = whole("now_ns", now_ns, 0)
+        now = self._seen_at(now_ns)
         n = simulator_advance(*self._venue, self.book, now - 1, self._events, 0)
         self._apply(bids, asks, load=int(snapshot))
         at = whole("venue_ns", venue_ns, 0) or now
@@ -273,7 +277,7 @@ class Simulator:
             raise ValueError(f"bid_ticks must be below ask_ticks, got {bid} and {ask}")
         bids = [(bid, whole("bid_lots", bid_lots, 0))] if bid else []
         asks = [(ask, whole("ask_lots", ask_lots, 0))] if ask else []
-        now = whole("now_ns", now_ns, 0)
+        now = self._seen_at(now_ns)
         n = simulator_advance(*self._venue, self.book, now - 1, self._events, 0)
         s, b = self.state[0], self.book[0]
         old_bids = [(int(s["bid_ticks"]), 0)] if s["bid_ticks"] else []

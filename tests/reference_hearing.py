@@ -19,12 +19,13 @@ class ReferenceHearing:
         self.repeats = set()  # which of the events are told once more
 
     def hear_feed(self, now, venue):
-        """Learn from a message of the book how late it is seen."""
-        now = max(now, self.now)
+        """Learn from a message of the book how late it is seen; return the venue's time of it."""
         if venue > 0 and now - venue < ONE_CLOCK_NS:
             self.late, self.is_timed = now - venue, True
-        elif self.is_timed is None:
+            return venue
+        if self.is_timed is None:
             self.is_timed = False
+        return self.venue_time(max(now, self.now), venue)
 
     def venue_time(self, now, venue):
         is_told = venue > 0 and now - venue < ONE_CLOCK_NS and self.is_timed is not False

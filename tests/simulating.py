@@ -8,7 +8,7 @@ from mmquant.kernels.latency import note_feed
 from mmquant.kernels.simulator import simulator_on_quotes
 from mmquant.records import INSTRUMENT, LEVEL, QUOTES
 from mmquant.simulator import Simulator, simulator_params
-from mmquant.state import EVENT, MAX_LEVELS
+from mmquant.state import MAX_LEVELS
 
 PARAMS = {
     "fill_model": FillModel.RISK_AVERSE,
@@ -64,12 +64,12 @@ def bare(simulator):
 
 
 def hear_feed(simulator, now, venue):
-    """Let a message of the book tell how late it is; nothing happens by that."""
+    """Let a message of the book tell how late it is; it changes no level."""
     if isinstance(simulator, ReferenceSimulator):
-        simulator.hear_feed(now, venue)
-        return []
-    note_feed(simulator.state, max(now, int(simulator.state[0]["now_ns"])), venue)
-    return np.empty(0, EVENT)
+        made = simulator.hear_feed(now, venue)
+    else:
+        made = int(note_feed(simulator.state, now, venue))
+    return simulator.depth([], [], now, venue_ns=made)
 
 
 def quotes_by_who_heard(simulator, bids, asks, now, reason, heard):

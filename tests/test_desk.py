@@ -151,6 +151,17 @@ def test_nothing_is_filled_on_a_book_that_is_not_live():
     assert desk.has_fills
 
 
+def test_a_best_bid_and_offer_of_an_earlier_time_does_not_fill_what_was_cancelled_since():
+    desk = desk_with(entry_latency_ms=0.0, cancel_latency_ms=0.0)
+    snapshot(desk, [(98, 40)], [(104, 40)], NOW, late_ns=0)
+    quote(desk, 101, 110, NOW)
+    quote(desk, 99, 110, NOW + 2)
+    assert desk.main.sim[0]["gone"] == 1
+    touch(desk, 98, 100, NOW + 1, 2, 3)
+    assert not desk.has_fills
+    assert desk.main.sim[0]["book_ns"] == NOW + 2
+
+
 def test_funding_comes_after_what_arrived_before_and_before_what_comes_with_it():
     hour = 3600 * 10**9
     due = NOW - NOW % hour + hour

@@ -7,7 +7,7 @@ meets the market that is seen at t + 7.
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulating import fills, statuses
+from simulating import fills, statuses, venue
 from test_gone_orders import MS, QUEUES, cancelled, late_venue, printed
 
 from mmquant.codes import FillModel, OrderStatus, Reason, Side, Template
@@ -45,6 +45,17 @@ def test_a_book_that_holds_anything_newer_says_nothing_of_the_time_before():
     assert not fills(asked(simulator, 101, 9, 62, 60))
     assert not fills(simulator.depth([(89, 7)], [], 90 * MS, venue_ns=50 * MS))
     assert fills(printed(simulator, 90, 9, 91, 55)) == [("THROUGH", 101, 5)]
+
+
+def test_a_book_of_an_earlier_time_counts_as_of_the_latest_seen():
+    """What is sent takes no time: bought at 20, cancelled at 50."""
+    simulator = venue(entry_latency_ns=0, cancel_latency_ns=0, fill_model=FillModel.CROSS)
+    simulator.order(Side.BUY, 101, 5, 20)
+    simulator.cancel(50, order_id=1)
+    assert simulator.state[0]["gone"] == 1
+    assert not fills(simulator.touch(99, 9, 101, 9, 49))
+    assert not fills(simulator.depth([], [(101, 7)], 49))
+    assert simulator.state[0]["book_ns"] == 50
 
 
 def test_of_one_amended_in_its_place_it_fills_what_was_there_once():

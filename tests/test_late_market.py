@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulating import fills, venue
 
-from mmquant.codes import FillKind, FillModel, Side, Template
+from mmquant.codes import FillKind, FillModel, OrderEventKind, Side, Template
 from mmquant.kernels.latency import note_feed
 
 pytestmark = pytest.mark.kernels
@@ -113,6 +113,23 @@ def test_where_a_trade_does_not_tell_its_time_it_is_as_late_as_the_book(book_lat
     at = 55 + max(book_late or 0, 0)
     assert not fills(simulator.trade(101, 1, Side.SELL, 1, at * MS))
     assert fills(simulator.trade(101, 1, Side.SELL, 2, (at + 1) * MS)) == [("TOUCH", 101, 1)]
+
+
+def test_how_late_the_book_is_say_a_messages_own_two_times():
+    simulator = late_venue()
+    simulator.advance(100 * MS)
+    assert hear_book(simulator, 60, 3) == 57 * MS
+    assert hear_book(simulator, 70, None) == 97 * MS, "an earlier time counts as the latest seen"
+    order(simulator, 101, 100)
+    assert simulator.orders[0]["active_ns"] == (100 + ENTRY + 3) * MS
+
+
+def test_an_order_event_is_as_late_as_the_book_too():
+    simulator = late_venue(book_late=-7)
+    order(simulator, 101, 50)  # at the venue at 62, by its clock
+    event = (OrderEventKind.TRADE, Side.BUY, 101, 2, 1)
+    assert not fills(simulator.order_event(*event, 55 * MS))
+    assert fills(simulator.order_event(*event, 56 * MS)) == [("TOUCH", 101, 2)]
 
 
 @pytest.mark.parametrize("late", [20, 1270, -1270])

@@ -152,17 +152,19 @@ def venue_time_ns(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
 def note_feed(sim: NDArray[Any], now_ns: int, venue_ns: int) -> int:
     """Measure how late a message of the book is seen; return the venue's time of it.
 
-    One that is seen before it was made says how far the venue's clock is ahead of ours.
+    How late it is say its own two times alone. One that is seen before it was made says how far
+    the venue's clock is ahead of ours. One that does not tell when it was made is as late as the
+    one before, and where `now_ns` is earlier than the latest seen it counts as seen at that one.
     """
     s = sim[0]
     if venue_ns > 0 and now_ns - venue_ns < _ONE_CLOCK_NS:
         s["clock"] = _TIMED
-    elif s["clock"] != _TIMED:
+        s["feed_latency_ns"] = max(now_ns - venue_ns, 0)
+        s["clock_ahead_ns"] = max(venue_ns - now_ns, 0)
+        return venue_ns
+    if s["clock"] != _TIMED:
         s["clock"] = _UNTIMED
-    at = venue_time_ns(sim, now_ns, venue_ns)
-    s["feed_latency_ns"] = max(now_ns - at, 0)
-    s["clock_ahead_ns"] = max(at - now_ns, 0)
-    return at
+    return venue_time_ns(sim, max(now_ns, s["now_ns"]), venue_ns)
 
 
 @njit

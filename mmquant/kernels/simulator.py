@@ -433,7 +433,7 @@ def simulator_on_order_event(
             arrival_id,
             trade_id,
             now,
-            now,
+            venue_time_ns(sim, now, _ZERO),
             events,
             n,
         )
