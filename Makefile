@@ -16,14 +16,14 @@ demo: ## the whole system on a synthetic market (DEMO="--duration 60 --json out.
 # CI gives AND, what else is to run beside, and YIELD, what the kernels' tests are started by.
 test: ## style, types and the tests, the kernels compiled and as plain Python
 	@tools/set-up requirements-dev.lock
-	@$(MAKE) --no-print-directory -j 3 --output-sync=target check warm warm-backtest
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target check warm-backtest
 	@$(MAKE) --no-print-directory -j 6 --output-sync=target test-system test-long test-kernels test-interpreted $(AND)
 
 warm: ## compile what the services call, once for each version of the sources
 	$(PYTHON_IN_VENV) -c 'from mm_cli.warm import ensure_warm; ensure_warm(print)'
 
-# Several of the tests that run at once need it: each would compile it for itself.
-warm-backtest:
+# Several of the tests that run at once need it: each would compile it for itself. Most is in `warm`.
+warm-backtest: warm
 	$(PYTHON_IN_VENV) -c 'from mmquant import backtest; from mmquant.tape.synthetic import synthetic_tape; backtest.run(synthetic_tape(1.0))'
 
 check: ## style and types

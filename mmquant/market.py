@@ -444,7 +444,10 @@ class Exchange(SyntheticMarket):
 
     def fills(self) -> NDArray[Any]:
         """Return the fills of own orders so far: the truth (OWN_FILL, oldest first)."""
-        return np.concatenate(self._filled) if self._filled else np.zeros(0, OWN_FILL)
+        if not self._filled:
+            return np.zeros(0, OWN_FILL)
+        self._filled = [np.concatenate(self._filled)]
+        return self._filled[0].copy()
 
 
 # One step may sweep this far or drop this many levels: rows and ring hold the widest market.
