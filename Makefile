@@ -4,7 +4,7 @@ PYTHON_IN_VENV = .venv/bin/python
 # Without bytecode every process that starts would compile all its imports, for many seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test warm warm-backtest check test-system test-system-a-m test-system-n-z test-long test-kernels test-interpreted test-bounds peers-test compose-test compose-test-behind notebooks bench lock clean
+.PHONY: help demo test warm warm-backtest check test-system test-system-a-o test-system-p-z test-long test-kernels test-interpreted test-bounds peers-test compose-test compose-test-behind notebooks bench lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -32,14 +32,14 @@ check: ## style and types
 	$(PYTHON_IN_VENV) -m mypy
 
 SYSTEM = $(PYTHON_IN_VENV) -m pytest -m 'not kernels and not long and not compose and not peers'
-test-system: test-system-a-m test-system-n-z ## services, commands and everything else around the kernels, running for real
+test-system: test-system-a-o test-system-p-z ## services, commands and everything else around the kernels, running for real
 
 # Much of them is waiting for a running system: two halves take little more than half the time.
-test-system-a-m:
-	$(SYSTEM) tests/test_[a-m]*.py
+test-system-a-o:
+	$(SYSTEM) tests/test_[a-o]*.py
 
-test-system-n-z:
-	$(SYSTEM) tests/test_[n-z]*.py
+test-system-p-z:
+	$(SYSTEM) tests/test_[p-z]*.py
 
 # Services that wait a little longer for work leave the processors to the tests beside them.
 test-long: ## minutes of the running system under faults, kills and closed gates
