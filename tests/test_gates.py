@@ -237,7 +237,7 @@ def test_funding_and_fees_in_coins_count_as_what_they_are_worth(
     bench.position(total, fees, bench.now_ns, quote_worth=worth, **told)
     exact = total + Fraction(2 * (funding - fees + coins_then) - coins * mark, 10**6)
     profit = int(bench.state[0]["profit"])
-    assert profit == math.floor(math.floor(exact) * Fraction(worth or 1.0))
+    assert profit == math.floor(math.floor(exact) * (worth or 1.0))  # as floats multiply
 
 
 def test_a_loss_within_a_minute_pauses_while_it_is_within_the_minute():
