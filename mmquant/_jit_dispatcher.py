@@ -15,10 +15,7 @@ class KernelDispatcher(CPUDispatcher):
     """A function that Python calls or other kernels do, compiled as far as is needed."""
 
     _cache: Any
-
-    @property
-    def _context(self) -> Any:
-        return self.targetctx
+    targetctx: Any  # numba's own has no types
 
     def add_overload(self, cres: Any) -> None:
         """Note what was compiled; Python is not told of a part."""
@@ -27,7 +24,7 @@ class KernelDispatcher(CPUDispatcher):
             return
         if cres.entry_point is None:  # compiled just now, not loaded
             cres = cres._replace(entry_point=object())
-            self._context.insert_user_function(cres.entry_point, cres.fndesc, [cres.library])
+            self.targetctx.insert_user_function(cres.entry_point, cres.fndesc, [cres.library])
         self.overloads[tuple(cres.signature.args)] = cres
 
     def compile(self, sig: Any) -> Any:
@@ -41,13 +38,14 @@ class KernelDispatcher(CPUDispatcher):
             if isinstance(cres.library, PartLibrary):
                 cres = self._callable(cres)
                 self._cache.save_overload(sig, cres)
+            # Its parts print, and raise with values of the moment, through these.
             for env in cres._find_referenced_environments():
                 cres.codegen.set_env(env.env_name, env)
             return cres.entry_point
 
     def _callable(self, part: Any) -> Any:
         """Return a part with a function for Python."""
-        context = self._context
+        context = self.targetctx
         library = context.codegen().create_library(part.library.name)
         library.enable_object_caching()
         library.add_linking_library(part.library)
