@@ -90,17 +90,18 @@ class Recorder:
         self._inbox = Inbox()
         self._transport = Transport(settings)
         handlers: dict[Stream, dict[Template, Callable[[], None]]] = {
+            # What came of a message before the message: see `poll`.
+            Stream.QUOTES: {Template.QUOTES: self._on_quotes},
+            Stream.PRICING: {Template.PRICING: self._on_pricing},
+            Stream.STATE: {
+                Template.STATE: self._on_state,
+                Template.INSTRUMENT: self._on_instrument,
+            },
             Stream.MARKET_DATA: {
                 Template.BOOK_SNAPSHOT: self._on_snapshot,
                 Template.BOOK_DELTA: self._on_delta,
                 Template.BEST_BID_OFFER: self._on_best_bid_offer,
             },
-            Stream.STATE: {
-                Template.STATE: self._on_state,
-                Template.INSTRUMENT: self._on_instrument,
-            },
-            Stream.PRICING: {Template.PRICING: self._on_pricing},
-            Stream.QUOTES: {Template.QUOTES: self._on_quotes},
         }
         self._subscribers = [
             self._transport.subscriber(stream, self._inbox, of_stream)
@@ -108,9 +109,17 @@ class Recorder:
         ]
 
     def poll(self) -> int:
-        """Take what came; raises DriverLost once the driver is gone."""
+        """Take all that came; raises DriverLost once the driver is gone.
+
+        Wherever the recording ends, it holds what its messages are made of: quotes are taken
+        first, and then, to the last, the prices that were sent before them, and so on.
+        """
         self._transport.check()
-        return sum(subscriber.poll(_POLL_LIMIT) for subscriber in self._subscribers)
+        count = 0
+        for subscriber in self._subscribers:
+            while taken := subscriber.poll(_POLL_LIMIT):
+                count += taken
+        return count
 
     def close(self) -> None:
         """Leave the driver."""
