@@ -200,8 +200,10 @@ PRICING = record(
         ("gaps", "<i8"),
         ("jumps", "<i8"),
         ("trades", "<i8"),
+        ("touch_imbalance", "<f8"),  # of the best level alone, in [-1, 1]
+        ("touch_flow_lots", "<f8"),  # decayed order flow of the best level alone
     ],
-    264,
+    280,
 )
 QUOTES = record(
     [

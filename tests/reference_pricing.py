@@ -181,6 +181,7 @@ class Pricing:
         second = 10**9
         half_life_ns = params.get("order_flow_half_life_ns", 0) or second
         self.order_flow = OrderFlow(half_life_ns, self.flow_levels)
+        self.touch_flow = OrderFlow(half_life_ns, 1)
         self.trade_flow = TradeFlow(params.get("trade_flow_half_life_ns", 0) or second)
         self.reference = (0.0, 0)  # the other market's price in ticks, and when
         self.feed_ok = False
@@ -254,8 +255,9 @@ class Pricing:
     def _signals(self, now_ns, touch, levels):
         bid, _, ask, _ = touch
         out = {f"{name}_ticks": math.nan for name in PRICES}
-        out |= {"depth_imbalance": math.nan, "basis_bps": math.nan}
+        out |= {"depth_imbalance": math.nan, "touch_imbalance": math.nan, "basis_bps": math.nan}
         out["order_flow_lots"] = self.order_flow.lots(now_ns)
+        out["touch_flow_lots"] = self.touch_flow.lots(now_ns)
         out["trade_flow_imbalance"] = self.trade_flow.imbalance
         if not levels:
             return out
@@ -266,6 +268,7 @@ class Pricing:
         out["weighted_mid_ticks"] = microprice(bid, b, ask, a)
         out["vamp_ticks"] = reference_signals.vamp(bids, asks)
         out["depth_imbalance"] = (b - a) / (b + a)
+        out["touch_imbalance"] = (touch[1] - touch[3]) / (touch[1] + touch[3])
         buckets = self.params.get("stoikov_buckets", 0)
         out["stoikov_ticks"] = stoikov(*touch, self.table, buckets)
         price, ts_ns = self.reference
@@ -296,12 +299,13 @@ class Pricing:
         jumps = self.volatility.jumps
         if feed and flags & LIVE:
             self.order_flow.update(*levels, now_ns)
+            self.touch_flow.update(*levels, now_ns)
             stands_ns = now_ns - self.volatility.last[1] if self.volatility.last else now_ns
             stood = 2 * stands_ns >= self.params["max_gap_ns"]
             if stood or not self.published[1] & LIVE or touch != self.published[0]:
                 self.volatility.update((touch[0] + touch[2]) / 2, now_ns)
         elif feed:
-            self.order_flow.last = None
+            self.order_flow.last = self.touch_flow.last = None
         flags |= (self.volatility.jumps > jumps) * JUMP | self.volatility.warm * WARM
         signals = self._signals(now_ns, touch, levels)
         flags |= BASIS if math.isfinite(signals["basis_bps"]) else 0

@@ -84,6 +84,9 @@ def assert_is_the_library(rows):
     ages = (out["now_ns"] - out["now_ns"].iloc[0]) / (2 * S)
     expected = flow + first_lots * 2.0**-ages
     assert out["order_flow_lots"].tolist() == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-6)
+    touch_lots = out["touch_flow_lots"].tolist()  # one level is what the books above have
+    assert touch_lots == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-6)
+    assert out["touch_imbalance"].tolist() == mmquant.imbalance(touches[1], touches[3])[at].tolist()
     blend = mmquant.blend({"mid": (out["mid_ticks"], 0.5), "micro": (out["microprice_ticks"], 0.5)})
     assert out["fair_value_ticks"].tolist() == blend.tolist()
     return out

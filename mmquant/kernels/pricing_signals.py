@@ -8,7 +8,7 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import PricingFlag
 from mmquant.kernels.book_ring import level_lots, next_level
 from mmquant.kernels.book_tail import NO_ASK, NO_BID
-from mmquant.kernels.fair_value import microprice_ticks, mid_ticks
+from mmquant.kernels.fair_value import imbalance, microprice_ticks, mid_ticks
 from mmquant.kernels.microprice import estimated_microprice
 from mmquant.kernels.signals import (
     basis_bps,
@@ -16,6 +16,7 @@ from mmquant.kernels.signals import (
     depth_imbalance,
     order_flow_lots,
     order_flow_step,
+    touch_flow_lots,
     trade_flow_now,
     vamp_ticks,
 )
@@ -113,6 +114,7 @@ def _fill_prices(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> None
     i["vamp_ticks"] = vamp_ticks(
         s["bid_ticks"][:], s["bid_lots"][:], s["ask_ticks"][:], s["ask_lots"][:], depth
     )
+    i["touch_imbalance"] = imbalance(bid_lots, ask_lots)
     i["depth_imbalance"] = depth_imbalance(s["bid_lots"][:], s["ask_lots"][:], depth)
     if p["stoikov_buckets"] > 0:
         table = p["stoikov_adjustment_ticks"][: p["stoikov_states"]]
@@ -166,8 +168,9 @@ def fill_signals(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.nda
     i["ask_ticks"], i["ask_lots"] = o["ask_ticks"], o["ask_lots"]
     i["mid_ticks"] = i["weighted_mid_ticks"] = i["microprice_ticks"] = math.nan
     i["stoikov_ticks"] = i["vamp_ticks"] = i["blend_ticks"] = math.nan
-    i["depth_imbalance"] = i["basis_bps"] = math.nan
+    i["depth_imbalance"] = i["touch_imbalance"] = i["basis_bps"] = math.nan
     i["order_flow_lots"] = order_flow_lots(s["order_flow"][:], now_ns)
+    i["touch_flow_lots"] = touch_flow_lots(s["order_flow"][:], now_ns)
     i["trade_flow_imbalance"] = trade_flow_now(s["trade_flow"][:])
     estimator = s["volatility"][:]
     i["volatility_ticks_per_sqrt_s"] = volatility_ticks_per_sqrt_s(estimator)

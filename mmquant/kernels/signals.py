@@ -134,6 +134,7 @@ def order_flow_step(
     bid_side = int(np.int64(1))
     ask_side = int(np.int64(-1))
     flow = 0
+    touch = 0
     for k in range(levels):
         if s["follows"] == 1:
             flow += order_flow(
@@ -142,11 +143,15 @@ def order_flow_step(
             flow += order_flow(
                 s["ask_ticks"][k], s["ask_lots"][k], ask_ticks[k], ask_lots[k], ask_side
             )
+        if k == 0:
+            touch = flow
         s["bid_ticks"][k] = bid_ticks[k]
         s["bid_lots"][k] = bid_lots[k]
         s["ask_ticks"][k] = ask_ticks[k]
         s["ask_lots"][k] = ask_lots[k]
-    s["flow_lots"] = decay(elapsed_ns * (1.0 / s["half_life_ns"])) * s["flow_lots"] + flow
+    kept = decay(elapsed_ns * (1.0 / s["half_life_ns"]))
+    s["flow_lots"] = kept * s["flow_lots"] + flow
+    s["touch_lots"] = kept * s["touch_lots"] + touch
     s["ts_ns"] = ts_ns if s["books"] == 0 else s["ts_ns"] + elapsed_ns
     s["books"] += 1
     s["follows"] = 1
@@ -161,6 +166,16 @@ def order_flow_lots(state: np.ndarray, now_ns: int) -> float:
         return 0.0
     elapsed_ns = max(now_ns - s["ts_ns"], 0)
     return float(decay(elapsed_ns * (1.0 / s["half_life_ns"])) * s["flow_lots"])
+
+
+@njit
+def touch_flow_lots(state: np.ndarray, now_ns: int) -> float:
+    """Do as `order_flow_lots` for the best level alone."""
+    s = state[0]
+    if s["books"] == 0:
+        return 0.0
+    elapsed_ns = max(now_ns - s["ts_ns"], 0)
+    return float(decay(elapsed_ns * (1.0 / s["half_life_ns"])) * s["touch_lots"])
 
 
 @njit

@@ -61,6 +61,7 @@ ORDER_FLOW = record(
         ("half_life_ns", "<i8"),
         ("ts_ns", "<i8"),
         ("flow_lots", "<f8"),  # as of ts_ns
+        ("touch_lots", "<f8"),  # of the best level alone
         ("books", "<i8"),  # taken in
         ("follows", "<i8"),  # 1: the levels below are the book before the next one
         ("bid_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),
@@ -68,7 +69,7 @@ ORDER_FLOW = record(
         ("ask_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),
         ("ask_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
     ],
-    5 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
+    6 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
 )
 TRADE_FLOW = record(
     [

@@ -70,8 +70,10 @@ PRICING_MODEL_INPUTS = record(
         ("volatility_ticks_per_sqrt_s", "<f8"),
         ("drift_ticks_per_s", "<f8"),
         ("warm_fraction", "<f8"),
+        ("touch_imbalance", "<f8"),
+        ("touch_flow_lots", "<f8"),
     ],
-    144,
+    160,
 )
 PRICING_MODEL_PRICE = record([("fair_value_ticks", "<f8")], 8)
 PRICING_STATE = record(
@@ -116,7 +118,7 @@ PRICING_STATE = record(
         ("ask_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),
         ("ask_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
     ],
-    80 + ORDER_FLOW.itemsize + 40 + 26 * 8 + 144 + 8 + 18 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
+    80 + ORDER_FLOW.itemsize + 40 + 26 * 8 + 160 + 8 + 18 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
 )
 # What is stored of an instrument, so that a restart does not begin cold: one record, one file.
 PRICING_MEMORY = record(
