@@ -114,7 +114,6 @@ class ReferenceStrategy:
     def market_gate(self, x, p, i):
         q = self.q
         numbers = [p["fair_value_ticks"], p["volatility_ticks_per_sqrt_s"], p["drift_ticks_per_s"]]
-        live = p["book_state"] == BookState.LIVE and p["flags"] & PricingFlag.LIVE
         spread = p["ask_ticks"] - p["bid_ticks"]
         from_frame = p["frame_ns"] and p["collector_sent_ns"]
         hop = p["received_ns"] - p["collector_sent_ns"] if from_frame else 0
@@ -128,10 +127,12 @@ class ReferenceStrategy:
             (i["instrument_id"] == p["instrument_id"], "NO_INSTRUMENT"),
             (not skewed, "CLOCK_SKEW"),
             (not late, "UPSTREAM_LAGS"),
-            (live, "BOOK_NOT_LIVE"),
-            (x["now_ns"] - self.book_ns <= q["max_book_age_ns"], "BOOK_STALE"),
+            (p["book_state"] == BookState.LIVE, "BOOK_NOT_LIVE"),
             (p["bid_ticks"] > 0 and p["ask_ticks"] > 0, "NO_MARKET_DATA"),
             (spread > 0, "BOOK_CROSSED"),
+            (not p["flags"] & PricingFlag.NO_FAIR_VALUE, "NOT_FINITE"),
+            (p["flags"] & PricingFlag.LIVE, "BOOK_NOT_LIVE"),
+            (x["now_ns"] - self.book_ns <= q["max_book_age_ns"], "BOOK_STALE"),
             (p["flags"] & PricingFlag.WARM, "NOT_WARM"),
             (x["position_known"], "NO_POSITION"),
             (x["simulator_lag_ns"] <= q["max_simulator_lag_ns"], "SIMULATOR_LAGS"),

@@ -367,11 +367,13 @@ def restart_another(desk):
             return process.returncode, process.stdout.read()
 
     before = desk.launcher.processes.children["mm_pricing"].process.pid
-    path.write_text(right + "nonsense = 1\n")
-    code, said = restart_pricing()
-    assert code != 0
-    assert "goes on as before" in said
-    assert "nonsense" in said
+    no_model = right.replace('fair_value = "blend"', 'fair_value = "nowhere_at_all:price"')
+    for wrong, complaint in ((right + "nonsense = 1\n", "nonsense"), (no_model, "fair_value")):
+        path.write_text(wrong)
+        code, said = restart_pricing()
+        assert code != 0
+        assert "goes on as before" in said
+        assert complaint in said
     assert desk.launcher.processes.children["mm_pricing"].process.pid == before
     path.write_text(right)
     code, said = restart_pricing()

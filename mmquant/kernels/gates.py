@@ -11,6 +11,7 @@ __all__ = ["market_gate", "open_gate", "risk_gate"]
 _BOOK_LIVE = int(BookState.LIVE)
 _FLAG_LIVE = int(PricingFlag.LIVE)
 _FLAG_WARM = int(PricingFlag.WARM)
+_FLAG_NO_FAIR_VALUE = int(PricingFlag.NO_FAIR_VALUE)
 _ACTIVE = int(RiskState.ACTIVE)
 _REDUCING = int(RiskState.REDUCING)
 _HALTED = int(RiskState.HALTED)
@@ -57,14 +58,19 @@ def _time_gate(state: Row, params: Row, inputs: Row, pricing: Row) -> int:
 
 @njit
 def _book_gate(state: Row, params: Row, inputs: Row, pricing: Row) -> int:
-    if pricing["book_state"] != _BOOK_LIVE or not pricing["flags"] & _FLAG_LIVE:
+    if pricing["book_state"] != _BOOK_LIVE:
         return _BOOK_NOT_LIVE
-    if inputs["now_ns"] - state["book_ns"] > params["max_book_age_ns"]:
-        return _BOOK_STALE
+    # Each of these takes LIVE from the flags, too: what is wrong is said, not what follows of it.
     if pricing["bid_ticks"] <= 0 or pricing["ask_ticks"] <= 0:
         return _NO_MARKET_DATA
     if pricing["bid_ticks"] >= pricing["ask_ticks"]:
         return _BOOK_CROSSED
+    if pricing["flags"] & _FLAG_NO_FAIR_VALUE:
+        return _NOT_FINITE
+    if not pricing["flags"] & _FLAG_LIVE:
+        return _BOOK_NOT_LIVE
+    if inputs["now_ns"] - state["book_ns"] > params["max_book_age_ns"]:
+        return _BOOK_STALE
     return _NONE
 
 
