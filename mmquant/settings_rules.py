@@ -176,6 +176,7 @@ def check_settings(file: str, values: Mapping[str, Any]) -> None:
         if file == "pricing":
             check_jumps(values)
             check_blend(values["blend"])
+            check_basis(values["blend"]["basis_ticks_per_bp"], values["reference"]["symbol"])
         elif file == "strategy":
             check_strategy(values)
         else:
@@ -206,6 +207,15 @@ def check_blend(blend: Mapping[str, Any]) -> None:
     """Refuse a [blend] of nothing; ValueError "blend.<key>: rule, got value"."""
     if sum(blend[name] for name in _PRICES) <= 0:
         raise ValueError("blend.microprice: some price must have a weight > 0, got none")
+
+
+def check_basis(ticks_per_bp: float, symbol: str) -> None:
+    """Refuse a factor for a basis that is never known."""
+    if ticks_per_bp != 0 and not symbol:
+        raise ValueError(
+            f"blend.basis_ticks_per_bp: must be 0 where reference.symbol is empty, got "
+            f"{ticks_per_bp:g}"
+        )
 
 
 def check_jumps(values: Mapping[str, Any]) -> None:

@@ -23,8 +23,8 @@ from mm_runtime.transport import Transport
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-from mmquant.codes import BookState, Stream, Template
-from mmquant.wire import Inbox
+from mmquant.codes import BookState, RequestKind, Role, Stream, Template
+from mmquant.wire import Inbox, MessageBuffer
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 PATIENCE_S = 20.0
@@ -161,6 +161,22 @@ def work_until(collector, ears, done):
         assert time.monotonic() < deadline
         if not collector.do_work() + ears.poll():
             time.sleep(0.0005)
+
+
+def test_who_asks_for_a_book_hears_its_rules_at_once(system):
+    collector, ears, frames = system
+    for symbol in SYMBOLS:
+        frames.put(depth(symbol, 9, 11, 8))
+    work_until(collector, ears, lambda: is_live(ears, 1, 2) and len(ears.symbols) == 2)
+    collector._next_snapshot_ns = 2 * collector.clock.now_ns()  # none that comes by itself
+    ears.symbols.clear()
+    request = MessageBuffer(Template.REQUEST)
+    request.block["role"], request.block["kind"] = Role.MM_PRICING, RequestKind.BOOK_SNAPSHOT
+    request.block["instrument_id"] = 2
+    asking = ears.transport.publisher(Stream.STATE, 10)
+    asking.offer(request)
+    work_until(collector, ears, lambda: ears.symbols)
+    assert ears.symbols == {2: "ETHUSDT"}
 
 
 def is_live(ears, *instrument_ids):

@@ -115,6 +115,32 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, value):
     assert message_of(tmp_path, text) == expected
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_numbers_of_a_list_that_are_not_finite_are_refused(tmp_path, value):
+    path = tmp_path / "pricing.toml"
+    path.write_text(f"fair_value_params = [1.0, {value}]")
+    expected = f"{path}: fair_value_params[1]: must be a finite number, got {value}"
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        load("pricing", PricingSettings, tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('fair_value = "blnd"', "fair_value: must be 'blend' or 'module:function', got 'blnd'"),
+        (
+            "blend.basis_ticks_per_bp = 0.5",
+            "blend.basis_ticks_per_bp: must be 0 where reference.symbol is empty, got 0.5",
+        ),
+    ],
+)
+def test_a_fair_value_that_cannot_be_says_what_it_should_be(tmp_path, text, complaint):
+    path = tmp_path / "pricing.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: {complaint}")):
+        load("pricing", PricingSettings, tmp_path, {})
+
+
 def test_an_unknown_key_names_the_nearest_valid_one(tmp_path):
     expected = "config/strategy.toml: inventory.scew: unknown key, the nearest valid one is 'skew'"
     assert message_of(tmp_path, "[inventory]\nscew = 1.0") == expected

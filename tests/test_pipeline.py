@@ -210,6 +210,13 @@ def test_a_wrong_configuration_is_refused_before_anything_starts(environment, mo
     assert nothing_is_left(environment)
 
 
+def test_a_fair_value_that_is_nowhere_is_refused_before_anything_starts(environment, monkeypatch):
+    monkeypatch.setenv("MM_PRICING__FAIR_VALUE", "nowhere_at_all:price")
+    with pytest.raises(ConfigError, match=r"pricing.toml: fair_value: 'nowhere_at_all:price'"):
+        Launcher(demo_plan())
+    assert nothing_is_left(environment)
+
+
 def cut(path, lines, folder):
     """Return a copy of a capture's beginning; all of it where MMQUANT_WHOLE_CAPTURES says so."""
     if os.environ.get("MMQUANT_WHOLE_CAPTURES"):

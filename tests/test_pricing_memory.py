@@ -1,9 +1,11 @@
 """What a restart of pricing finds: taken up where it fits, else left alone with a reason."""
 
+import re
+
 import numpy as np
 import pytest
 from mm_pricing.memory import Memory
-from mm_pricing.parameters import load_model, load_table, pricing_params
+from mm_pricing.parameters import check_pricing, load_model, load_table, pricing_params
 from mm_runtime.config import ConfigError
 from mm_runtime.settings import BlendSettings, PricingSettings
 from test_pricing_kernel import S, Service
@@ -86,7 +88,7 @@ def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
         (5 * S + MAX_AGE_NS + 1, {}, CONFIG, "600.0 s old, at most 600 s are allowed"),
         (6 * S, {"tick_size_e8": 1}, CONFIG, "has another tick_size_e8"),
         (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "has another symbol"),
-        (6 * S, {"market": Market.SPOT}, CONFIG, "nothing in /"),
+        (6 * S, {"market": Market.SPOT}, CONFIG, "nothing could be read from /"),
         (6 * S, {}, PricingSettings(volatility_half_life_s=1.0), "other settings"),
     ],
 )
@@ -103,7 +105,7 @@ def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
     ("damage", "why"),
     [
         (lambda data: data[:-1], "bytes, not"),
-        (lambda data: b"", "nothing in /"),
+        (lambda data: b"", "nothing could be read from /"),
         (lambda data: data[:-8] + b"damaged!", "is damaged"),
     ],
 )
@@ -157,7 +159,7 @@ def test_a_fitted_table_is_read_and_applied(tmp_path):
     [
         ({"stoikov_file": "none.json"}, "No such file"),
         ({"stoikov_file": "bad.json"}, "text must be what to_json gives"),
-        ({"blend": BlendSettings(stoikov=1.0)}, "must be 0 where stoikov_file is empty"),
+        ({"blend": BlendSettings(stoikov=1.0)}, "must be 0 where stoikov_file is empty, got 1"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_said(tmp_path, changes, why):
@@ -179,5 +181,18 @@ def test_a_model_is_imported_from_the_configuration_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["no_such_module:model", "math:no_such_function"])
 def test_a_model_that_is_not_there_is_said(tmp_path, name):
-    with pytest.raises(ConfigError, match="fair_value: '"):
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path}/pricing.toml: fair_value: '")):
         load_model(PricingSettings(fair_value=name), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("depth_levels = 0", "depth_levels"), ('stoikov_file = "no.json"', "stoikov_file")],
+)
+def test_what_pricing_would_not_start_with_is_found_before(tmp_path, text, key):
+    path = tmp_path / "pricing.toml"
+    path.write_text("")
+    check_pricing(tmp_path, {})
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: {key}: ")):
+        check_pricing(tmp_path, {})

@@ -1,9 +1,13 @@
 """The pricing service, stepped by hand over a real media driver: it fails closed at once."""
 
+import math
 import os
 import time
+from contextlib import contextmanager
 
+import numba
 import pytest
+from mm_cli.warm import warm_all
 from mm_pricing.service import Pricing
 from mm_runtime.clock import SystemClock
 from mm_runtime.driver import Driver
@@ -20,12 +24,14 @@ from mmquant.codes import (
     BookState,
     Market,
     PricingFlag,
+    Reason,
     RequestKind,
     Role,
     ServiceState,
     Stream,
     Template,
 )
+from mmquant.pricing_model import pricing_steps
 from mmquant.wire import Inbox, MessageBuffer
 
 LEVELS = (2, 2)
@@ -38,7 +44,7 @@ class Collector:
     def __init__(self, settings):
         self.transport = Transport(settings)
         self.inbox, self.flags, self.requests = Inbox(), [], []
-        self.newest = {}
+        self.newest, self.states = {}, []
         self.market_data = self.transport.publisher(Stream.MARKET_DATA, 10)
         self.heartbeats = self.transport.publisher(Stream.HEARTBEATS, 10)
         self.trades = self.transport.publisher(Stream.TRADES, 10)
@@ -49,7 +55,9 @@ class Collector:
                 Stream.PRICING, self.inbox, {Template.PRICING: self._on_pricing}
             ),
             self.transport.subscriber(
-                Stream.STATE, self.inbox, {Template.REQUEST: self._on_request}
+                Stream.STATE,
+                self.inbox,
+                {Template.REQUEST: self._on_request, Template.STATE: self._on_state},
             ),
         ]
 
@@ -58,7 +66,9 @@ class Collector:
         beat.block["role"], beat.block["state"] = Role.MM_COLLECTOR, ServiceState.READY
         self.heartbeats.offer(beat)
 
-    def book(self, template, last_update_id, previous=0, instrument_id=1, bid_ticks=100):
+    def book(
+        self, template, last_update_id, previous=0, instrument_id=1, bid_ticks=100, ask_ticks=0
+    ):
         message = MessageBuffer(template, LEVELS)
         row = message.block[0]
         row["instrument_id"], row["epoch"], row["now_ns"] = instrument_id, 7, last_update_id
@@ -67,8 +77,10 @@ class Collector:
             row["book_state"] = BookState.LIVE
         else:
             row["previous_update_id"] = previous
-        message.group(0, 1)[0] = (bid_ticks, last_update_id)
-        message.group(1, 1)[0] = (bid_ticks + 1, 5)
+        bids = message.group(0, 1 if bid_ticks else 0)
+        if bid_ticks:
+            bids[0] = (bid_ticks, last_update_id)
+        message.group(1, 1)[0] = (ask_ticks or bid_ticks + 1, 5)
         self.market_data.offer(message)
 
     def rules(self, instrument_id=1, symbol=b"BTCUSDT", tick_size_e8=10_000_000):
@@ -85,6 +97,10 @@ class Collector:
         message = MessageBuffer(Template.TRADE)
         message.block["seq"], message.block["instrument_id"] = self.trades.next_seq(), 1
         self.trades.offer(message)
+
+    def _on_state(self):
+        row = self.inbox.block(Template.STATE)[0]
+        self.states.append((Reason(int(row["reason"])), row["text"].decode()))
 
     def _on_pricing(self):
         row = self.inbox.block(Template.PRICING)[0].copy()
@@ -195,3 +211,108 @@ def test_the_basis_is_measured_against_the_other_instrument_while_that_is_young(
         assert collector.newest[1]["flags"] & PricingFlag.LIVE
     finally:
         pricing.on_close()
+
+
+@numba.njit
+def own(inputs, params, out):
+    """Raise for a bid of 200, know no price for one of 300."""
+    bid = inputs[0]["bid_ticks"]
+    if bid == 200:
+        raise ValueError("no such price")
+    out[0]["fair_value_ticks"] = math.nan if bid == 300 else bid + 0.25
+    return 0
+
+
+@contextmanager
+def another(first, config, model=None):
+    """Run a pricing of its own in the place of the first one."""
+    first.stop()
+    pricing = Pricing(first.settings, config, SystemClock(), None, model)
+    pricing.on_start()
+    try:
+        yield pricing
+    finally:
+        pricing.on_close()
+
+
+def test_a_collector_that_is_back_must_first_say_what_became_of_its_book(system):
+    pricing, collector = system
+    collector.book(Template.BOOK_SNAPSHOT, 10)
+    work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
+
+    deadline = time.monotonic() + 20
+    while not PricingFlag.STALE & collector.flags[-1]:  # not a word of the collector meanwhile
+        assert time.monotonic() < deadline
+        pricing.do_work()
+        collector.poll()
+    collector.flags.clear()
+    collector.states.clear()
+    work_until(pricing, collector, lambda: Reason.BOOK_NOT_LIVE in dict(collector.states))
+    assert not any(PricingFlag.LIVE & flags for flags in collector.flags)
+    assert "since the collector is back" in dict(collector.states)[Reason.BOOK_NOT_LIVE]
+    collector.book(Template.BOOK_DELTA, 11, previous=10)
+    work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
+
+
+def test_a_model_that_raises_or_has_no_number_is_said_and_the_service_goes_on(system):
+    first, collector = system
+    config = PricingSettings(fair_value="mine:own", warmup_s=0.0)
+    with another(first, config, pricing_steps(own)) as pricing:
+        collector.book(Template.BOOK_SNAPSHOT, 10)
+        work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
+        for bid_ticks, reason, text in (
+            (200, Reason.INTERNAL_ERROR, "the fair value mine:own raised ValueError: no such pr"),
+            (300, Reason.NOT_FINITE, "no fair value: mine:own has no number"),
+        ):
+            collector.states.clear()
+            collector.book(Template.BOOK_SNAPSHOT, 2 * bid_ticks, bid_ticks=bid_ticks)
+            work_until(pricing, collector, lambda r=reason: r in dict(collector.states))
+            assert text in dict(collector.states)[reason]
+            flags = collector.newest[1]["flags"]
+            assert flags & (PricingFlag.NO_FAIR_VALUE | PricingFlag.LIVE) == 128
+            assert collector.newest[1]["fair_value_ticks"] == 0.0
+        assert pricing.counters["model_errors"] > 0
+        collector.book(Template.BOOK_SNAPSHOT, 900, bid_ticks=100)
+        work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
+        assert collector.newest[1]["fair_value_ticks"] == 100.25
+
+
+def test_an_empty_side_and_a_crossed_book_are_named(system):
+    pricing, collector = system
+    for bid_ticks, reason in ((0, Reason.NO_MARKET_DATA), (102, Reason.BOOK_CROSSED)):
+        collector.states.clear()
+        collector.book(Template.BOOK_SNAPSHOT, 10 + bid_ticks, bid_ticks=bid_ticks, ask_ticks=101)
+        work_until(pricing, collector, lambda r=reason: r in dict(collector.states))
+
+
+def test_a_reference_that_the_collector_does_not_follow_is_said_once(system, monkeypatch):
+    first, collector = system
+    monkeypatch.setattr("mm_pricing.service._REFERENCE_WAIT_NS", 10**8)
+    config = PricingSettings(reference=ReferenceSettings(symbol="btcusdt"))
+    with another(first, config) as pricing:
+        collector.rules()
+
+        def told():
+            return [text for _, text in collector.states if "reference.symbol" in text]
+
+        work_until(pricing, collector, told)
+        assert told() == [
+            "no basis: reference.symbol 'btcusdt' must be another one of the collector's, got "
+            "BTCUSDT"
+        ]
+        pricing._next_state_ns = 0
+        pricing.do_work()
+        collector.poll()
+        assert len(told()) == 1
+
+
+def test_what_stands_around_a_model_of_ones_own_is_compiled_beforehand(monkeypatch, tmp_path):
+    called = []
+    for name in ("mm_collector.feed", "mm_strategy.service", "mm_simulator.service"):
+        monkeypatch.setattr(f"{name}.warm_up", lambda: None)
+    monkeypatch.setattr("mm_pricing.service._warm_model", lambda *model: called.append(model))
+    monkeypatch.setattr("mm_cli.warm.cache_dir", lambda: tmp_path)
+    assert "kernels are compiled" in warm_all()
+    ((steps, params),) = called
+    assert callable(steps.step)
+    assert params.size == 0

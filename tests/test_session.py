@@ -341,7 +341,9 @@ def test_a_table_of_prices_is_read_from_where_it_lay_and_missed_where_it_is_gone
     result = verify_session(session, silent)
     assert not result.is_equal
     problem = next(s.problem for s in result.services if s.problem)
-    assert problem.startswith("mm_pricing cannot be built as it was: pricing: stoikov_file: ")
+    assert problem.startswith(
+        f"mm_pricing cannot be built as it was: {tmp_path / 'pricing.toml'}: stoikov_file: "
+    )
     assert f"its models and tables in {tmp_path}" in problem
 
 

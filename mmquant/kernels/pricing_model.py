@@ -21,6 +21,13 @@ from mmquant.kernels.pricing import (
 
 
 @njit
+def blend_model(inputs: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
+    """Answer the blend, as a model: what all around a model is compiled with beforehand."""
+    out[0]["fair_value_ticks"] = inputs[0]["blend_ticks"]
+    return 0
+
+
+@njit
 def _ask(state: np.ndarray, model: Any, model_params: np.ndarray, out: np.ndarray) -> int:
     """Let the model replace the blend where the touch has two sides; return its answer."""
     if out[0]["bid_lots"] <= 0 or out[0]["ask_lots"] <= 0:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mm_pricing.parameters import check_pricing
 from mm_runtime.clock import SystemClock
 from mm_runtime.config import load
 from mm_runtime.driver import is_directory_in_use
@@ -111,6 +112,7 @@ class Launcher:
         self.settings = load("runtime", RuntimeSettings, plan.config_dir, environ)
         for name, settings in _SETTINGS.items():  # all of it is right, or nothing starts
             load(name, settings, plan.config_dir, environ)
+        check_pricing(plan.config_dir, environ)
         if plan.record is not None:
             load("recorder", RecorderSettings, plan.config_dir, environ)
             _check_is_new(plan.record)
@@ -119,11 +121,13 @@ class Launcher:
         self.monitor = Monitor(self.settings, SystemClock())
         self.processes = Processes(self.state_directory / "stderr")
         # mm_strategy takes an edited file while it runs, without a break in its quotes.
-        checks = {
+        checks: dict[str, Callable[[], object]] = {
             f"mm_{name}": partial(load, name, settings, plan.config_dir, environ)
             for name, settings in _SETTINGS.items()
             if name not in ("aeronmd", "strategy")
         }
+        # Its table and its model, too: one that cannot start would take the others with it.
+        checks["mm_pricing"] = partial(check_pricing, plan.config_dir, environ)
         self._restarts = Restarts(self.state_directory, checks)
         warm_all()  # so that its copies, the services, need not
         gc.freeze()

@@ -31,17 +31,16 @@ app = typer.Typer(
 
 # What a demo or a replay leaves is thrown away by the next one: it need not survive a power cut.
 _SCRATCH = {"MM_SIMULATOR__LEDGER__SYNCHRONOUS": "NORMAL"}
-_LIVELY = {**_SCRATCH, "MM_PRICING__WARMUP_S": "0.5"}  # a synthetic market, and impatience
 # The demo's narrow quotes lose steadily in fees: over an hour that is more than a session may.
 _LOSING = {
-    **_LIVELY,
+    **_SCRATCH,
     "MM_STRATEGY__GATES__MAX_SESSION_LOSS": "1000000",
     "MM_STRATEGY__GATES__MAX_DRAWDOWN": "1000000",
 }
 # Short waits after a failure, and cheap snapshots, so that many recoveries fit into the time; half
 # of the silences last longer than the idle watchdog waits.
 _STORMY = {
-    **_LIVELY,
+    **_SCRATCH,
     "MM_COLLECTOR__CONNECTION__BACKOFF_MAX_MS": "500",
     "MM_COLLECTOR__CONNECTION__IDLE_TIMEOUT_MS": "1500",
     "MM_COLLECTOR__DEPTH__SNAPSHOT_LIMIT": "500",
@@ -77,7 +76,7 @@ def demo(
     from mm_cli.launcher import Plan, VenuePlan
 
     config = settings_folder(config_dir)
-    plan = Plan("demo", True, config, VenuePlan(seed=seed), _LIVELY, duration, record)
+    plan = Plan("demo", True, config, VenuePlan(seed=seed), _SCRATCH, duration, record)
     _run(plan, "demo on a synthetic market", json_file)
 
 

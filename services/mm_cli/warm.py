@@ -21,13 +21,15 @@ def warm_all() -> str:
     """Call every kernel that the services call, as they call it; return what was done."""
     from mm_collector.feed import warm_up as warm_collector
     from mm_pricing.service import warm_up as warm_pricing
+    from mm_pricing.service import warm_up_model
     from mm_simulator.service import warm_up as warm_simulator
     from mm_strategy.service import warm_up as warm_strategy
 
     from mmquant.market import SyntheticMarket
 
     started = time.perf_counter()
-    for warm_up in (warm_collector, warm_pricing, warm_strategy, warm_simulator):
+    services = (warm_collector, warm_pricing, warm_up_model, warm_strategy, warm_simulator)
+    for warm_up in services:
         warm_up()
     SyntheticMarket(seed=1).run(until_ns=1_000_000_000)
     folder = cache_dir()

@@ -402,6 +402,7 @@ class Collector(Service):
             wanted = int(request["instrument_id"])
             for feed in self._feeds.values():
                 if wanted in (0, feed.instrument_id):
+                    self._publish_instrument(feed)  # what a book is stored under goes before it
                     feed.snapshot_due = True
 
 

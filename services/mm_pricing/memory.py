@@ -109,7 +109,7 @@ class Memory:
         if self.max_age_ns == 0:
             return "warm_start.max_age_s is 0"
         if not data:
-            return f"nothing in {path}"
+            return f"nothing could be read from {path}"
         if len(data) != PRICING_MEMORY.itemsize:
             return f"{path} has {len(data)} bytes, not {PRICING_MEMORY.itemsize}"
         record = np.frombuffer(bytearray(data), PRICING_MEMORY)

@@ -1,10 +1,12 @@
 """pricing.toml -> the kernel's parameters, the Stoikov table and a model of one's own."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mm_runtime.config import ConfigError
+from mm_runtime.config import ConfigError, load
 from mm_runtime.settings import PricingSettings
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from mmquant.pricing_model import PricingSteps, pricing_steps
 from mmquant.state import MAX_STOIKOV_STATES, PRICING_PARAMS
 from mmquant.stoikov import MicropriceModel
 
-__all__ = ["load_model", "load_table", "pricing_params"]
+__all__ = ["check_pricing", "load_model", "load_table", "pricing_params"]
 
 _S = 1_000_000_000
 _IN_SECONDS = (
@@ -64,17 +66,20 @@ def load_table(config: PricingSettings, config_dir: Path) -> MicropriceModel | N
     """
     if not config.stoikov_file:
         if config.blend.stoikov > 0:
-            raise ConfigError("pricing: blend.stoikov: must be 0 where stoikov_file is empty")
+            raise ConfigError(
+                f"{_file(config_dir)}: blend.stoikov: must be 0 where stoikov_file is empty, got "
+                f"{config.blend.stoikov:g}: name a table, or set it to 0"
+            )
         return None
     path = config_dir / config.stoikov_file
     try:
         table = MicropriceModel.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"pricing: stoikov_file: {path}: {error}") from None
+        raise ConfigError(f"{_file(config_dir)}: stoikov_file: {path}: {error}") from None
     if table.adjustment_ticks.size > MAX_STOIKOV_STATES:
         raise ConfigError(
-            f"pricing: stoikov_file: {path}: must have at most {MAX_STOIKOV_STATES} states, "
-            f"got {table.adjustment_ticks.size}: fit fewer buckets or spreads"
+            f"{_file(config_dir)}: stoikov_file: {path}: must have at most {MAX_STOIKOV_STATES} "
+            f"states, got {table.adjustment_ticks.size}: fit fewer buckets or spreads"
         )
     return table
 
@@ -94,4 +99,22 @@ def load_model(config: PricingSettings, config_dir: Path) -> PricingSteps | None
     try:
         return pricing_steps(own_function(config.fair_value, config_dir))
     except (ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(f"pricing: fair_value: {config.fair_value!r}: {error}") from None
+        raise ConfigError(
+            f"{_file(config_dir)}: fair_value: {config.fair_value!r}: {error}"
+        ) from None
+
+
+def check_pricing(config_dir: Path, environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse what mm_pricing would not start with: the settings, their table, their model.
+
+    Raises
+    ------
+    ConfigError
+    """
+    config = load("pricing", PricingSettings, config_dir, environ)
+    load_table(config, config_dir)
+    load_model(config, config_dir)
+
+
+def _file(config_dir: Path) -> Path:
+    return config_dir / "pricing.toml"

@@ -1,5 +1,6 @@
 """Pricing: one compiled call a market-data message, one message out where something changed."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,19 +25,32 @@ from mmquant.codes import (
     Template,
 )
 from mmquant.kernels import wire
-from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, pricing_refresh, pricing_step
-from mmquant.pricing_model import PricingSteps, own_params
+from mmquant.kernels.pricing import (
+    NEED_SNAPSHOT,
+    PUBLISH,
+    QUIET,
+    pricing_close,
+    pricing_close_refresh,
+    pricing_refresh,
+    pricing_step,
+)
+from mmquant.kernels.pricing_model import blend_model
+from mmquant.pricing_model import PricingSteps, own_params, pricing_steps
 from mmquant.records import INSTRUMENT
 from mmquant.state import BOOK, PRICING_PARAMS, PRICING_STATE
 from mmquant.stoikov import MicropriceModel
 from mmquant.wire import Inbox, MessageBuffer
 
-__all__ = ["Pricing", "build", "warm_up"]
+__all__ = ["Pricing", "build", "warm_up", "warm_up_model"]
 
 _MS = 1_000_000
 _S = 1_000_000_000
 _QUEUED = 4_096
 _REQUEST_INTERVAL_NS = 200 * _MS
+_REFERENCE_WAIT_NS = 10 * _S  # the collector names its instruments each second
+_LOGGED_ERRORS = 10
+_REFUSED = int(Reason.INTERNAL_ERROR)
+_BOOKS = (Template.BOOK_DELTA, Template.BOOK_SNAPSHOT)
 
 
 class _Engine:
@@ -55,6 +69,8 @@ class _Engine:
         self.symbol = ""
         self.may_restore = True
         self.stored_ns = 0
+        self.is_heard = True  # the book has been told of since the feed was silent
+        self.model_error = ""  # what the model of one's own raised for the newest message
 
     def set_reference(self, other: "_Engine", now_ns: int) -> None:
         """Take the other's mid, if it is LIVE, as this one's reference, in this one's ticks."""
@@ -93,9 +109,12 @@ class Pricing(Service):
         )
         self._store_interval_ns = round(config.warm_start.interval_s * _S)
         self._store_failed = False
+        self._model_errors: set[str] = set()
         self._engines: dict[int, _Engine] = {}
         self._reference: _Engine | None = None
         self._feed_ok = False
+        self._feed_since_ns = 0
+        self._named_reference = False
         self._next_state_ns = 0
 
     def start(self) -> None:
@@ -117,10 +136,14 @@ class Pricing(Service):
         feed_ok = self.is_alive(Role.MM_COLLECTOR, now_ns)
         changed = feed_ok is not self._feed_ok
         self._feed_ok = feed_ok
+        if changed:
+            self._feed_since_ns = now_ns
         interval_ns = self.config.publish_interval_ms * _MS
         for engine in self._engines.values():
             if changed or now_ns - engine.published_ns >= interval_ns:
-                engine.state[0]["feed_ok"] = feed_ok
+                # A collector that is back, or a new one, has yet to say what became of its book.
+                engine.is_heard = engine.is_heard and not (changed and not feed_ok)
+                engine.state[0]["feed_ok"] = feed_ok and engine.is_heard
                 # The market's clock, which is not ours in a replay, must not jump here.
                 engine.market_now_ns = max(engine.market_now_ns, int(engine.out.block[0]["now_ns"]))
                 self._refresh(engine)
@@ -133,6 +156,7 @@ class Pricing(Service):
             self._next_state_ns = now_ns + 100 * _MS
             self.matters()  # when the state is looked at next
             self._tell_state()
+            self._miss_reference(now_ns)
         return work
 
     def stop(self) -> None:
@@ -160,6 +184,9 @@ class Pricing(Service):
         engine = self._engine(instrument_id)
         if engine.may_restore and engine.symbol:
             self._restore(engine, int(self.inbox.words[wire.NOW_NS]))
+        if not engine.is_heard and self.inbox.header[0]["template_id"] in _BOOKS:
+            engine.is_heard = True
+            engine.state[0]["feed_ok"] = self._feed_ok
         code = self._step(engine, self.inbox.words)
         if code in (PUBLISH, NEED_SNAPSHOT):  # without its book it says so: LIVE is off
             self._publish(engine, received_ns)
@@ -177,7 +204,15 @@ class Pricing(Service):
         state, book, out = engine.state, engine.book, engine.out.block
         if self._model is None:
             return pricing_step(state, book, self._params, words, out)
-        return self._model.step(state, book, self._params, self._model_params, words, out)
+        try:
+            code = self._model.step(state, book, self._params, self._model_params, words, out)
+        except Exception as error:  # somebody's own code: whatever it raises
+            self._refuse(engine, error)
+            code = PUBLISH if book[0]["synced"] else NEED_SNAPSHOT
+            return pricing_close(state, self._params, out, code, _REFUSED)
+        if code != QUIET:  # of a trade, say, it is not asked
+            engine.model_error = ""
+        return code
 
     def _refresh(self, engine: _Engine) -> None:
         state, book, out = engine.state, engine.book, engine.out.block
@@ -185,7 +220,22 @@ class Pricing(Service):
         if self._model is None:
             pricing_refresh(state, book, self._params, now_ns, out)
         else:
-            self._model.refresh(state, book, self._params, self._model_params, now_ns, out)
+            try:
+                self._model.refresh(state, book, self._params, self._model_params, now_ns, out)
+            except Exception as error:
+                self._refuse(engine, error)
+                pricing_close_refresh(state, out, _REFUSED)
+            else:
+                engine.model_error = ""
+
+    def _refuse(self, engine: _Engine, error: Exception) -> None:
+        """Note what the model of one's own raised; once in the log, with its place."""
+        told = f"{type(error).__name__}: {error}"
+        self.counters["model_errors"] += 1
+        if told not in self._model_errors and len(self._model_errors) < _LOGGED_ERRORS:
+            self._model_errors.add(told)
+            self.log.error("the fair value %s raised", self.config.fair_value, exc_info=error)
+        engine.model_error = told
 
     def _engine(self, instrument_id: int) -> _Engine:
         engine = self._engines.get(instrument_id)
@@ -252,15 +302,48 @@ class Pricing(Service):
         for engine in self._engines.values():
             flags = int(engine.out.block[0]["flags"])
             if not flags & PricingFlag.LIVE:
-                state = BookState(int(engine.out.block[0]["book_state"])).name
-                text = f"instrument {engine.instrument_id}: book {state}"
-                self.set_state(ServiceState.DEGRADED, Reason.BOOK_NOT_LIVE, text)
+                reason, text = self._why_not_live(engine, flags)
+                text = f"instrument {engine.instrument_id}: {text}"
+                self.set_state(ServiceState.DEGRADED, reason, text)
                 return
             if not flags & PricingFlag.WARM:
                 text = f"instrument {engine.instrument_id}: estimates warm up"
                 self.set_state(ServiceState.DEGRADED, Reason.NOT_WARM, text)
                 return
         self.set_state(ServiceState.READY, Reason.NONE, "fair values are live and warm")
+
+    def _why_not_live(self, engine: _Engine, flags: int) -> tuple[Reason, str]:
+        state = BookState(int(engine.out.block[0]["book_state"]))
+        if state is not BookState.LIVE:
+            return Reason.BOOK_NOT_LIVE, f"book {state.name}"
+        if not engine.is_heard:
+            return Reason.BOOK_NOT_LIVE, "nothing of the book since the collector is back"
+        if flags & PricingFlag.CROSSED:
+            return Reason.BOOK_CROSSED, "best bid at or above best ask"
+        if flags & PricingFlag.ONE_SIDED:
+            return Reason.NO_MARKET_DATA, "a side of the book is empty"
+        if engine.model_error:
+            name = self.config.fair_value
+            return Reason.INTERNAL_ERROR, f"the fair value {name} raised {engine.model_error}"
+        if flags & PricingFlag.NO_FAIR_VALUE:
+            return Reason.NOT_FINITE, f"no fair value: {self.config.fair_value} has no number"
+        return Reason.BOOK_NOT_LIVE, f"book {state.name}, flags {flags}"
+
+    def _miss_reference(self, now_ns: int) -> None:
+        """Say once that the basis will never be known."""
+        symbol = self.config.reference.symbol
+        known = [engine.symbol for engine in self._engines.values() if engine.symbol]
+        late = self._feed_ok and now_ns - self._feed_since_ns > _REFERENCE_WAIT_NS
+        if not symbol or not known or not late or self._named_reference:
+            return
+        if self._reference is not None and len(known) > 1:
+            return
+        self._named_reference = True
+        self.say(
+            logging.WARNING,
+            f"no basis: reference.symbol {symbol!r} must be another one of the collector's, "
+            f"got {', '.join(known)}",
+        )
 
 
 def warm_up() -> None:
@@ -271,11 +354,18 @@ def warm_up() -> None:
     pricing_refresh(engine.state, engine.book, params, 0, engine.out.block)
 
 
+def warm_up_model() -> None:
+    """Do as `warm_up` for what stands around a model of one's own."""
+    _warm_model(pricing_steps(blend_model), own_params(()))
+
+
 def _warm_model(model: PricingSteps, model_params: NDArray[np.float64]) -> None:
     engine, params = _Engine(0), np.zeros(1, PRICING_PARAMS)
     state, book, out = engine.state, engine.book, engine.out.block
     model.step(state, book, params, model_params, Inbox().words, out)
     model.refresh(state, book, params, model_params, 0, out)
+    pricing_close(state, params, out, PUBLISH, _REFUSED)
+    pricing_close_refresh(state, out, _REFUSED)
 
 
 def build(config_dir: Path, settings: RuntimeSettings, clock: Clock) -> Pricing:

@@ -152,6 +152,10 @@ def _first_problem(value: Any, schema: inspect.Type, path: str) -> tuple[str, st
     """Find what msgspec does not say well or lets pass: unknown keys, NaN and infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return path, f"must be a finite number, got {value}"
+    if isinstance(value, list):
+        for place, inner in enumerate(value):
+            if isinstance(inner, float) and not math.isfinite(inner):
+                return f"{path}[{place}]", f"must be a finite number, got {inner}"
     fields = _fields(schema)
     if not isinstance(value, dict) or not fields:
         return None

@@ -103,6 +103,7 @@ _METRICS_OF = {
         _counter("pricing_data_gaps", "pauses too long to learn from", "instrument"),
         _counter("warm_starts", "stored estimates that were taken up"),
         _counter("stores_failed", "times the estimates could not be stored"),
+        _counter("model_errors", "times the fair value of one's own raised an exception"),
     ),
     "mm_strategy": (
         _counter("quotes", "quotes messages sent, those without quotes included"),
@@ -165,6 +166,7 @@ COUNTERS: dict[str, str | None] = {
     "fills": None,
     "frames": "frames_total",
     "gaps": None,
+    "model_errors": "model_errors_total",
     "not_quoting": "quotes_withheld_total",
     "orders": "order_updates_total",
     "quotes": "quotes_total",

@@ -1,16 +1,18 @@
 """pricing.toml: fair value, its signals, volatility and drift."""
 
+import re
 from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, structs
 
 from mm_runtime.settings.base import Settings, within
-from mmquant.settings_rules import check_blend, check_jumps
+from mmquant.settings_rules import check_basis, check_blend, check_jumps
 
 __all__ = ["BlendSettings", "PricingSettings", "ReferenceSettings", "WarmStartSettings"]
 
 _in = partial(within, "pricing")
+_FAIR_VALUE = r"blend|[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
 class BlendSettings(Settings, frozen=True):
@@ -51,7 +53,7 @@ class WarmStartSettings(Settings, frozen=True):
 class PricingSettings(Settings, frozen=True):
     """The fair value: config/pricing.toml."""
 
-    fair_value: Annotated[str, Meta(pattern=r"^(blend|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = "blend"
+    fair_value: str = "blend"
     fair_value_params: Annotated[tuple[float, ...], Meta(max_length=1_000)] = ()
     volatility_half_life_s: Annotated[float, _in("volatility_half_life_s")] = 60.0
     drift_half_life_s: Annotated[float, _in("drift_half_life_s")] = 60.0
@@ -70,5 +72,10 @@ class PricingSettings(Settings, frozen=True):
     warm_start: WarmStartSettings = WarmStartSettings()
 
     def __post_init__(self) -> None:
-        """Refuse a limit on jumps that would cut what is no jump."""
+        """Refuse what no range of one key can say."""
+        if not re.fullmatch(_FAIR_VALUE, self.fair_value):
+            raise ValueError(
+                f"fair_value: must be 'blend' or 'module:function', got {self.fair_value!r}"
+            )
         check_jumps(structs.asdict(self))
+        check_basis(self.blend.basis_ticks_per_bp, self.reference.symbol)
