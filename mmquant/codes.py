@@ -188,6 +188,7 @@ class Reason(IntEnum):
     BELOW_FILLED = 69
     INVALID_ORDER = 70
     CANCEL_REQUESTED = 71
+    NO_FAIR_VALUE = 72
     REQUESTS_PAUSED = 91
 
 

@@ -80,6 +80,7 @@ _TEXTS = {
     Reason.BELOW_FILLED: "the amended quantity is not above what was filled",
     Reason.INVALID_ORDER: "side, kind or action of the request is not one there is",
     Reason.CANCEL_REQUESTED: "its cancellation was asked for",
+    Reason.NO_FAIR_VALUE: "the fair value has no price",
     Reason.REQUESTS_PAUSED: "the venue takes no request now, so there is no snapshot for a book",
 }
 

@@ -49,7 +49,8 @@ def causes_of_book(desk, now_ns, settings):
         Reason.NO_MARKET_DATA: not has_both,
         Reason.BOOK_CROSSED: has_both and spread <= 0,
         Reason.NOT_WARM: not p["flags"] & PricingFlag.WARM,
-        Reason.NOT_FINITE: not are_numbers or bool(p["flags"] & PricingFlag.NO_FAIR_VALUE),
+        Reason.NOT_FINITE: not are_numbers,
+        Reason.NO_FAIR_VALUE: bool(p["flags"] & PricingFlag.NO_FAIR_VALUE),
         Reason.SPREAD_TOO_NARROW: 0 < spread < settings["min_spread_ticks"],
         Reason.SPREAD_TOO_WIDE: spread > settings["max_spread_ticks"],
     }
@@ -96,6 +97,7 @@ OF_THE_GATES = {  # of which one must hold where it is named; open orders also l
     Reason.BOOK_CROSSED,
     Reason.NOT_WARM,
     Reason.NOT_FINITE,
+    Reason.NO_FAIR_VALUE,
     Reason.SPREAD_TOO_NARROW,
     Reason.SPREAD_TOO_WIDE,
     Reason.NO_POSITION,

@@ -130,7 +130,7 @@ class ReferenceStrategy:
             (p["book_state"] == BookState.LIVE, "BOOK_NOT_LIVE"),
             (p["bid_ticks"] > 0 and p["ask_ticks"] > 0, "NO_MARKET_DATA"),
             (spread > 0, "BOOK_CROSSED"),
-            (not p["flags"] & PricingFlag.NO_FAIR_VALUE, "NOT_FINITE"),
+            (not p["flags"] & PricingFlag.NO_FAIR_VALUE, "NO_FAIR_VALUE"),
             (p["flags"] & PricingFlag.LIVE, "BOOK_NOT_LIVE"),
             (x["now_ns"] - self.book_ns <= q["max_book_age_ns"], "BOOK_STALE"),
             (p["flags"] & PricingFlag.WARM, "NOT_WARM"),

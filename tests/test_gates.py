@@ -33,7 +33,7 @@ def verdict(bench, inputs=None, **pricing):
         ({"book_state": BookState.STALE}, Reason.BOOK_NOT_LIVE),
         ({"flags": int(PricingFlag.WARM)}, Reason.BOOK_NOT_LIVE),
         ({"flags": int(PricingFlag.LIVE)}, Reason.NOT_WARM),
-        ({"flags": int(PricingFlag.WARM | PricingFlag.NO_FAIR_VALUE)}, Reason.NOT_FINITE),
+        ({"flags": int(PricingFlag.WARM | PricingFlag.NO_FAIR_VALUE)}, Reason.NO_FAIR_VALUE),
         ({"flags": int(PricingFlag.WARM | PricingFlag.ONE_SIDED), "bid_ticks": 0}, 3),
         ({"flags": int(PricingFlag.WARM | PricingFlag.CROSSED), "bid_ticks": 1002}, 6),
         ({"bid_ticks": 0}, Reason.NO_MARKET_DATA),

@@ -262,7 +262,7 @@ def test_a_model_that_raises_or_has_no_number_is_said_and_the_service_goes_on(sy
         work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
         for bid_ticks, reason, text in (
             (200, Reason.INTERNAL_ERROR, "the fair value mine:own raised ValueError: no such pr"),
-            (300, Reason.NOT_FINITE, "no fair value: mine:own has no number"),
+            (300, Reason.NO_FAIR_VALUE, "no fair value: mine:own has no number"),
         ):
             collector.states.clear()
             collector.book(Template.BOOK_SNAPSHOT, 2 * bid_ticks, bid_ticks=bid_ticks)

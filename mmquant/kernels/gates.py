@@ -23,6 +23,7 @@ _BOOK_STALE = int(Reason.BOOK_STALE)
 _BOOK_CROSSED = int(Reason.BOOK_CROSSED)
 _NOT_WARM = int(Reason.NOT_WARM)
 _NOT_FINITE = int(Reason.NOT_FINITE)
+_NO_FAIR_VALUE = int(Reason.NO_FAIR_VALUE)
 _NO_POSITION = int(Reason.NO_POSITION)
 _UPSTREAM_SILENT = int(Reason.UPSTREAM_SILENT)
 _SPREAD_TOO_WIDE = int(Reason.SPREAD_TOO_WIDE)
@@ -66,7 +67,7 @@ def _book_gate(state: Row, params: Row, inputs: Row, pricing: Row) -> int:
     if pricing["bid_ticks"] >= pricing["ask_ticks"]:
         return _BOOK_CROSSED
     if pricing["flags"] & _FLAG_NO_FAIR_VALUE:
-        return _NOT_FINITE
+        return _NO_FAIR_VALUE
     if not pricing["flags"] & _FLAG_LIVE:
         return _BOOK_NOT_LIVE
     if inputs["now_ns"] - state["book_ns"] > params["max_book_age_ns"]:

@@ -326,7 +326,7 @@ class Pricing(Service):
             name = self.config.fair_value
             return Reason.INTERNAL_ERROR, f"the fair value {name} raised {engine.model_error}"
         if flags & PricingFlag.NO_FAIR_VALUE:
-            return Reason.NOT_FINITE, f"no fair value: {self.config.fair_value} has no number"
+            return Reason.NO_FAIR_VALUE, f"no fair value: {self.config.fair_value} has no number"
         return Reason.BOOK_NOT_LIVE, f"book {state.name}, flags {flags}"
 
     def _miss_reference(self, now_ns: int) -> None:
