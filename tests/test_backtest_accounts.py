@@ -121,6 +121,20 @@ def test_funding_is_that_of_the_slow_twin_row_by_row():
     assert one.desk.account.tobytes() == traded._desk.account.tobytes()
 
 
+def test_rows_in_memory_that_was_used_before_are_the_same(monkeypatch):
+    def used(size):
+        rows = room(size)
+        for array in rows:
+            array.view(np.uint8)[:] = 0xA5
+        return rows
+
+    first, room = run(funding=FUNDED), backtest._rows
+    monkeypatch.setattr(backtest, "_rows", used)
+    again = run(funding=FUNDED)
+    assert again.instrument().fundings.size == 1
+    assert again.hash == first.hash
+
+
 def test_the_summary_and_the_page_name_funding(tmp_path):
     result = run(funding=FUNDED)
     assert ", funding " in result.summary()

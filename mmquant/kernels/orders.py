@@ -98,6 +98,7 @@ def report_order(
     e["queue_ns"] = 0
     e["known_ns"] = now_ns
     e["is_repeat"] = 0
+    e["reserved"] = 0  # every byte is written: a backtest hashes rows in memory used before
     return n + 1
 
 
