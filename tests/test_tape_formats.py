@@ -96,12 +96,6 @@ def test_files_of_several_symbols_are_merged_by_time(tmp_path):
     assert rows(tape.select("BTCUSDT"))[1] == rows(alone)[1]
 
 
-def test_a_recording_written_while_read_is_the_same_tape(tmp_path):
-    path = write(tmp_path, FRAMES)
-    mapped = read_tape(path, out=tmp_path / "x.tape")
-    assert rows(mapped) == rows(read_tape(path)) == rows(read_tape(tmp_path / "x.tape"))
-
-
 # bad recordings
 
 

@@ -1,14 +1,9 @@
 """What one asks of a tape: bars, the book over time and at a time, parts of it, what is wrong."""
 
-import os
-import resource
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
-from recorded_lines import BBO, FRAMES, NS, SNAPSHOT, depth, trade, write
+from recorded_lines import FRAMES, NS, SNAPSHOT, depth, trade, write
 
 from mmquant.codes import TapeKind
 from mmquant.tape import read_tape, synthetic_tape
@@ -147,62 +142,3 @@ def test_chunks_are_the_tape_piece_by_piece(tape):
     assert all(piece.events.base is not None for piece in pieces)  # views
     with pytest.raises(ValueError, match="events must be"):
         next(tape.chunks(0))
-
-
-# larger than memory
-
-LIMITED = """
-import resource, sys
-from mmquant.tape import read_tape
-
-small, large, target, spare_bytes = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-read_tape(small, out=target, progress=False).report()  # whatever is loaded once is loaded now
-(used_kb,) = [int(line.split()[1]) for line in open("/proc/self/status") if "VmData" in line]
-most = used_kb * 1024 + spare_bytes
-resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-tape = read_tape(large, out=target, progress=False)
-assert not tape.report().gaps
-print(len(tape), tape.nbytes)
-try:
-    read_tape(large, progress=False)
-except MemoryError:
-    print("too large for memory")
-"""
-
-
-@pytest.mark.skipif(
-    os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="minutes without the compiler"
-)
-def test_a_recording_larger_than_memory_is_written_while_it_is_read(tmp_path):
-    """Memory that a quarter of the tape would fill: mapped pages are the system's to drop."""
-    assert hasattr(resource, "RLIMIT_DATA")
-    side = [(f"{90 + k}.{k % 10}", "1.0") for k in range(10)]
-    head = [depth(1, 1, side, []), SNAPSHOT.replace(b":5,", b":1,")]
-    small = write(tmp_path, [*head, depth(2, 2, side, side), BBO, trade(1)], "small")
-    asks = [(f"{110 + k}.{k % 10}", "1.0") for k in range(30)]
-    line = depth(11111111, 22222222, side * 3, asks)
-    n = 120_000
-    with (tmp_path / "large").open("wb") as file:
-        file.writelines(b"%d %b\n" % (NS + i * US, one) for i, one in enumerate(head))
-        for i in range(2, n):
-            one = line.replace(b"11111111", b"%d" % i).replace(b"22222222", b"%d" % i)
-            file.write(b"%d %b\n" % (NS + i * US, one))
-    told = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            LIMITED,
-            small,
-            tmp_path / "large",
-            tmp_path / "x.tape",
-            f"{32 << 20}",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 0, told.stderr
-    counts, refused = told.stdout.splitlines()
-    assert int(counts.split()[0]) >= n
-    assert int(counts.split()[1]) > 3 * (32 << 20)
-    assert refused == "too large for memory"

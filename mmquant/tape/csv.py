@@ -3,9 +3,10 @@
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +21,20 @@ from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.csv_layout import NO_ROW, Layout, layout_of
 from mmquant.tape.csv_rules import BUY, SELL, TRUE, check_rows, market_of
 from mmquant.tape.errors import TapeError, unreadable
+from mmquant.tape.order import first_step_back, sort_in_place
 from mmquant.tape.progress import Progress
+from mmquant.tape.store import Store
 from mmquant.tape.units import Sizes, settle_units
 
 __all__ = ["load"]
 
-BLOCK_ROWS = 1 << 16
+BLOCK_ROWS = 1 << 16  # read at once
+TABLE_ROWS = 1 << 16  # made events of at once
 MAX_SIDE = 65_535
 _MILLIS = (10**11, 10**14)  # stamps of 1973 to 5138
 _MICROS = (10**14, 10**17)
+# Rows of a file, and the line of each.
+_Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
 # Events, their levels, and the line in the file of each level.
 _Table = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]
 
@@ -36,6 +42,7 @@ _Table = tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]
 def load(
     paths: Sequence[Path],
     source: str,
+    store: Store,
     sort: bool,
     progress: bool | None,
     *,
@@ -51,59 +58,60 @@ def load(
     ----------
     source : str
         "tardis" or "vision".
+    store : Store
+        Takes the tables as they are read.
     sort : bool
-        Whether a file out of order is sorted; else it is an error.
+        Whether a file out of order is sorted, in memory as a whole; else it is an error.
     """
     notes = ReadNotes()
     total = sum(path.stat().st_size for path in paths)
-    tables, names, exchanges, markets, back = [], [], [], [], 0
-    with Progress("reading", total, progress) as bar:
-        for path in paths:
-            reader = _Reader(path, source, notes, bar, latency_ns)
-            tables.append(reader.read(sort))
-            names.append(reader.symbol(symbol))
-            exchanges.append(reader.exchange)
-            markets.append(Market[market.upper()] if market else reader.market(notes))
-            back += reader.steps_back
-    for values, what in (
-        (names, "symbols"),
-        (exchanges, "exchanges"),
-        ([market.name.lower() for market in markets], "markets"),
-    ):
-        if len(set(values)) != 1:
-            raise TapeError(
-                f"one tape holds one of them, got the {what} "
-                f"{', '.join(sorted(set(values)))}: read them one by one",
-                ", ".join(str(path) for path in paths),
-            )
-    where = ", ".join(str(path) for path in paths)
-    events, levels, lines = _join(tables)
-    if not events.size:
-        raise TapeError("no row in it", where)
-    firsts = np.cumsum([0, *(table[1].size for table in tables)])  # level of each file
+    readers, levels_of = [], [0]
+    with closing(store.scratch()) as lines:  # of each level
+        with Progress("reading", total, progress) as bar:
+            for path in paths:
+                readers.append(_Reader(path, source, notes, bar, latency_ns))
+                readers[-1].read(sort, store, lines)
+                levels_of.append(lines.tell() // 8)
+        names = [reader.symbol(symbol) for reader in readers]
+        markets = [Market[market.upper()] if market else reader.market(notes) for reader in readers]
+        where = ", ".join(str(path) for path in paths)
+        for values, what in (
+            (names, "symbols"),
+            ([reader.exchange for reader in readers], "exchanges"),
+            ([market.name.lower() for market in markets], "markets"),
+        ):
+            if len(set(values)) != 1:
+                raise TapeError(
+                    f"one tape holds one of them, got the {what} "
+                    f"{', '.join(sorted(set(values)))}: read them one by one",
+                    where,
+                )
+        events, levels = store.finish()
+        if not events.size:
+            raise TapeError("no row in it", where)
+        _merge(events)
 
-    def place(_: int, level: int) -> tuple[Path, str]:
-        return paths[int(np.searchsorted(firsts, level, "right")) - 1], f"line {lines[level]}"
+        def place(_: int, level: int) -> tuple[Path, str]:
+            lines.seek(8 * level)
+            path = paths[int(np.searchsorted(levels_of, level, "right")) - 1]
+            return path, f"line {int(np.frombuffer(lines.read(8), np.int64)[0])}"
 
-    events = events[np.argsort(events["received_ns"], kind="stable")]
-    nameless = events["update_id"] == 0
-    events["update_id"] = np.where(nameless, np.arange(1, events.size + 1), events["update_id"])
-    sizes = (tick_size, lot_size)
-    instruments = settle_units(events, levels, names[:1], markets[:1], *sizes, where, place)
+        sizes = (tick_size, lot_size)
+        instruments = settle_units(events, levels, names[:1], markets[:1], *sizes, where, place)
     if source == "vision":
         notes.assumptions.append(f"received {latency_ns} ns after the venue's time: not recorded")
     names_of_files = ", ".join(path.name for path in paths)
+    back = sum(reader.steps_back for reader in readers)
     repairs = [f"order: sorted, {back} steps back in time"] if back else []
     return Tape(events, levels, instruments, f"{source} {names_of_files}", notes, repairs)
 
 
-def _join(tables: list[_Table]) -> _Table:
-    at = 0
-    for events, levels, _ in tables:
-        events["first_level"] += at
-        at += levels.size
-    events, levels, lines = (np.concatenate(column) for column in zip(*tables, strict=True))
-    return events, levels, lines
+def _merge(events: NDArray[Any]) -> None:
+    """Bring the events of several files into one order; number those that have no id."""
+    if first_step_back(events) >= 0:
+        sort_in_place(events)
+    nameless = np.flatnonzero(events["update_id"] == 0)
+    events["update_id"][nameless] = nameless + 1
 
 
 def _chunks(path: Path, bar: Progress) -> Iterator[bytes]:
@@ -134,7 +142,8 @@ class _Reader:
         self._bar = bar
         self._latency_ns = latency_ns
         self._layout: Layout | None = None
-        self._line = 0  # lines done
+        self._line = self._heads = 0  # lines done, and those of them that are no rows
+        self._first_time = self._last_received_ns = -1
         self.exchange = self._symbol = ""  # as the rows name them
 
     def symbol(self, given: str | None) -> str:
@@ -152,35 +161,85 @@ class _Reader:
             return self._layout.market
         return market_of(self.exchange, notes)
 
-    def read(self, sort: bool) -> _Table:
-        """Return the file's events and levels, in units of 1e-8, and the levels' lines."""
-        blocks: list[NDArray[np.int64]] = []
+    def read(self, sort: bool, store: Store, level_lines: BinaryIO) -> None:
+        """Put the file's events and levels, in units of 1e-8, into `store`; the levels' lines.
+
+        To sort it, it is held in memory as a whole.
+        """
+        n_rows = 0
+        for rows, lines in self._parts(is_whole=sort):
+            n_rows += len(rows)
+            events, levels, lines_of = self._table(rows, lines, sort)
+            store.append(events, levels)
+            level_lines.write(lines_of.tobytes())
+        self._notes.rows += n_rows
+        if not n_rows:
+            raise TapeError(NO_ROW, self._path)
+
+    def _parts(self, is_whole: bool) -> Iterator[_Rows]:
+        """Yield the rows and their lines, what was received at once never in two parts.
+
+        All of them in one part where `is_whole`.
+        """
+        held: list[NDArray[np.int64]] = []
+        n = done = 0
+        for block in self._blocks():
+            held.append(block)
+            n += len(block)
+            if is_whole or n < TABLE_ROWS:
+                continue
+            rows = np.concatenate(held)
+            cut = self._last_begin(rows) if n <= TABLE_ROWS + 2 * MAX_SIDE else n
+            if cut:
+                yield rows[:cut], self._lines(done, cut)
+            held, n, done = [rows[cut:]], n - cut, done + cut
+        if n:
+            yield np.concatenate(held), self._lines(done, n)
+
+    def _lines(self, done: int, n: int) -> NDArray[np.int64]:
+        """Return the lines of the `n` rows behind the first `done`."""
+        first = self._heads + done + 1
+        return np.arange(first, first + n)
+
+    def _last_begin(self, rows: NDArray[np.int64]) -> int:
+        """Return where what was received at once with the last row begins."""
+        layout = self._layout
+        assert layout is not None
+        if layout.kind != TapeKind.DELTA:
+            return len(rows)
+        columns = [layout.index(role) for role in ("time", "received", "is_snapshot")]
+        others = np.flatnonzero((rows[:, columns] != rows[-1, columns]).any(axis=1))
+        return int(others[-1]) + 1 if others.size else 0
+
+    def _blocks(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the rows of the file."""
         rest = b""
         try:
             for chunk in _chunks(self._path, self._bar):
                 data = rest + chunk
                 end = data.rfind(b"\n") + 1
                 if end:
-                    blocks += self._take(data[:end])
+                    yield from self._take(data[:end])
                 rest = data[end:]
         except (EOFError, zlib.error, zipfile.BadZipFile, OSError) as error:
             raise TapeError(unreadable(error), self._path, f"line {self._line + 1}") from error
         if rest:
-            blocks += self._take(rest + b"\n")
+            yield from self._take(rest + b"\n")
+
+    def _table(self, rows: NDArray[np.int64], lines: NDArray[np.int64], sort: bool) -> _Table:
+        """Return events and levels of rows, in units of 1e-8, and the levels' lines."""
         layout = self._layout
-        if layout is None or not any(map(len, blocks)):
-            raise TapeError(NO_ROW, self._path)
-        rows = np.concatenate(blocks)
-        self._notes.rows += len(rows)
-        lines = np.arange(self._line - len(rows) + 1, self._line + 1)
+        assert layout is not None
         venue_ns, received_ns = self._times(layout, rows, lines)
-        back = np.flatnonzero(np.diff(received_ns) < 0)
+        before = self._last_received_ns if self._last_received_ns >= 0 else received_ns[0]
+        back = np.flatnonzero(np.diff(received_ns, prepend=before) < 0)
         if back.size and not sort:
             raise TapeError(
                 'not in order of time: sort it, or pass repair=["order"]',
                 self._path,
-                f"line {lines[back[0] + 1]}",
+                f"line {lines[back[0]]}",
             )
+        self._last_received_ns = int(received_ns[-1])
         keep = check_rows(layout, rows, lines, self._path, self._notes)
         if back.size:
             self.steps_back = back.size
@@ -198,7 +257,7 @@ class _Reader:
             self._layout, has_names = layout_of(data, self._source, self._path)
             if has_names:
                 data = data[data.find(b"\n") + 1 :]
-                self._line = 1
+                self._line = self._heads = 1
         if not data or data.isspace():
             return []
         layout = self._layout
@@ -280,7 +339,9 @@ class _Reader:
         self, layout: Layout, rows: NDArray[np.int64], lines: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the venue's times and those received, in nanoseconds."""
-        first = int(rows[0, layout.index("time")])
+        if self._first_time < 0:
+            self._first_time = int(rows[0, layout.index("time")])
+        first = self._first_time
         is_micro = self._source == "tardis" or _MICROS[0] <= first < _MICROS[1]
         unit = 1_000 if is_micro else 1_000_000
         low, high = _MICROS if is_micro else _MILLIS

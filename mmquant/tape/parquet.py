@@ -20,8 +20,10 @@ from mmquant.records import LEVEL
 from mmquant.state import TAPE_EVENT
 from mmquant.tape.core import ReadNotes, Tape, TapeInstrument
 from mmquant.tape.errors import TapeError
+from mmquant.tape.order import sort_in_place
 from mmquant.tape.parts import packed
 from mmquant.tape.progress import Progress
+from mmquant.tape.store import Store
 
 __all__ = ["check_address", "load", "save"]
 
@@ -114,8 +116,12 @@ def _table(tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any
     return table.replace_schema_metadata({_META: text, _META_CRC: b"%d" % zlib.crc32(text)})
 
 
-def load(address: str, symbol: str | None, progress: bool | None = None, **options: Any) -> Tape:
+def load(
+    address: str, store: Store, symbol: str | None, progress: bool | None = None, **options: Any
+) -> Tape:
     """Return the tape of a folder or address that `save` wrote; see `read_tape`.
+
+    An hour of a symbol at a time goes into `store`.
 
     Raises
     ------
@@ -129,7 +135,6 @@ def load(address: str, symbol: str | None, progress: bool | None = None, **optio
         wanted = f"symbol={symbol or '*'}/hour=*/{_FILE}"
         raise TapeError(f"no {wanted} in it: write it with Tape.save", address)
     symbols = list(dict.fromkeys(_symbol_of(name) for name in names))
-    parts: list[tuple[NDArray[Any], NDArray[Any]]] = []
     metas: dict[str, dict[str, Any]] = {}
     sizes = [fs.size(name) for name in names]
     with Progress("reading", sum(sizes), progress) as bar:
@@ -144,9 +149,12 @@ def load(address: str, symbol: str | None, progress: bool | None = None, **optio
                     "hours as two tapes, or write them anew with one tick_size and lot_size",
                     name,
                 )
-            parts.append(_tables(table, symbols.index(_symbol_of(name))))
+            store.append(*_tables(table, symbols.index(_symbol_of(name))))
             bar.advance(size)
-    return _joined(parts, symbols, metas, address)
+    events, levels = store.finish()
+    if len(symbols) > 1:
+        sort_in_place(events)
+    return Tape(events, levels, *_described(symbols, metas, address))
 
 
 def _read(fs: Any, pq: Any, name: str) -> tuple[Any, dict[str, Any]]:
@@ -195,20 +203,10 @@ def _tables(table: Any, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
     return events, levels
 
 
-def _joined(
-    parts: list[tuple[NDArray[Any], NDArray[Any]]],
-    symbols: list[str],
-    metas: dict[str, dict[str, Any]],
-    address: str,
-) -> Tape:
-    at = 0
-    for events, levels in parts:
-        events["first_level"] += at
-        at += levels.size
-    events = np.concatenate([part[0] for part in parts])
-    levels = np.concatenate([part[1] for part in parts])
-    if len(symbols) > 1:
-        events = events[np.argsort(events["received_ns"], kind="stable")]
+def _described(
+    symbols: list[str], metas: dict[str, dict[str, Any]], address: str
+) -> tuple[list[TapeInstrument], str, ReadNotes, list[str]]:
+    """Return a tape's instruments, source, notes and repairs."""
     instruments = [
         TapeInstrument(
             name,
@@ -219,6 +217,5 @@ def _joined(
         for name in symbols
     ]
     first = metas[symbols[0]]
-    notes = ReadNotes(**first["notes"])
     source = f"{first['source']}, from {address}"
-    return Tape(events, levels, instruments, source, notes, first["repairs"])
+    return instruments, source, ReadNotes(**first["notes"]), first["repairs"]

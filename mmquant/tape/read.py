@@ -20,9 +20,10 @@ from mmquant.tape.store import DiskStore, MemoryStore, Store
 from mmquant.tape.units import Sizes, settle_units
 from mmquant.tape.write import check_target
 
-__all__ = ["FORMATS", "detect", "read_tape"]
+__all__ = ["FORMATS", "WRITTEN_WHILE_READ", "detect", "read_tape"]
 
 FORMATS = ("raw", "tape", "npz", "tardis", "vision", "parquet")
+WRITTEN_WHILE_READ = ("raw", "tardis", "vision", "parquet")
 _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
 _HEAD = 4096
 Paths = Path | str | Sequence[Path | str]
@@ -70,8 +71,8 @@ def read_tape(
         a recording are sorted before it is decided which of them fit together.
     out : path, optional
         A folder to write the tape into while it is read, for what is larger than memory
-        (recordings, without `repair`); the tape returned is mapped from there. A tape that is
-        there is replaced once all is read.
+        (recordings, CSV and Parquet, without `repair`); the tape returned is mapped from there. A
+        tape that is there is replaced once all is read.
     progress : bool, optional
         Whether to draw a bar; without it: on a terminal and in a notebook.
     storage_options : mapping, optional
@@ -96,34 +97,36 @@ def read_tape(
     repair = (repair,) if isinstance(repair, str) else tuple(repair)
     is_sorted = "order" in repair
     _check_asked(kind, len(files), repair, out, storage_options)
-    if kind == "raw":
-        recordings = sorted((Path(path) for path in files), key=first_stamp)
-        units = (tick_size, lot_size, UNITS[stamp_unit])
-        if out is None:
-            tape = _read_raw(recordings, MemoryStore(), is_sorted, *units, progress)
-        else:
-            check_target(out)
-            with DiskStore(Path(out)) as store:
-                tape = _read_raw(recordings, store, is_sorted, *units, progress)
-                native.publish(tape, store)
-    elif kind == "tape":
+    sizes = (tick_size, lot_size)
+
+    def read(store: Store) -> Tape:
+        if kind == "raw":
+            recordings = sorted((Path(path) for path in files), key=first_stamp)
+            return _read_raw(recordings, store, is_sorted, *sizes, UNITS[stamp_unit], progress)
+        if kind == "parquet":
+            from mmquant.tape import parquet
+
+            return parquet.load(str(files[0]), store, symbol, progress, **(storage_options or {}))
+        from mmquant.tape import csv
+
+        options: dict[str, Any] = {"tick_size": tick_size, "lot_size": lot_size}
+        options |= {"symbol": symbol, "market": market, "latency_ns": latency_ns}
+        return csv.load([Path(p) for p in files], kind, store, is_sorted, progress, **options)
+
+    if kind == "tape":
         tape = native.load(Path(files[0]))
         tape = tape if symbol is None else tape.select(symbol)
     elif kind == "npz":
         from mmquant.tape import npz
 
-        sizes = (tick_size, lot_size)
         tape = npz.load([Path(p) for p in files], symbol, market, *sizes, is_sorted, progress)
-    elif kind == "parquet":
-        from mmquant.tape import parquet
-
-        tape = parquet.load(str(files[0]), symbol, progress, **(storage_options or {}))
+    elif out is None:
+        tape = read(MemoryStore())
     else:
-        from mmquant.tape import csv
-
-        options: dict[str, Any] = {"tick_size": tick_size, "lot_size": lot_size}
-        options |= {"symbol": symbol, "market": market, "latency_ns": latency_ns}
-        tape = csv.load([Path(p) for p in files], kind, is_sorted, progress, **options)
+        check_target(out)
+        with DiskStore(Path(out)) as store:
+            tape = read(store)
+            native.publish(tape, store)
     tape = tape.repair(*repair)
     where = ", ".join(str(path) for path in files)
     check_order(tape.events, where, lambda row: f"event {row}", sort=False)
@@ -140,13 +143,14 @@ def _check_asked(
     """Refuse what is not for files of this format."""
     for word in repair:
         check_repair(word)
-    if out is not None and kind != "raw":
+    if out is not None and kind not in WRITTEN_WHILE_READ:
         raise ValueError(
-            f"out is for recordings, got {kind}: read it, then tape.save({str(out)!r})"
+            f"out is for recordings, CSV and Parquet, got {kind}: read it, then "
+            f"tape.save({str(out)!r})"
         )
     if out is not None and repair:
         raise ValueError(
-            f"out is for a recording as it is, got repair={list(repair)!r}: read it without out, "
+            f"out is for what is read as it is, got repair={list(repair)!r}: read it without out, "
             f"then tape.save({str(out)!r})"
         )
     if storage_options and kind != "parquet":

@@ -1,8 +1,9 @@
 """Where a tape's two tables are put together: in memory, or on disk, block by block."""
 
 import io
+import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ class Store(Protocol):
 
     def append(self, events: NDArray[Any], levels: NDArray[Any]) -> None:
         """Append a block; its `first_level` counts from the block's first level."""
+
+    def scratch(self) -> BinaryIO:
+        """Return an empty file, gone once it is closed, where the tables are."""
 
     def finish(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return both tables."""
@@ -40,6 +44,10 @@ class MemoryStore:
         self._events.append(block)
         self._levels.append(levels.copy())
         self._n_levels += levels.size
+
+    def scratch(self) -> BinaryIO:
+        """Return an empty file in memory."""
+        return io.BytesIO()
 
     def finish(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return both tables."""
@@ -88,6 +96,10 @@ class DiskStore:
         self._files[1].write(levels.tobytes())
         self._n_events += block.size
         self._n_levels += levels.size
+
+    def scratch(self) -> BinaryIO:
+        """Return an empty file on the tables' disk, without a name."""
+        return cast(BinaryIO, tempfile.TemporaryFile(dir=self.folder))
 
     def finish(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Close the files and return them mapped: changes reach the disk."""

@@ -48,10 +48,10 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
         check_address(plan.target)
     started_s = time.perf_counter()
     is_mapped = plan.target.rstrip("/").endswith(".tape") and "://" not in plan.target
-    is_raw = plan.format in (None, "raw") and is_mapped and not plan.repair
-    tape = _read(plan, Path(plan.target) if is_raw and _are_raw(plan) else None)
+    is_written_at_once = is_mapped and not plan.repair and _is_in_blocks(plan)
+    tape = _read(plan, Path(plan.target) if is_written_at_once else None)
     read_s = time.perf_counter() - started_s
-    if not (is_raw and _are_raw(plan)):
+    if not is_written_at_once:
         tape.save(plan.target)
     total_s = time.perf_counter() - started_s
     info, report = tape.info(), tape.report()
@@ -71,10 +71,10 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
     ]
 
 
-def _are_raw(plan: Conversion) -> bool:
-    from mmquant.tape.read import detect
+def _is_in_blocks(plan: Conversion) -> bool:
+    from mmquant.tape.read import WRITTEN_WHILE_READ, detect
 
-    return plan.format == "raw" or all(detect(path) == "raw" for path in plan.sources)
+    return (plan.format or detect(plan.sources[0])) in WRITTEN_WHILE_READ
 
 
 def _read(plan: Conversion, out: Path | None) -> Tape:
