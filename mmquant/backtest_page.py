@@ -86,13 +86,13 @@ def _tables(result: "Result", one: "InstrumentResult") -> list[tuple[str, str]]:
     )
     beside = []
     if one.bracket():
-        title = "the same quotes under other fill models (quote asset)"
+        title = f"the same quotes under other fill models ({one.money_asset})"
         frame = result.bracket(one.symbol).rename(columns=lambda name: name.replace("_", " "))
         beside = [(title, _html(frame, 4))]
     return [
-        ("numbers (money in the quote asset)", f"<table>{rows}</table>"),
+        (f"numbers (money in the {one.money_asset})", f"<table>{rows}</table>"),
         (
-            "where the profit came from, by kind and side of fills (quote asset)",
+            f"where the profit came from, by kind and side of fills ({one.money_asset})",
             _html(_money(result.decomposition(one.symbol), one), 4),
         ),
         ("after a fill, in ticks a lot", _html(_by_seconds(result.markouts(symbol=one.symbol)), 2)),
@@ -101,7 +101,7 @@ def _tables(result: "Result", one: "InstrumentResult") -> list[tuple[str, str]]:
 
 
 def _money(table: "pandas.DataFrame", one: "InstrumentResult") -> "pandas.DataFrame":
-    """Return amounts of half tick-lots and the like in the quote asset."""
+    """Return amounts of half tick-lots and the like in the asset of the profit."""
     import pandas
 
     unit = one.unit

@@ -75,6 +75,8 @@ class InstrumentResult:
         What its account is.
     unit
         What a tick-lot of its money is worth in the quote asset (of an inverse contract: coins).
+    held_asset, money_asset
+        What a position and the profit are counted in, in words.
     events, positions, quotes, samples, fundings
         As the kernel wrote them.
     run
@@ -96,6 +98,9 @@ class InstrumentResult:
         self.instrument = instrument
         self.kind = kind
         self.unit = kind.tick_lot_value
+        is_inverse = kind.kind == "inverse"  # contracts of quote asset, whose money is the coin
+        self.held_asset = "contracts" if is_inverse else "base asset"
+        self.money_asset = "coin" if is_inverse else "quote asset"
         self.run = run
         self.desk = desk
         r = run[0]

@@ -143,6 +143,14 @@ def test_the_summary_and_the_page_name_funding(tmp_path):
     assert run(funding=FUNDED).hash == result.hash != run().hash
 
 
+@pytest.mark.parametrize(("kind", "asset"), [("linear", "quote asset"), ("inverse", "coin")])
+def test_the_page_says_what_its_money_is(tmp_path, kind, asset):
+    account = {"kind": kind, "contract_size": "100"} if kind == "inverse" else {"kind": kind}
+    page = run(account=account).report(tmp_path / "r.html").read_text()
+    assert f"numbers (money in the {asset})" in page
+    assert f"by kind and side of fills ({asset})" in page
+
+
 def test_what_the_instrument_cannot_be_is_refused():
     words = "simulator.toml: account.kind: must be auto, linear or inverse for usdm:BTCUSDT"
     with pytest.raises(ValueError, match=words):

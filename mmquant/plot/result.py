@@ -38,8 +38,7 @@ def _figures(result: Any, symbol: str) -> list[Any]:
     one = result.instrument(symbol)
     money = result.equity(symbol)
     limit = float(result.config.strategy["position_limit_qty"])
-    is_inverse = one.kind.kind == "inverse"  # contracts of quote asset, whose money is the coin
-    held, earned = ("contracts", "coin") if is_inverse else ("base asset", "quote asset")
+    held, earned = one.held_asset, one.money_asset
     timed = stack(
         price_pane(
             _prices(result, one),
