@@ -226,6 +226,8 @@ def test_a_minute_of_chaos(tmp_path, market):
         "MM_RUNTIME__STATE_DIRECTORY": str(tmp_path / "var"),
         "MM_RUNTIME__LOGS__DIRECTORY": str(tmp_path / "logs"),
         "MM_RUNTIME__METRICS__ENABLED": "false",
+        # A machine that stands still for seconds beside other tests is none of the faults.
+        "MM_RUNTIME__AERON__DRIVER_TIMEOUT_MS": "10000",
     }
     out = tmp_path / "chaos.json"
     command = [sys.executable, "-m", "mm_cli.main", "chaos", "--seconds", "60", "--seed", "1"]
