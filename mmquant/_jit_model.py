@@ -58,15 +58,14 @@ def _bind(model: Any, arguments: tuple[Any, ...], boundscheck: bool) -> Any:
         return model
     if boundscheck:
         model = _with_boundscheck(model)
-    signature = types.int64(*arguments)
     try:
-        model.compile(signature)
+        model.compile(arguments)  # without an answer's type: numba would make a float an int
     except (errors.NumbaError, errors.UnsupportedBytecodeError, KeyError) as error:
         raise TypeError(
             f"{_named(model)} cannot be compiled for (inputs, params, out): {_why(error)}"
         ) from error
-    compiled: Any = model.get_compile_result(signature)
-    answer = compiled.signature.return_type  # its own where it was compiled before by a call
+    compiled: Any = model.overloads[arguments]
+    answer = compiled.signature.return_type
     if getattr(answer, "literal_type", answer) != types.int64:
         raise TypeError(f"{_named(model)} must answer an int, got {answer}: end with return 0")
     _bound.append(compiled)

@@ -36,6 +36,7 @@ from mmquant.simulator_settings import recorded_latencies, simulator_state
 from mmquant.state import (
     BACKTEST,
     BACKTEST_FUNDING,
+    BACKTEST_MARK,
     BACKTEST_QUOTE,
     BACKTEST_SAMPLE,
     BOOK,
@@ -440,6 +441,7 @@ def _rows(size: int) -> Rows:
         np.empty(fewer, BACKTEST_QUOTE),
         np.empty(fewer, BACKTEST_SAMPLE),
         np.empty(fewer, BACKTEST_FUNDING),
+        np.empty(fewer, BACKTEST_MARK),
     )
 
 
@@ -449,7 +451,7 @@ def _grow(rows: Rows, run: NDArray[Any]) -> None:
     In place: the allocator moves the pages of a long array, and no row is there twice.
     """
     r = run[0]
-    names = ("events", "positions", "positions", "quotes", "samples", "fundings")
+    names = ("events", "positions", "positions", "quotes", "samples", "fundings", "marks")
     for array, name in zip(rows, names, strict=True):
         if array.size - int(r[name]) < max(2 * MAX_EVENTS, array.size // 4):
             array.resize(array.size + array.size // 4, refcheck=False)  # views come at the end

@@ -89,8 +89,11 @@ def _tables(result: "Result", one: "InstrumentResult") -> list[tuple[str, str]]:
         title = f"the same quotes under other fill models ({one.money_asset})"
         frame = result.bracket(one.symbol).rename(columns=lambda name: name.replace("_", " "))
         beside = [(title, _html(frame, 4))]
+    numbers = (f"numbers (money in the {one.money_asset})", f"<table>{rows}</table>")
+    if not one.marks.size:  # without a mid there is nothing to hold a fill against
+        return [numbers, *beside]
     return [
-        (f"numbers (money in the {one.money_asset})", f"<table>{rows}</table>"),
+        numbers,
         (
             f"where the profit came from, by kind and side of fills ({one.money_asset})",
             _html(_money(result.decomposition(one.symbol), one), 4),

@@ -77,7 +77,7 @@ class InstrumentResult:
         What a tick-lot of its money is worth in the quote asset (of an inverse contract: coins).
     held_asset, money_asset
         What a position and the profit are counted in, in words.
-    events, positions, quotes, samples, fundings
+    events, positions, quotes, samples, fundings, marks
         As the kernel wrote them.
     run
         state.BACKTEST: counters.
@@ -112,6 +112,7 @@ class InstrumentResult:
         self.quotes = rows.quotes[: int(r["quotes"])]
         self.samples = rows.samples[: int(r["samples"])]
         self.fundings = rows.fundings[: int(r["fundings"])]
+        self.marks = rows.marks[: int(r["marks"])]
 
     @property
     def fills(self) -> NDArray[Any]:
@@ -150,16 +151,13 @@ class InstrumentResult:
         return self.kind.balances(self.desk.account, self.instrument)
 
     def mids(self) -> "pandas.Series[float]":
-        """Return the sampled mids in ticks, and those of the fills, in order of time."""
+        """Return the mids that the account was valued at, in ticks: each change, and the last."""
         import pandas
 
-        live = self.samples[(self.samples["bid_lots"] > 0) & (self.samples["ask_lots"] > 0)]
-        mids = (live["bid_ticks"] + live["ask_ticks"]) / 2
-        last = self.desk.account[0]["mark_half_ticks"] / 2
-        times, values = live["now_ns"], mids
-        now_ns = int(self.run[0]["now_ns"])
-        if last and (times.size == 0 or times[-1] < now_ns):
-            times, values = np.append(times, now_ns), np.append(values, last)
+        times, values = self.marks["now_ns"], self.marks["half_ticks"] / 2
+        if values.size:
+            times = np.append(times, int(self.run[0]["now_ns"]))
+            values = np.append(values, values[-1])
         return pandas.Series(values, pandas.to_datetime(times, utc=True), name="mid_ticks")
 
     def seconds(self) -> float:
@@ -332,12 +330,13 @@ class Result:
         """Return position and profit over time in the quote asset (of an inverse contract: coins).
 
         `net` = `gross` - `fees` + `funding` + `fee_revaluation`; `equity` is the same as `net`.
+        `mid` is NaN before there is one. The last row is at the end of the tape.
         """
         one = self.instrument(symbol)
         p = one.positions
         frame = _frame(p, ["now_ns", "position_lots", "mark_half_ticks"])
         frame["position"] = p["position_lots"] * one.lot
-        frame["mid"] = p["mark_half_ticks"] / 2 * one.tick
+        frame["mid"] = _prices(one, frame["mark_half_ticks"] / 2, frame["mark_half_ticks"] > 0)
         for name, values in profits_of(one).items():
             frame[name] = values
         frame["equity"] = frame["net"]
@@ -383,7 +382,7 @@ class Result:
         return bracket_frame(profits, self.config.simulator["bracket"])
 
     def curve(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return profit at each sampled mid in tick-lots; see mmquant.accounting.equity_curve.
+        """Return profit at each mid in tick-lots; see mmquant.accounting.equity_curve.
 
         Of the fills alone: without funding and fee revaluation, which `equity` has.
         """

@@ -48,7 +48,7 @@ class ReferenceBacktest:
             self.theirs.state["feed_ok"] = 1
             self.theirs.rules["tick_size_e8"] = tape.instruments[reference].tick_size_e8
         self.events, self.told = [], 0
-        self.positions, self.positions_told = [], 0
+        self.positions, self.positions_told, self.marks = [], 0, []
         self.quote_rows = []
         self.known = {}
         self.pricing_seq = self.quotes_seq = 0
@@ -79,6 +79,8 @@ class ReferenceBacktest:
                 self.take(event)
             else:
                 self.hear_reference(event)
+        if self.began:
+            self.tell_position()
 
     # what happens by itself
 
@@ -213,6 +215,9 @@ class ReferenceBacktest:
             code, n = simulator_on_market(*self.venue, d.book, self.inbox.words, self.written)
             self.show_book(BookCode(code), counts)
         self.settle(n)
+        mark = int(d.account[0]["mark_half_ticks"])
+        if mark != (self.marks[-1][1] if self.marks else 0):
+            self.marks.append((self.now, mark))
         code = self.price(d.pricing_state, self.pricing_book, self.draft)
         if code in (PUBLISH, NEED_SNAPSHOT):
             self.publish_pricing()

@@ -89,6 +89,7 @@ def test_every_row_is_that_of_the_slow_twin(seed, gap_at, simulator, pricing):
     twin.run()
     assert result.events.tobytes() == b"".join(event.tobytes() for event in twin.events)
     assert result.positions.tobytes() == b"".join(p.tobytes() for _, p in twin.positions)
+    assert result.marks.tolist() == twin.marks
     made = [(int(q["now_ns"]), int(q["seq"])) for q in result.quotes]
     assert made == [(now, seq) for now, seq, _ in twin.quote_rows]
     assert result.desk.account.tobytes() == traded._desk.account.tobytes()
@@ -197,6 +198,35 @@ def test_money_adds_up_in_every_table():
     assert equity["position_lots"].iloc[-1] == one.positions[-1]["position_lots"]
     assert len(result.orders()) + len(fills) == one.events.size
     assert set(result.markouts([50 * MS]).index.get_level_values("horizon_ns")) == {50 * MS}
+
+
+def test_what_is_said_of_fills_does_not_hang_on_how_often_the_market_is_sampled():
+    tape = make_tape(200)
+    often, seldom = (backtest.run(tape, sample_ms=ms, **QUICK) for ms in (1.0, 5_000.0))
+    assert often.instrument().samples.size > 4 * seldom.instrument().samples.size
+    horizons = [10 * MS, 100 * MS, 1_000 * MS]
+    assert often.markouts(horizons).equals(seldom.markouts(horizons))
+    parts = seldom.decomposition().loc[("all", "all")]
+    metrics = seldom.metrics()
+    for name in ("spread", "adverse_selection", "inventory"):
+        assert parts[name] == pytest.approx(metrics[name], abs=1e-12)
+
+
+def test_the_equity_ends_where_the_tape_does():
+    result = backtest.run(make_tape(120), **QUICK)
+    equity, metrics = result.equity(), result.metrics()
+    assert equity.index[-1].value == int(result.instrument().run[0]["now_ns"])
+    assert equity["net"].iloc[-1] == pytest.approx(metrics["net_profit"], abs=1e-12)
+    assert metrics["max_drawdown"] >= -metrics["net_profit"] - 1e-12
+    assert not (equity["mid"] <= 0).any()
+
+
+def test_a_tape_without_a_book_has_a_page(tmp_path):
+    tape = make_tape(60)
+    tape.events = tape.events[tape.events["kind"] == TapeKind.TRADE]
+    result = backtest.run(tape, **QUICK)
+    assert result.instrument().mids().empty
+    assert "numbers (money in" in result.report(tmp_path / "page.html").read_text()
 
 
 def test_a_model_of_ones_own_quotes():

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numba import config
 from small_tape import make_tape
 
 from mmquant import backtest, sweep
@@ -135,6 +136,32 @@ def test_a_fair_value_without_a_price_is_named_and_not_only_a_book_that_is_not_l
     result = backtest.run(make_tape(200), pricing=pricing)
     assert not result.failures()
     assert [line for line in result.warnings() if "price_at_even_mids" in line and "had no" in line]
+
+
+@njit
+def sets_nothing(inputs, params, out):
+    return 0
+
+
+@njit
+def answers_a_share(inputs, params, out):
+    return 0.9
+
+
+def test_a_fair_value_that_sets_no_price_has_none():
+    pricing = {**QUICK["pricing"], "fair_value": sets_nothing}
+    (told,) = backtest.run(make_tape(60), pricing=pricing).failures()
+    assert "the fair value sets_nothing (" in told
+    assert "never had a price" in told
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_an_answer_that_is_no_whole_number_is_refused():
+    with pytest.raises(TypeError, match=r"answers_a_share .* must answer an int, got float64"):
+        backtest.run(make_tape(20), model=answers_a_share, **QUICK)
+    pricing = {**QUICK["pricing"], "fair_value": answers_a_share}
+    with pytest.raises(TypeError, match=r"answers_a_share .* must answer an int, got float64"):
+        backtest.run(make_tape(20), pricing=pricing)
 
 
 def test_a_sweep_warns_and_has_a_column():

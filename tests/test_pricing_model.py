@@ -136,7 +136,7 @@ def arguments(params):
         (
             lambda: price_by_model(forgetful, {"ask_lots": [1]}),
             TypeError,
-            r"forgetful \(.*, line \d+\) cannot be compiled",
+            r"forgetful \(.*, line \d+\) must answer an int, got none",
         ),
         (lambda: pricing_steps(leaning.py_func), TypeError, "decorated with numba.njit"),
         (lambda: price_by_model(leaning, {"asks": [1]}), ValueError, "a column a model knows"),

@@ -32,6 +32,7 @@ from mmquant.kernels.backtest_desk import (
     pay_funding,
     settle,
     tell_position,
+    write_mark,
     write_sample,
 )
 from mmquant.kernels.gates import open_gate
@@ -360,6 +361,7 @@ def _take_row(
         if has_bracket:
             bracket_on_market(desk.bracket, desk.sim, desk.book, desk.recorded, code)
     settle(run, desk, rows, n)
+    write_mark(run, desk, rows)
     # One stream, one book: the pricing reads what the simulator's has just followed.
     priced = _price(desk, desk.pricing_state, desk.book, code, desk.pricing_draft)
     if priced == NEED_SNAPSHOT:
@@ -393,6 +395,8 @@ def backtest_run(
     rows: Rows,
 ) -> int:
     """Run over the rows of one instrument up to `last_row`, or until `rows` are full.
+
+    Behind the tape's last row the position is told once more, as it is then.
 
     Parameters
     ----------
@@ -445,6 +449,8 @@ def backtest_run(
             _take_row(run, event, tape_words, desk, model, rows)
         else:
             _hear_reference(run, event, tape_words, desk)
+    if r["row"] == tape_events.size and r["started"] == 1:
+        tell_position(run, desk, rows)  # what it all came to
     return DONE
 
 

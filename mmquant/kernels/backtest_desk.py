@@ -78,6 +78,7 @@ class Rows(NamedTuple):
     quotes: NDArray[Any]  # state.BACKTEST_QUOTE
     samples: NDArray[Any]  # state.BACKTEST_SAMPLE
     fundings: NDArray[Any]  # state.BACKTEST_FUNDING
+    marks: NDArray[Any]  # state.BACKTEST_MARK
 
 
 @njit
@@ -86,10 +87,11 @@ def has_room(run: NDArray[Any], rows: Rows) -> bool:
     r = run[0]
     return bool(
         r["events"] + 2 * MAX_EVENTS <= rows.events.size
-        and r["positions"] + 4 <= rows.positions.size
+        and r["positions"] + 5 <= rows.positions.size  # the last one of a run with them
         and r["quotes"] + 4 <= rows.quotes.size
         and r["samples"] + 4 <= rows.samples.size
         and r["fundings"] + 1 <= rows.fundings.size
+        and r["marks"] + 1 <= rows.marks.size
     )
 
 
@@ -157,6 +159,20 @@ def pay_funding(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
     r["fundings"] += 1
     r["funding_ns"] = due_ns + r["funding_interval_ns"]
     tell_position(run, desk, rows)
+
+
+@bare_inlined
+def write_mark(run: NDArray[Any], desk: Desk, rows: Rows) -> None:
+    """Keep the mid that the account is valued at, where it is another."""
+    r = run[0]
+    half_ticks = desk.account[0]["mark_half_ticks"]
+    if half_ticks == r["mark_half_ticks"]:
+        return
+    row = rows.marks[r["marks"]]
+    row["now_ns"] = r["now_ns"]
+    row["half_ticks"] = half_ticks
+    r["marks"] += 1
+    r["mark_half_ticks"] = half_ticks
 
 
 @njit

@@ -33,6 +33,7 @@ def _ask(state: np.ndarray, model: Any, model_params: np.ndarray, out: np.ndarra
     if out[0]["bid_lots"] <= 0 or out[0]["ask_lots"] <= 0:
         return 0
     s = state[0]
+    s["price"][0]["fair_value_ticks"] = np.nan  # one that sets none has none
     return call_model(model, s["inputs"][:], model_params, s["price"][:])
 
 

@@ -50,6 +50,8 @@ def _figures(result: Any, symbol: str) -> list[Any]:
         equity(money.assign(equity=money["net"]), earned, f"{symbol}: equity"),
         decomposition(_parts(one, money), earned, f"{symbol}: where the profit came from"),
     )
+    if not one.marks.size:  # without a mid there is nothing to hold a fill against
+        return [timed]
     return [timed, markouts(_markouts(result, symbol), title=f"{symbol}: after a fill")]
 
 

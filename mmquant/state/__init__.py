@@ -8,6 +8,7 @@ from mmquant.state.account import ACCOUNT
 from mmquant.state.backtest import (
     BACKTEST,
     BACKTEST_FUNDING,
+    BACKTEST_MARK,
     BACKTEST_QUOTE,
     BACKTEST_SAMPLE,
     MAX_KNOWN_ORDERS,
@@ -107,6 +108,7 @@ __all__ = [
     "ACCOUNT",
     "BACKTEST",
     "BACKTEST_FUNDING",
+    "BACKTEST_MARK",
     "BACKTEST_QUOTE",
     "BACKTEST_SAMPLE",
     "BAR",

@@ -2,7 +2,14 @@
 
 from mmquant.records import record
 
-__all__ = ["BACKTEST", "BACKTEST_FUNDING", "BACKTEST_QUOTE", "BACKTEST_SAMPLE", "MAX_KNOWN_ORDERS"]
+__all__ = [
+    "BACKTEST",
+    "BACKTEST_FUNDING",
+    "BACKTEST_MARK",
+    "BACKTEST_QUOTE",
+    "BACKTEST_SAMPLE",
+    "MAX_KNOWN_ORDERS",
+]
 
 MAX_KNOWN_ORDERS = 512  # own orders that the strategy believes to be alive
 
@@ -46,6 +53,8 @@ BACKTEST = record(
         ("quotes", "<i8"),
         ("samples", "<i8"),
         ("fundings", "<i8"),
+        ("marks", "<i8"),
+        ("mark_half_ticks", "<i8"),  # of the last row of marks
         ("known_orders", "<i8"),
         ("orders_forgotten", "<i8"),  # beyond MAX_KNOWN_ORDERS
         # counters
@@ -56,7 +65,7 @@ BACKTEST = record(
         ("timers", "<i8"),
         ("decisions", "<i8"),
     ],
-    43 * 8,
+    45 * 8,
 )
 # A quotes message: the first order of each side, and the parts of the reservation price.
 BACKTEST_QUOTE = record(
@@ -94,6 +103,8 @@ BACKTEST_FUNDING = record(
     ],
     40,
 )
+# The mid that the account is valued at, each time that it is another.
+BACKTEST_MARK = record([("now_ns", "<i8"), ("half_ticks", "<i8")], 16)
 # The market as the strategy sees it, at most once a sample interval.
 BACKTEST_SAMPLE = record(
     [
