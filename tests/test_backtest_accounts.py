@@ -143,12 +143,21 @@ def test_the_summary_and_the_page_name_funding(tmp_path):
     assert run(funding=FUNDED).hash == result.hash != run().hash
 
 
-@pytest.mark.parametrize(("kind", "asset"), [("linear", "quote asset"), ("inverse", "coin")])
-def test_the_page_says_what_its_money_is(tmp_path, kind, asset):
-    account = {"kind": kind, "contract_size": "100"} if kind == "inverse" else {"kind": kind}
-    page = run(account=account).report(tmp_path / "r.html").read_text()
-    assert f"numbers (money in the {asset})" in page
-    assert f"by kind and side of fills ({asset})" in page
+@pytest.mark.parametrize(
+    ("account", "held", "earned"),
+    [
+        ({}, "base asset", "quote asset"),
+        ({"kind": "inverse", "contract_size": "100"}, "contracts", "coin"),
+    ],
+)
+def test_page_and_plots_say_what_is_held_and_earned(tmp_path, account, held, earned):
+    result = run(account=account)
+    page = result.report(tmp_path / "r.html").read_text()
+    assert f"numbers (money in the {earned})" in page
+    assert f"by kind and side of fills ({earned})" in page
+    timed, _ = result.plot().children
+    labels = [figure.yaxis.axis_label for figure in timed.children]
+    assert labels[1:] == [f"position ({held})", f"profit ({earned})", f"profit ({earned})"]
 
 
 def test_what_the_instrument_cannot_be_is_refused():

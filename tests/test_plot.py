@@ -1,7 +1,6 @@
 """Figures build, carry the data they are given, and say so where there is none."""
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -185,36 +184,6 @@ def test_axes_name_their_units():
         (plot.signature_plot([1, 10], [9.0, 3.0]), "variance per s (squared ticks)"),
     ):
         assert figure.yaxis.axis_label == label
-
-
-@pytest.mark.parametrize(
-    ("kind", "held", "earned"),
-    [("linear", "base asset", "quote asset"), ("inverse", "contracts", "coin")],
-)
-def test_a_result_counts_in_the_units_of_its_account(kind, held, earned):
-    parts = {f"{name}_half_tick_lots": 0 * PRICES.mid for name in MONEY.columns}
-    touch = pd.DataFrame(
-        {f"{side}_{of}": 1.0 for side in ("bid", "ask") for of in ("ticks", "lots")}, TIMES
-    )
-    marks = pd.DataFrame({"kind": [], "side": [], "horizon_ns": []}).set_index(
-        ["kind", "side", "horizon_ns"]
-    )
-    one = SimpleNamespace(
-        symbol="A", tick=1.0, unit=1.0, kind=SimpleNamespace(kind=kind), positions=parts
-    )
-    result = SimpleNamespace(
-        symbols=["A"],
-        instrument=lambda symbol: one,
-        config=SimpleNamespace(strategy={"position_limit_qty": "1"}),
-        equity=lambda symbol: MONEY.assign(position=0.0, net=1.0, funding=0, fee_revaluation=0),
-        signals=lambda symbol: touch.assign(fair_value_ticks=1.0),
-        quotes=lambda symbol: touch,
-        fills=lambda symbol: FILLS,
-        markouts=lambda symbol: marks,
-    )
-    timed, _ = plot.backtest(result).children
-    labels = [figure.yaxis.axis_label for figure in timed.children]
-    assert labels[1:] == [f"position ({held})", f"profit ({earned})", f"profit ({earned})"]
 
 
 def test_axes_tell_the_least_ticks_and_variances_apart():
