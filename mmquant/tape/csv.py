@@ -24,6 +24,7 @@ from mmquant.tape.errors import TapeError, unreadable
 from mmquant.tape.order import first_step_back, sort_in_place
 from mmquant.tape.progress import Progress
 from mmquant.tape.store import Store
+from mmquant.tape.trade_ids import TradeIds, skip_repeated
 from mmquant.tape.units import Sizes, settle_units
 
 __all__ = ["load"]
@@ -72,24 +73,12 @@ def load(
                 readers.append(_Reader(path, source, notes, bar, latency_ns))
                 readers[-1].read(sort, store, lines)
                 levels_of.append(lines.tell() // 8)
-        names = [reader.symbol(symbol) for reader in readers]
-        markets = [Market[market.upper()] if market else reader.market(notes) for reader in readers]
         where = ", ".join(str(path) for path in paths)
-        for values, what in (
-            (names, "symbols"),
-            ([reader.exchange for reader in readers], "exchanges"),
-            ([market.name.lower() for market in markets], "markets"),
-        ):
-            if len(set(values)) != 1:
-                raise TapeError(
-                    f"one tape holds one of them, got the {what} "
-                    f"{', '.join(sorted(set(values)))}: read them one by one",
-                    where,
-                )
+        name, its_market = _instrument_of(readers, symbol, market, notes, where)
         events, levels = store.finish()
         if not events.size:
             raise TapeError("no row in it", where)
-        _merge(events)
+        notes.trade_ids_missing = _merge(events, levels, readers, levels_of)
 
         def place(_: int, level: int) -> tuple[Path, str]:
             lines.seek(8 * level)
@@ -97,7 +86,7 @@ def load(
             return path, f"line {int(np.frombuffer(lines.read(8), np.int64)[0])}"
 
         sizes = (tick_size, lot_size)
-        instruments = settle_units(events, levels, names[:1], markets[:1], *sizes, where, place)
+        instruments = settle_units(events, levels, [name], [its_market], *sizes, where, place)
     if source == "vision":
         notes.assumptions.append(f"received {latency_ns} ns after the venue's time: not recorded")
     names_of_files = ", ".join(path.name for path in paths)
@@ -106,12 +95,49 @@ def load(
     return Tape(events, levels, instruments, f"{source} {names_of_files}", notes, repairs)
 
 
-def _merge(events: NDArray[Any]) -> None:
-    """Bring the events of several files into one order; number those that have no id."""
+def _instrument_of(
+    readers: Sequence["_Reader"],
+    symbol: str | None,
+    market: str | None,
+    notes: ReadNotes,
+    where: str,
+) -> tuple[str, Market]:
+    """Return the one symbol and market of all files, or refuse several."""
+    names = [reader.symbol(symbol) for reader in readers]
+    markets = [Market[market.upper()] if market else reader.market(notes) for reader in readers]
+    for values, what in (
+        (names, "symbols"),
+        ([reader.exchange for reader in readers], "exchanges"),
+        ([one.name.lower() for one in markets], "markets"),
+    ):
+        if len(set(values)) != 1:
+            raise TapeError(
+                f"one tape holds one of them, got the {what} "
+                f"{', '.join(sorted(set(values)))}: read them one by one",
+                where,
+            )
+    return names[0], markets[0]
+
+
+def _merge(
+    events: NDArray[Any],
+    levels: NDArray[Any],
+    readers: Sequence["_Reader"],
+    levels_of: list[int],
+) -> int:
+    """Bring the events of several files into one order, and number those that have no id.
+
+    Trades that came twice are flagged; returns how many trade ids are missing.
+    """
     if first_step_back(events) >= 0:
         sort_in_place(events)
+    # Other venues number the trades of several instruments together, or with leaps.
+    is_consecutive = readers[0].exchange.startswith("binance") or readers[0].is_vision
+    files = [reader.trade_ids for reader in readers]
+    missing = skip_repeated(events, levels, files, levels_of, is_consecutive)
     nameless = np.flatnonzero(events["update_id"] == 0)
     events["update_id"][nameless] = nameless + 1
+    return missing
 
 
 def _chunks(path: Path, bar: Progress) -> Iterator[bytes]:
@@ -136,6 +162,8 @@ class _Reader:
         self, path: Path, source: str, notes: ReadNotes, bar: Progress, latency_ns: int
     ) -> None:
         self.steps_back = 0  # that were sorted
+        self.trade_ids = TradeIds()
+        self.is_vision = source == "vision"
         self._path = path
         self._source = source
         self._notes = notes
@@ -241,6 +269,8 @@ class _Reader:
             )
         self._last_received_ns = int(received_ns[-1])
         keep = check_rows(layout, rows, lines, self._path, self._notes)
+        if layout.kind == TapeKind.TRADE and layout.has("id") and keep.size < len(rows):
+            self.trade_ids.left_out.append(np.delete(rows[:, layout.index("id")], keep))
         if back.size:
             self.steps_back = back.size
             keep = keep[np.argsort(received_ns[keep], kind="stable")]
@@ -249,6 +279,9 @@ class _Reader:
         column = {role: rows[:, i] for i, (role, _) in enumerate(layout.columns)}
         if layout.kind == TapeKind.DELTA:
             return _book(column, venue_ns, received_ns, lines, self._path)
+        if layout.has("last_id"):
+            self.trade_ids.is_aggregate = True
+            self.trade_ids.own.append(column["id"].copy())
         return _events(layout, column, venue_ns, received_ns, lines)
 
     def _take(self, data: bytes) -> list[NDArray[np.int64]]:
