@@ -13,7 +13,7 @@ HEAD = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
 def tardis(path, ids, exchange="binance", side="buy"):
     """Write trades of these ids, each received at a time of its own."""
     row = f"{exchange},BTCUSDT,{MS}{{0:03}},{MS}{{0:03}},{{1}},{side},100.1,0.5\n"
-    at = [int(str(one).lstrip("x-") or i) for i, one in enumerate(ids)]
+    at = [int(str(one).lstrip("x-") or i + 1) for i, one in enumerate(ids)]
     path.write_text(HEAD + "".join(row.format(ms, one) for ms, one in zip(at, ids, strict=True)))
     return path
 
@@ -82,3 +82,13 @@ def test_book_tables_have_no_trade_ids(tmp_path):
     (tmp_path / "q.csv").write_text(head + row + row)
     tape = read_tape(tmp_path / "q.csv")
     assert (skipped(tape), tape.report().trade_ids_missing) == ([False, False], 0)
+
+
+@pytest.mark.parametrize(
+    "ids", [["x-1", "x-2", "x-2", "x-3"], [1, "x-2", "x-2", 3], ["", "", 2, 3]]
+)
+def test_trades_whose_ids_are_no_numbers_are_numbered_and_never_skipped(tmp_path, ids):
+    tape = read_tape(tardis(tmp_path / "a.csv", ids, "bybit"))
+    assert skipped(tape) == [False] * 4
+    own = tape.events["update_id"].tolist()
+    assert own == ([1, 2, 3, 4] if ids[0] != 1 else [1, 2, 3, 3])

@@ -335,7 +335,8 @@ class _Reader:
                 if kind == DECIMAL:
                     out[row, column] = to_e8(f"{Decimal(text):f}") if text else 0
                 elif kind == INTEGER:
-                    out[row, column] = int(text)
+                    is_nameless = role == "id" and self._source == "tardis" and not text.isdigit()
+                    out[row, column] = 0 if is_nameless else int(text)
                 else:
                     out[row, column] = fields[column][0] if text else 0
             except (ValueError, InvalidOperation):
@@ -428,7 +429,7 @@ def _events(
         is_buy = ~np.isin(column["maker"], TRUE)
     else:
         is_buy = np.isin(column["side"], BUY)
-    events["update_id"] = column.get("last_id", column["id"])
+    events["update_id"] = column.get("last_id", column.get("id", 0))
     events["flags"] = TAPE_AGGREGATE if "last_id" in column else 0
     events["n_bids"], events["n_asks"] = is_buy, ~is_buy
     events["first_level"] = np.arange(events.size)

@@ -48,7 +48,7 @@ _TRADES = Layout(
 _TRADES_WITHOUT_IDS = Layout(
     "tardis trades",
     TapeKind.TRADE,
-    (*_TARDIS, ("id", SKIPPED), ("side", LETTER), ("price", DECIMAL), ("qty", DECIMAL)),
+    (*_TARDIS, ("name", SKIPPED), ("side", LETTER), ("price", DECIMAL), ("qty", DECIMAL)),
 )
 _QUOTES = Layout(
     "tardis quotes",
