@@ -18,7 +18,7 @@ from mmquant.records import LEVEL
 from mmquant.state import TAPE_AGGREGATE, TAPE_EVENT
 from mmquant.tape.capture import CHUNK_BYTES, read_chunks
 from mmquant.tape.core import ReadNotes, Tape
-from mmquant.tape.csv_layout import NO_ROW, Layout, layout_of
+from mmquant.tape.csv_layout import NO_ROW, Layout, is_begun, layout_of
 from mmquant.tape.csv_rules import BUY, SELL, TRUE, check_rows, market_of
 from mmquant.tape.errors import TapeError, unreadable
 from mmquant.tape.order import first_step_back, sort_in_place
@@ -32,6 +32,7 @@ __all__ = ["load"]
 BLOCK_ROWS = 1 << 16  # read at once
 TABLE_ROWS = 1 << 16  # made events of at once
 MAX_SIDE = 65_535
+_ZIP = b"PK\x03\x04"
 _MILLIS = (10**11, 10**14)  # stamps of 1973 to 5138
 _MICROS = (10**14, 10**17)
 # Rows of a file, and the line of each.
@@ -142,7 +143,9 @@ def _merge(
 
 def _chunks(path: Path, bar: Progress) -> Iterator[bytes]:
     """Yield a file's bytes, unpacked: plain, gzip, or the one member of a zip."""
-    if not zipfile.is_zipfile(path):
+    with path.open("rb") as opened:
+        is_zip = opened.read(len(_ZIP)) == _ZIP  # one cut short, too, which has no end to find
+    if not is_zip:
         yield from read_chunks(path, bar.advance)
         return
     with zipfile.ZipFile(path) as archive:
@@ -170,7 +173,8 @@ class _Reader:
         self._bar = bar
         self._latency_ns = latency_ns
         self._layout: Layout | None = None
-        self._line = self._heads = 0  # lines done, and those of them that are no rows
+        self._line = self._heads = 0  # lines done, and those of them with names of columns
+        self._blanks: list[int] = []  # rows in front of each blank line
         self._first_time = self._last_received_ns = -1
         self.exchange = self._symbol = ""  # as the rows name them
 
@@ -226,8 +230,8 @@ class _Reader:
 
     def _lines(self, done: int, n: int) -> NDArray[np.int64]:
         """Return the lines of the `n` rows behind the first `done`."""
-        first = self._heads + done + 1
-        return np.arange(first, first + n)
+        rows = np.arange(done, done + n)
+        return 1 + self._heads + rows + np.searchsorted(self._blanks, rows, side="right")
 
     def _last_begin(self, rows: NDArray[np.int64]) -> int:
         """Return where what was received at once with the last row begins."""
@@ -246,9 +250,10 @@ class _Reader:
             for chunk in _chunks(self._path, self._bar):
                 data = rest + chunk
                 end = data.rfind(b"\n") + 1
-                if end:
+                if end and (self._layout is not None or is_begun(data[:end])):
                     yield from self._take(data[:end])
-                rest = data[end:]
+                    data = data[end:]
+                rest = data
         except (EOFError, zlib.error, zipfile.BadZipFile, OSError) as error:
             raise TapeError(unreadable(error), self._path, f"line {self._line + 1}") from error
         if rest:
@@ -291,10 +296,8 @@ class _Reader:
             if has_names:
                 data = data[data.find(b"\n") + 1 :]
                 self._line = self._heads = 1
-        if not data or data.isspace():
-            return []
         layout = self._layout
-        if self._source == "tardis":
+        if self._source == "tardis" and data.strip():
             self._check_names(data)
         kinds = np.array([kind for _, kind in layout.columns], np.int64)
         out = np.zeros((max(1, min(BLOCK_ROWS, data.count(b"\n"))), kinds.size), np.int64)
@@ -315,11 +318,16 @@ class _Reader:
         return blocks
 
     def _odd(self, data: bytes, out: NDArray[np.int64], where: NDArray[np.int64]) -> None:
-        """Read a row that the compiled reader does not: an exponent, an empty field; or refuse."""
+        """Read what the compiled reader does not: a blank line, an exponent, an empty field."""
         assert self._layout is not None
         start = int(where[0])
         end = data.find(b"\n", start)
         line = data[start:end].rstrip(b"\r")
+        if not line.strip():
+            self._blanks.append(self._line - self._heads - len(self._blanks))
+            self._line += 1
+            where[0] = end + 1
+            return
         self._line += 1
         fields = line.split(b",")
         if len(fields) != len(self._layout.columns):
@@ -351,13 +359,13 @@ class _Reader:
     def _check_names(self, data: bytes) -> None:
         """Refuse a second exchange or symbol: count the rows that name the first ones."""
         if not self._symbol:
-            first = data.split(b",", 2)[:2]
+            first = data.lstrip().split(b",", 2)[:2]
             self.exchange, self._symbol = (name.decode(errors="replace") for name in first)
         named = f"{self.exchange},{self._symbol},".encode()
         if data.startswith(named) and data.count(b"\n" + named) + 1 == data.count(b"\n"):
             return
         for number, line in enumerate(data.splitlines(), start=self._line + 1):
-            if line.startswith(named):
+            if line.startswith(named) or not line.strip():
                 continue
             exchange = line.partition(b",")[0].decode(errors="replace")
             what, first_name = "symbols", self._symbol
