@@ -347,10 +347,12 @@ class _Reader:
                     out[row, column] = 0 if is_nameless else int(text)
                 else:
                     out[row, column] = fields[column][0] if text else 0
-            except (ValueError, InvalidOperation):
+            except (ValueError, InvalidOperation, OverflowError) as error:
+                rule = "a decimal" if kind == DECIMAL else "a whole number"
+                if isinstance(error, OverflowError):
+                    rule += " of 64 bits"
                 raise TapeError(
-                    f"{role} must be {'a decimal' if kind == DECIMAL else 'a whole number'}, "
-                    f"got {text!r}",
+                    f"{role} must be {rule}, got {text[:60]!r}: correct the row, or take it out",
                     self._path,
                     f"line {self._line}",
                 ) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mmquant.codes import Market
 from mmquant.tape import native
 from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.errors import TapeError, unreadable
@@ -18,13 +19,14 @@ from mmquant.tape.progress import Progress
 from mmquant.tape.raw import UNITS, RawReader, first_stamp
 from mmquant.tape.store import DiskStore, MemoryStore, Store
 from mmquant.tape.units import Sizes, settle_units
-from mmquant.tape.write import check_target
+from mmquant.tape.write import check_out
 
 __all__ = ["FORMATS", "WRITTEN_WHILE_READ", "detect", "read_tape"]
 
 FORMATS = ("raw", "tape", "npz", "tardis", "vision", "parquet")
 WRITTEN_WHILE_READ = ("raw", "tardis", "vision", "parquet")
 _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
+_FOLDERS = ("tape", "parquet")
 _HEAD = 4096
 Paths = Path | str | Sequence[Path | str]
 
@@ -86,9 +88,10 @@ def read_tape(
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
         raise ValueError("paths must name at least one file, got none")
-    kinds = [format or detect(path) for path in files]
     if format is not None and format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    _check_market(market)
+    kinds = [format or detect(path) for path in files]
     if stamp_unit not in UNITS:
         raise ValueError(f"stamp_unit must be one of {', '.join(UNITS)}, got {stamp_unit!r}")
     if len(set(kinds)) != 1:
@@ -97,6 +100,8 @@ def read_tape(
     repair = (repair,) if isinstance(repair, str) else tuple(repair)
     is_sorted = "order" in repair
     _check_asked(kind, len(files), repair, out, storage_options)
+    for path in files:
+        _check_place(path, kind)
     sizes = (tick_size, lot_size)
 
     def read(store: Store) -> Tape:
@@ -123,7 +128,7 @@ def read_tape(
     elif out is None:
         tape = read(MemoryStore())
     else:
-        check_target(out)
+        check_out(out)
         with DiskStore(Path(out)) as store:
             tape = read(store)
             native.publish(tape, store)
@@ -157,6 +162,28 @@ def _check_asked(
         raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
     if kind in ("tape", "parquet") and n_files != 1:
         raise ValueError(f"{kind} must be one folder, got {n_files}")
+
+
+def _check_market(market: str | None) -> None:
+    """Refuse a market that there is not."""
+    known = [one.name.lower() for one in Market]
+    if market is not None and (not isinstance(market, str) or market.lower() not in known):
+        raise ValueError(f"market must be one of {', '.join(known)}, got {market!r}")
+
+
+def _check_place(path: Path | str, kind: str) -> None:
+    """Refuse a file where the format is a folder, and a folder where it is a file."""
+    if "://" in str(path):
+        return
+    file = Path(path)
+    if not file.exists():
+        raise TapeError("there is no such file", path)
+    if file.is_dir() != (kind in _FOLDERS):
+        is_what, must = ("a folder", "a file") if file.is_dir() else ("a file", "a folder")
+        raise TapeError(
+            f"format {kind!r} must be {must}, got {is_what}: leave format= out, or name another",
+            path,
+        )
 
 
 def detect(path: Path | str) -> str:
