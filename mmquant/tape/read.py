@@ -59,11 +59,13 @@ def read_tape(
         One of "raw", "tape", "npz", "tardis", "vision", "parquet"; else told by content.
     symbol : str, optional
         What an .npz or a CSV of data.binance.vision holds, which do not say it (the latter's
-        name does); of Parquet and tapes: the only one to read.
+        name does); of recordings, Parquet and tapes: the only one to read.
     market : str, optional
         "spot" or "usdm", for sources that do not say it; of Tardis, where the exchange does not.
+        Of recordings, Parquet and tapes, which do: an error where it is another.
     tick_size, lot_size : str, Decimal, int or a mapping of symbols to them, optional
-        Exact sizes; without them the greatest common divisor of what was seen.
+        Exact sizes; without them the greatest common divisor of what was seen. Not of Parquet
+        and tapes, which have their own.
     stamp_unit : str
         Unit of a recording's stamps: "ns", "us", "ms" or "s".
     latency_ns : int
@@ -100,6 +102,8 @@ def read_tape(
     repair = (repair,) if isinstance(repair, str) else tuple(repair)
     is_sorted = "order" in repair
     _check_asked(kind, len(files), repair, out, storage_options)
+    is_sized = tick_size is not None or lot_size is not None
+    _check_options(kind, symbol, is_sized, stamp_unit, latency_ns, out)
     for path in files:
         _check_place(path, kind)
     sizes = (tick_size, lot_size)
@@ -120,7 +124,6 @@ def read_tape(
 
     if kind == "tape":
         tape = native.load(Path(files[0]))
-        tape = tape if symbol is None else tape.select(symbol)
     elif kind == "npz":
         from mmquant.tape import npz
 
@@ -131,7 +134,11 @@ def read_tape(
         check_out(out)
         with DiskStore(Path(out)) as store:
             tape = read(store)
+            _check_said(tape, kind, market, files)
             native.publish(tape, store)
+    _check_said(tape, kind, market, files)
+    if kind in ("raw", "tape") and symbol is not None:
+        tape = tape.select(symbol)
     tape = tape.repair(*repair)
     where = ", ".join(str(path) for path in files)
     check_order(tape.events, where, lambda row: f"event {row}", sort=False)
@@ -162,6 +169,48 @@ def _check_asked(
         raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
     if kind in ("tape", "parquet") and n_files != 1:
         raise ValueError(f"{kind} must be one folder, got {n_files}")
+
+
+def _check_options(
+    kind: str,
+    symbol: str | None,
+    is_sized: bool,
+    stamp_unit: str,
+    latency_ns: int,
+    out: Path | str | None,
+) -> None:
+    """Refuse options that would change nothing in files of this format."""
+    if is_sized and kind in _FOLDERS:
+        raise ValueError(
+            f"tick_size and lot_size are for what does not say them, got {kind}, which has its "
+            f"own: leave them out"
+        )
+    if stamp_unit != "ns" and kind != "raw":
+        raise ValueError(
+            f"stamp_unit is for recordings, got {stamp_unit!r} for {kind}: leave it out"
+        )
+    if latency_ns != 0 and kind != "vision":
+        raise ValueError(
+            f"latency_ns is for data.binance.vision, which has no time received, got {latency_ns} "
+            f"for {kind}: leave it out"
+        )
+    if kind == "raw" and symbol is not None and out is not None:
+        raise ValueError(
+            f"out takes all symbols of a recording, got symbol={symbol!r}: read it without out, "
+            f"then tape.save({str(out)!r})"
+        )
+
+
+def _check_said(tape: Tape, kind: str, market: str | None, files: Sequence[Path | str]) -> None:
+    """Refuse another market than the one that the files name."""
+    if market is None or kind not in ("raw", *_FOLDERS):
+        return
+    held = {one.market.name.lower() for one in tape.instruments} - {market.lower()}
+    if held:
+        raise TapeError(
+            f"market must be that of the file, {held.pop()}, got {market!r}: leave market= out",
+            ", ".join(str(path) for path in files),
+        )
 
 
 def _check_market(market: str | None) -> None:
