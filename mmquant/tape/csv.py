@@ -18,12 +18,13 @@ from mmquant.records import LEVEL
 from mmquant.state import TAPE_AGGREGATE, TAPE_EVENT
 from mmquant.tape.capture import CHUNK_BYTES, read_chunks
 from mmquant.tape.core import ReadNotes, Tape
-from mmquant.tape.csv_layout import NO_ROW, Layout, layout_of
+from mmquant.tape.csv_layout import NO_ROW, Layout, is_begun, layout_of
 from mmquant.tape.csv_rules import BUY, SELL, TRUE, check_rows, market_of
 from mmquant.tape.errors import TapeError, unreadable
 from mmquant.tape.order import first_step_back, sort_in_place
 from mmquant.tape.progress import Progress
 from mmquant.tape.store import Store
+from mmquant.tape.trade_ids import TradeIds, skip_repeated
 from mmquant.tape.units import Sizes, settle_units
 
 __all__ = ["load"]
@@ -31,6 +32,7 @@ __all__ = ["load"]
 BLOCK_ROWS = 1 << 16  # read at once
 TABLE_ROWS = 1 << 16  # made events of at once
 MAX_SIDE = 65_535
+_ZIP = b"PK\x03\x04"
 _MILLIS = (10**11, 10**14)  # stamps of 1973 to 5138
 _MICROS = (10**14, 10**17)
 # Rows of a file, and the line of each.
@@ -72,24 +74,12 @@ def load(
                 readers.append(_Reader(path, source, notes, bar, latency_ns))
                 readers[-1].read(sort, store, lines)
                 levels_of.append(lines.tell() // 8)
-        names = [reader.symbol(symbol) for reader in readers]
-        markets = [Market[market.upper()] if market else reader.market(notes) for reader in readers]
         where = ", ".join(str(path) for path in paths)
-        for values, what in (
-            (names, "symbols"),
-            ([reader.exchange for reader in readers], "exchanges"),
-            ([market.name.lower() for market in markets], "markets"),
-        ):
-            if len(set(values)) != 1:
-                raise TapeError(
-                    f"one tape holds one of them, got the {what} "
-                    f"{', '.join(sorted(set(values)))}: read them one by one",
-                    where,
-                )
+        name, its_market = _instrument_of(readers, symbol, market, notes, where)
         events, levels = store.finish()
         if not events.size:
             raise TapeError("no row in it", where)
-        _merge(events)
+        notes.trade_ids_missing = _merge(events, levels, readers, levels_of)
 
         def place(_: int, level: int) -> tuple[Path, str]:
             lines.seek(8 * level)
@@ -97,7 +87,7 @@ def load(
             return path, f"line {int(np.frombuffer(lines.read(8), np.int64)[0])}"
 
         sizes = (tick_size, lot_size)
-        instruments = settle_units(events, levels, names[:1], markets[:1], *sizes, where, place)
+        instruments = settle_units(events, levels, [name], [its_market], *sizes, where, place)
     if source == "vision":
         notes.assumptions.append(f"received {latency_ns} ns after the venue's time: not recorded")
     names_of_files = ", ".join(path.name for path in paths)
@@ -106,17 +96,56 @@ def load(
     return Tape(events, levels, instruments, f"{source} {names_of_files}", notes, repairs)
 
 
-def _merge(events: NDArray[Any]) -> None:
-    """Bring the events of several files into one order; number those that have no id."""
+def _instrument_of(
+    readers: Sequence["_Reader"],
+    symbol: str | None,
+    market: str | None,
+    notes: ReadNotes,
+    where: str,
+) -> tuple[str, Market]:
+    """Return the one symbol and market of all files, or refuse several."""
+    names = [reader.symbol(symbol) for reader in readers]
+    markets = [Market[market.upper()] if market else reader.market(notes) for reader in readers]
+    for values, what in (
+        (names, "symbols"),
+        ([reader.exchange for reader in readers], "exchanges"),
+        ([one.name.lower() for one in markets], "markets"),
+    ):
+        if len(set(values)) != 1:
+            raise TapeError(
+                f"one tape holds one of them, got the {what} "
+                f"{', '.join(sorted(set(values)))}: read them one by one",
+                where,
+            )
+    return names[0], markets[0]
+
+
+def _merge(
+    events: NDArray[Any],
+    levels: NDArray[Any],
+    readers: Sequence["_Reader"],
+    levels_of: list[int],
+) -> int:
+    """Bring the events of several files into one order, and number those that have no id.
+
+    Trades that came twice are flagged; returns how many trade ids are missing.
+    """
     if first_step_back(events) >= 0:
         sort_in_place(events)
+    # Other venues number the trades of several instruments together, or with leaps.
+    is_consecutive = readers[0].exchange.startswith("binance") or readers[0].is_vision
+    files = [reader.trade_ids for reader in readers]
+    missing = skip_repeated(events, levels, files, levels_of, is_consecutive)
     nameless = np.flatnonzero(events["update_id"] == 0)
     events["update_id"][nameless] = nameless + 1
+    return missing
 
 
 def _chunks(path: Path, bar: Progress) -> Iterator[bytes]:
     """Yield a file's bytes, unpacked: plain, gzip, or the one member of a zip."""
-    if not zipfile.is_zipfile(path):
+    with path.open("rb") as opened:
+        is_zip = opened.read(len(_ZIP)) == _ZIP  # one cut short, too, which has no end to find
+    if not is_zip:
         yield from read_chunks(path, bar.advance)
         return
     with zipfile.ZipFile(path) as archive:
@@ -136,13 +165,16 @@ class _Reader:
         self, path: Path, source: str, notes: ReadNotes, bar: Progress, latency_ns: int
     ) -> None:
         self.steps_back = 0  # that were sorted
+        self.trade_ids = TradeIds()
+        self.is_vision = source == "vision"
         self._path = path
         self._source = source
         self._notes = notes
         self._bar = bar
         self._latency_ns = latency_ns
         self._layout: Layout | None = None
-        self._line = self._heads = 0  # lines done, and those of them that are no rows
+        self._line = self._heads = 0  # lines done, and those of them with names of columns
+        self._blanks: list[int] = []  # rows in front of each blank line
         self._first_time = self._last_received_ns = -1
         self.exchange = self._symbol = ""  # as the rows name them
 
@@ -198,8 +230,8 @@ class _Reader:
 
     def _lines(self, done: int, n: int) -> NDArray[np.int64]:
         """Return the lines of the `n` rows behind the first `done`."""
-        first = self._heads + done + 1
-        return np.arange(first, first + n)
+        rows = np.arange(done, done + n)
+        return 1 + self._heads + rows + np.searchsorted(self._blanks, rows, side="right")
 
     def _last_begin(self, rows: NDArray[np.int64]) -> int:
         """Return where what was received at once with the last row begins."""
@@ -218,9 +250,10 @@ class _Reader:
             for chunk in _chunks(self._path, self._bar):
                 data = rest + chunk
                 end = data.rfind(b"\n") + 1
-                if end:
+                if end and (self._layout is not None or is_begun(data[:end])):
                     yield from self._take(data[:end])
-                rest = data[end:]
+                    data = data[end:]
+                rest = data
         except (EOFError, zlib.error, zipfile.BadZipFile, OSError) as error:
             raise TapeError(unreadable(error), self._path, f"line {self._line + 1}") from error
         if rest:
@@ -241,6 +274,8 @@ class _Reader:
             )
         self._last_received_ns = int(received_ns[-1])
         keep = check_rows(layout, rows, lines, self._path, self._notes)
+        if layout.kind == TapeKind.TRADE and layout.has("id") and keep.size < len(rows):
+            self.trade_ids.left_out.append(np.delete(rows[:, layout.index("id")], keep))
         if back.size:
             self.steps_back = back.size
             keep = keep[np.argsort(received_ns[keep], kind="stable")]
@@ -249,6 +284,9 @@ class _Reader:
         column = {role: rows[:, i] for i, (role, _) in enumerate(layout.columns)}
         if layout.kind == TapeKind.DELTA:
             return _book(column, venue_ns, received_ns, lines, self._path)
+        if layout.has("last_id"):
+            self.trade_ids.is_aggregate = True
+            self.trade_ids.own.append(column["id"].copy())
         return _events(layout, column, venue_ns, received_ns, lines)
 
     def _take(self, data: bytes) -> list[NDArray[np.int64]]:
@@ -258,10 +296,8 @@ class _Reader:
             if has_names:
                 data = data[data.find(b"\n") + 1 :]
                 self._line = self._heads = 1
-        if not data or data.isspace():
-            return []
         layout = self._layout
-        if self._source == "tardis":
+        if self._source == "tardis" and data.strip():
             self._check_names(data)
         kinds = np.array([kind for _, kind in layout.columns], np.int64)
         out = np.zeros((max(1, min(BLOCK_ROWS, data.count(b"\n"))), kinds.size), np.int64)
@@ -282,11 +318,16 @@ class _Reader:
         return blocks
 
     def _odd(self, data: bytes, out: NDArray[np.int64], where: NDArray[np.int64]) -> None:
-        """Read a row that the compiled reader does not: an exponent, an empty field; or refuse."""
+        """Read what the compiled reader does not: a blank line, an exponent, an empty field."""
         assert self._layout is not None
         start = int(where[0])
         end = data.find(b"\n", start)
         line = data[start:end].rstrip(b"\r")
+        if not line.strip():
+            self._blanks.append(self._line - self._heads - len(self._blanks))
+            self._line += 1
+            where[0] = end + 1
+            return
         self._line += 1
         fields = line.split(b",")
         if len(fields) != len(self._layout.columns):
@@ -302,13 +343,16 @@ class _Reader:
                 if kind == DECIMAL:
                     out[row, column] = to_e8(f"{Decimal(text):f}") if text else 0
                 elif kind == INTEGER:
-                    out[row, column] = int(text)
+                    is_nameless = role == "id" and self._source == "tardis" and not text.isdigit()
+                    out[row, column] = 0 if is_nameless else int(text)
                 else:
                     out[row, column] = fields[column][0] if text else 0
-            except (ValueError, InvalidOperation):
+            except (ValueError, InvalidOperation, OverflowError) as error:
+                rule = "a decimal" if kind == DECIMAL else "a whole number"
+                if isinstance(error, OverflowError):
+                    rule += " of 64 bits"
                 raise TapeError(
-                    f"{role} must be {'a decimal' if kind == DECIMAL else 'a whole number'}, "
-                    f"got {text!r}",
+                    f"{role} must be {rule}, got {text[:60]!r}: correct the row, or take it out",
                     self._path,
                     f"line {self._line}",
                 ) from None
@@ -317,13 +361,13 @@ class _Reader:
     def _check_names(self, data: bytes) -> None:
         """Refuse a second exchange or symbol: count the rows that name the first ones."""
         if not self._symbol:
-            first = data.split(b",", 2)[:2]
+            first = data.lstrip().split(b",", 2)[:2]
             self.exchange, self._symbol = (name.decode(errors="replace") for name in first)
         named = f"{self.exchange},{self._symbol},".encode()
         if data.startswith(named) and data.count(b"\n" + named) + 1 == data.count(b"\n"):
             return
         for number, line in enumerate(data.splitlines(), start=self._line + 1):
-            if line.startswith(named):
+            if line.startswith(named) or not line.strip():
                 continue
             exchange = line.partition(b",")[0].decode(errors="replace")
             what, first_name = "symbols", self._symbol
@@ -395,7 +439,7 @@ def _events(
         is_buy = ~np.isin(column["maker"], TRUE)
     else:
         is_buy = np.isin(column["side"], BUY)
-    events["update_id"] = column.get("last_id", column["id"])
+    events["update_id"] = column.get("last_id", column.get("id", 0))
     events["flags"] = TAPE_AGGREGATE if "last_id" in column else 0
     events["n_bids"], events["n_asks"] = is_buy, ~is_buy
     events["first_level"] = np.arange(events.size)

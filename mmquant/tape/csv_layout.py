@@ -7,7 +7,7 @@ from mmquant.codes import Market, TapeKind
 from mmquant.kernels.tape_csv import DECIMAL, INTEGER, LETTER, SKIPPED
 from mmquant.tape.errors import TapeError
 
-__all__ = ["NO_ROW", "Layout", "layout_of"]
+__all__ = ["NO_ROW", "Layout", "is_begun", "layout_of"]
 
 _TARDIS = (("exchange", LETTER), ("symbol", LETTER), ("time", INTEGER), ("received", INTEGER))
 _BOOLEANS = (b"true", b"false")
@@ -48,7 +48,7 @@ _TRADES = Layout(
 _TRADES_WITHOUT_IDS = Layout(
     "tardis trades",
     TapeKind.TRADE,
-    (*_TARDIS, ("id", SKIPPED), ("side", LETTER), ("price", DECIMAL), ("qty", DECIMAL)),
+    (*_TARDIS, ("name", SKIPPED), ("side", LETTER), ("price", DECIMAL), ("qty", DECIMAL)),
 )
 _QUOTES = Layout(
     "tardis quotes",
@@ -101,6 +101,11 @@ _VISION = {
 }
 
 
+def is_begun(head: bytes) -> bool:
+    """Tell whether there are two lines that are not blank: a row behind the names of columns."""
+    return bool(head.strip().count(b"\n"))
+
+
 def layout_of(head: bytes, source: str, path: Path) -> tuple[Layout, bool]:
     """Return the layout of a file and whether its first line names the columns.
 
@@ -118,7 +123,10 @@ def layout_of(head: bytes, source: str, path: Path) -> tuple[Layout, bool]:
     TapeError
         A table that is none of the known ones.
     """
-    lines = [line.rstrip(b"\r") for line in head.split(b"\n")[:2]]
+    first, _, rest = head.partition(b"\n")
+    # The first row is behind blank lines, if there are any.
+    row_at = len(rest) - len(rest.lstrip())
+    lines = [first.rstrip(b"\r"), rest[row_at:].partition(b"\n")[0].rstrip(b"\r")]
     if source == "tardis":
         names = lines[0].split(b",")
         layout = _TARDIS_BY_COLUMN.get(names[4]) if len(names) == 8 else None
@@ -129,7 +137,7 @@ def layout_of(head: bytes, source: str, path: Path) -> tuple[Layout, bool]:
                 path,
                 "line 1",
             )
-        row = lines[1].split(b",") if len(lines) > 1 else []
+        row = lines[1].split(b",")
         if layout is _TRADES and len(row) == 8 and not row[4].isdigit():
             layout = _TRADES_WITHOUT_IDS
         return layout, True

@@ -3,6 +3,7 @@
 TapeError is a ValueError; CaptureError is the TapeError of a recording of `<ns> <json>` lines.
 """
 
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def unreadable(error: Exception) -> str:
     """Return in words why a file's bytes cannot be read, and the remedy."""
     if isinstance(error, zlib.error):
         return f"the packed data is damaged, here or before ({error}): copy or download it anew"
+    if isinstance(error, zipfile.BadZipFile):
+        return f"the zip is damaged or cut short ({error}): copy or download it anew"
     if isinstance(error, EOFError):
         return f"{error}: copy or download it anew"
     return str(error)

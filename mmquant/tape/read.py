@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mmquant.codes import Market
 from mmquant.tape import native
 from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.errors import TapeError, unreadable
@@ -18,13 +19,14 @@ from mmquant.tape.progress import Progress
 from mmquant.tape.raw import UNITS, RawReader, first_stamp
 from mmquant.tape.store import DiskStore, MemoryStore, Store
 from mmquant.tape.units import Sizes, settle_units
-from mmquant.tape.write import check_target
+from mmquant.tape.write import check_out
 
 __all__ = ["FORMATS", "WRITTEN_WHILE_READ", "detect", "read_tape"]
 
 FORMATS = ("raw", "tape", "npz", "tardis", "vision", "parquet")
 WRITTEN_WHILE_READ = ("raw", "tardis", "vision", "parquet")
 _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
+_FOLDERS = ("tape", "parquet")
 _HEAD = 4096
 Paths = Path | str | Sequence[Path | str]
 
@@ -57,11 +59,13 @@ def read_tape(
         One of "raw", "tape", "npz", "tardis", "vision", "parquet"; else told by content.
     symbol : str, optional
         What an .npz or a CSV of data.binance.vision holds, which do not say it (the latter's
-        name does); of Parquet and tapes: the only one to read.
+        name does); of recordings, Parquet and tapes: the only one to read.
     market : str, optional
         "spot" or "usdm", for sources that do not say it; of Tardis, where the exchange does not.
+        Of recordings, Parquet and tapes, which do: an error where it is another.
     tick_size, lot_size : str, Decimal, int or a mapping of symbols to them, optional
-        Exact sizes; without them the greatest common divisor of what was seen.
+        Exact sizes; without them the greatest common divisor of what was seen. Not of Parquet
+        and tapes, which have their own.
     stamp_unit : str
         Unit of a recording's stamps: "ns", "us", "ms" or "s".
     latency_ns : int
@@ -86,9 +90,10 @@ def read_tape(
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
         raise ValueError("paths must name at least one file, got none")
-    kinds = [format or detect(path) for path in files]
     if format is not None and format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    _check_market(market)
+    kinds = [format or detect(path) for path in files]
     if stamp_unit not in UNITS:
         raise ValueError(f"stamp_unit must be one of {', '.join(UNITS)}, got {stamp_unit!r}")
     if len(set(kinds)) != 1:
@@ -97,6 +102,10 @@ def read_tape(
     repair = (repair,) if isinstance(repair, str) else tuple(repair)
     is_sorted = "order" in repair
     _check_asked(kind, len(files), repair, out, storage_options)
+    is_sized = tick_size is not None or lot_size is not None
+    _check_options(kind, symbol, is_sized, stamp_unit, latency_ns, out)
+    for path in files:
+        _check_place(path, kind)
     sizes = (tick_size, lot_size)
 
     def read(store: Store) -> Tape:
@@ -115,7 +124,6 @@ def read_tape(
 
     if kind == "tape":
         tape = native.load(Path(files[0]))
-        tape = tape if symbol is None else tape.select(symbol)
     elif kind == "npz":
         from mmquant.tape import npz
 
@@ -123,10 +131,14 @@ def read_tape(
     elif out is None:
         tape = read(MemoryStore())
     else:
-        check_target(out)
+        check_out(out)
         with DiskStore(Path(out)) as store:
             tape = read(store)
+            _check_said(tape, kind, market, files)
             native.publish(tape, store)
+    _check_said(tape, kind, market, files)
+    if kind in ("raw", "tape") and symbol is not None:
+        tape = tape.select(symbol)
     tape = tape.repair(*repair)
     where = ", ".join(str(path) for path in files)
     check_order(tape.events, where, lambda row: f"event {row}", sort=False)
@@ -157,6 +169,70 @@ def _check_asked(
         raise ValueError(f"storage_options are for Parquet, got {kind}: leave them out")
     if kind in ("tape", "parquet") and n_files != 1:
         raise ValueError(f"{kind} must be one folder, got {n_files}")
+
+
+def _check_options(
+    kind: str,
+    symbol: str | None,
+    is_sized: bool,
+    stamp_unit: str,
+    latency_ns: int,
+    out: Path | str | None,
+) -> None:
+    """Refuse options that would change nothing in files of this format."""
+    if is_sized and kind in _FOLDERS:
+        raise ValueError(
+            f"tick_size and lot_size are for what does not say them, got {kind}, which has its "
+            f"own: leave them out"
+        )
+    if stamp_unit != "ns" and kind != "raw":
+        raise ValueError(
+            f"stamp_unit is for recordings, got {stamp_unit!r} for {kind}: leave it out"
+        )
+    if latency_ns != 0 and kind != "vision":
+        raise ValueError(
+            f"latency_ns is for data.binance.vision, which has no time received, got {latency_ns} "
+            f"for {kind}: leave it out"
+        )
+    if kind == "raw" and symbol is not None and out is not None:
+        raise ValueError(
+            f"out takes all symbols of a recording, got symbol={symbol!r}: read it without out, "
+            f"then tape.save({str(out)!r})"
+        )
+
+
+def _check_said(tape: Tape, kind: str, market: str | None, files: Sequence[Path | str]) -> None:
+    """Refuse another market than the one that the files name."""
+    if market is None or kind not in ("raw", *_FOLDERS):
+        return
+    held = {one.market.name.lower() for one in tape.instruments} - {market.lower()}
+    if held:
+        raise TapeError(
+            f"market must be that of the file, {held.pop()}, got {market!r}: leave market= out",
+            ", ".join(str(path) for path in files),
+        )
+
+
+def _check_market(market: str | None) -> None:
+    """Refuse a market that there is not."""
+    known = [one.name.lower() for one in Market]
+    if market is not None and (not isinstance(market, str) or market.lower() not in known):
+        raise ValueError(f"market must be one of {', '.join(known)}, got {market!r}")
+
+
+def _check_place(path: Path | str, kind: str) -> None:
+    """Refuse a file where the format is a folder, and a folder where it is a file."""
+    if "://" in str(path):
+        return
+    file = Path(path)
+    if not file.exists():
+        raise TapeError("there is no such file", path)
+    if file.is_dir() != (kind in _FOLDERS):
+        is_what, must = ("a folder", "a file") if file.is_dir() else ("a file", "a folder")
+        raise TapeError(
+            f"format {kind!r} must be {must}, got {is_what}: leave format= out, or name another",
+            path,
+        )
 
 
 def detect(path: Path | str) -> str:

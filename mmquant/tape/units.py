@@ -75,6 +75,14 @@ def settle_units(
     TapeError
         A price or quantity off its tick or lot; a price that jumps as only a wrong unit does.
     """
+    for field, given in (("tick_size", tick_size), ("lot_size", lot_size)):
+        unknown = sorted(set(given) - set(symbols)) if isinstance(given, Mapping) else ()
+        if unknown:
+            raise TapeError(
+                f"{field} must name symbols of {', '.join(symbols)}, got {', '.join(unknown)}: "
+                f"correct the name, or leave it out",
+                path,
+            )
     words = levels.view(np.int64)
     units = np.zeros(2 * len(symbols), np.int64)
     tape_units(events, words, units)

@@ -1,6 +1,7 @@
 """A tape -> a file or folder, by the name it is to have."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from mmquant.tape import native
 if TYPE_CHECKING:
     from mmquant.tape.core import Tape
 
-__all__ = ["check_target", "save"]
+__all__ = ["check_out", "check_target", "save"]
 
 _FOLDERS = (native.SUFFIX, ".parquet", ".pq")
 
@@ -74,3 +75,26 @@ def check_target(path: Path | str) -> None:
         for one in made:
             if one.exists():
                 one.rmdir()
+
+
+def check_out(path: Path | str) -> None:
+    """Refuse a place where no tape can be written while it is read; see `check_target`.
+
+    Raises
+    ------
+    ValueError
+        An address, another format's name, or a folder that holds Parquet: what is read, perhaps.
+    """
+    text = str(path)
+    is_other = Path(path).suffix in (".npz", ".parquet", ".pq")
+    # A Path makes `s3:/b` of an address.
+    if is_other or re.match(r"\w\w+:/", text):
+        raise ValueError(
+            f"out must be a local folder for a tape, such as name.tape, got {text!r}: choose such "
+            f"a name, or read it without out, then tape.save({text!r})"
+        )
+    if any(Path(path).glob("symbol=*")):
+        raise ValueError(
+            f"out must be a folder of its own, got {text!r}, which holds Parquet: choose another"
+        )
+    check_target(path)

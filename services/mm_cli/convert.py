@@ -74,7 +74,9 @@ def convert(plan: Conversion, json_file: Path | None) -> list[str]:
 def _is_in_blocks(plan: Conversion) -> bool:
     from mmquant.tape.read import WRITTEN_WHILE_READ, detect
 
-    return (plan.format or detect(plan.sources[0])) in WRITTEN_WHILE_READ
+    kind = plan.format or detect(plan.sources[0])
+    # Of a recording all symbols are written; one alone is taken from the whole.
+    return kind in WRITTEN_WHILE_READ and not (kind == "raw" and plan.symbol)
 
 
 def _read(plan: Conversion, out: Path | None) -> Tape:
