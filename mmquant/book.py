@@ -203,7 +203,8 @@ class OrderBook:
         Returns
         -------
         int
-            A BookCode: what an event says is checked by the kernel, which raises nothing.
+            A BookCode: what an event says is checked by the kernel, which raises nothing. A
+            negative update id is BAD_LEVEL: nothing was applied.
 
         Raises
         ------
@@ -224,8 +225,8 @@ class OrderBook:
         Parameters
         ----------
         events : DataFrame, structured array or dict of columns
-            A row a level: `update_id`; `side` ("bid" or "buy", "ask" or "sell", or 1, -1; in
-            capitals as well); `price_ticks` or `price`;
+            A row a level: `update_id`, not negative; `side` ("bid" or "buy", "ask" or "sell", or
+            1, -1; in capitals as well); `price_ticks` or `price`;
             `qty_lots` or `quantity`; optional `kind` ("delta", "snapshot", "clear", "bbo", or its
             BookEvent). Consecutive rows of one update id and kind are one event. Floats must lie
             on the grid of tick and lot; NaN is refused (except in a "clear" row, whose side,

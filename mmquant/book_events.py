@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant import _arrays
+from mmquant._checks import MOST_WHOLE
 from mmquant.codes import BookEvent, Side
 from mmquant.kernels.book import NO_ASK, NO_BID
 from mmquant.kernels.book_path import EVENT_WORDS
@@ -105,6 +106,19 @@ def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np
     return near.astype(np.int64)
 
 
+def _update_ids(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the column of update ids, each within what `OrderBook.apply` takes."""
+    if values.dtype.kind not in "iu":
+        values = _whole("update_id", values, None)
+    bad = (values < 0) | (values > MOST_WHOLE)
+    if bad.any():
+        raise ValueError(
+            f"update_id must be between 0 and {MOST_WHOLE}, got {values[bad][0]} in row "
+            f"{int(np.flatnonzero(bad)[0])}: leave such rows out or number them anew"
+        )
+    return values.astype(np.int64)
+
+
 def _levels(
     columns: dict[str, NDArray[Any]],
     tick_size: Decimal,
@@ -141,7 +155,7 @@ def pack_events(
         No table, a column is missing or of another length, or a value is not what it must be.
     """
     columns = _columns(rows)
-    ids = _whole("update_id", columns["update_id"], None)
+    ids = _update_ids(columns["update_id"])
     if ids.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     kinds = np.zeros(ids.size, np.int64)

@@ -133,3 +133,34 @@ def test_the_update_id_is_that_of_the_newest_depth_event():
     book.clear()
     assert book.last_update_id == 0
     assert book.state[0]["updates"] == updates > 0
+
+
+@pytest.mark.parametrize("kind", BookEvent)
+def test_a_packed_event_with_a_negative_update_id_is_a_bad_level(kind):
+    book = OrderBook("1", "1")
+    book.load([(9, 4)], [(11, 5)], 5)
+    before = book.top(2).tolist()
+    levels = ([], []) if kind == BookEvent.CLEAR else ([(8, 1)], [(12, 1)])
+    assert book.step(np.array(event_words(kind, -1, *levels), np.int64)) == BookCode.BAD_LEVEL
+    assert (book.top(2).tolist(), book.last_update_id) == (before, 5)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [7, -1],
+        [7.0, -1.0],
+        ["7", "-1"],
+        np.array([7, 2**63 + 5], np.uint64),
+        np.array([7, 2**64 - 1], np.uint64),
+        [7, 2**62 + 1],
+    ],
+)
+@pytest.mark.parametrize("kind", ["delta", "snapshot", "clear", "bbo"])
+def test_replay_refuses_an_update_id_out_of_range_and_applies_nothing(ids, kind):
+    book = OrderBook("1", "1")
+    rows = {"update_id": ids, "side": [1, 1], "kind": [kind] * 2}
+    rows |= {"price_ticks": [9, 8], "qty_lots": [1, 1]}
+    with pytest.raises(ValueError, match=r"update_id must be between 0 and \d+, got .* in row 1"):
+        book.replay(rows)
+    assert book.state[0]["updates"] == book.state[0]["bbos"] == 0
