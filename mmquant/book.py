@@ -2,8 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from mmquant._checks import whole
+from mmquant._exact import Number, exact_decimal, exact_units
 from mmquant.book_bytes import check_version, dump_book, restore_book
 from mmquant.book_events import pack_events, side_sign, touches_frame
 from mmquant.codes import BookCode, BookFault, Side
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FillCost", "OrderBook", "empty_book"]
 
-Number = str | int | Decimal
 Levels = Iterable[tuple[Number, Number]]
 
 TOP = np.dtype(
@@ -33,7 +32,6 @@ TOP = np.dtype(
 
 _TEXT_BYTES = 32
 _CHECKSUM_BYTES = 4  # CRC-32 of all that is before it
-_MAX_INT64 = 2**63 - 1
 
 
 def empty_book() -> NDArray[Any]:
@@ -41,28 +39,6 @@ def empty_book() -> NDArray[Any]:
     book = np.zeros(1, BOOK)
     kernels.book_clear(book)
     return book
-
-
-def _decimal(field: str, value: Number) -> Decimal:
-    if not isinstance(value, str | int | Decimal) or isinstance(value, bool):
-        raise TypeError(f"{field} must be a decimal string, got {value!r}: floats are not exact")
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"{field} must be a decimal number, got {value!r}") from None
-    if not number.is_finite():
-        raise ValueError(f"{field} must be finite, got {value!r}")
-    return number
-
-
-def _units(field: str, value: Number, unit: Decimal, least: int) -> int:
-    """Return how many times `unit` goes into `value`, exactly."""
-    count = Fraction(_decimal(field, value)) / Fraction(unit)
-    if count.denominator != 1:
-        raise ValueError(f"{field} must be a multiple of {unit}, got {value!r}: check the filters")
-    if not least <= count <= _MAX_INT64:
-        raise ValueError(f"{field} must be at least {least} and fit int64, got {value!r}")
-    return int(count)
 
 
 def _pair(field: str, level: Any) -> tuple[Number, Number]:
@@ -97,8 +73,8 @@ class OrderBook:
     """
 
     def __init__(self, tick_size: Number, lot_size: Number) -> None:
-        self.tick_size = _decimal("tick_size", tick_size)
-        self.lot_size = _decimal("lot_size", lot_size)
+        self.tick_size = exact_decimal("tick_size", tick_size)
+        self.lot_size = exact_decimal("lot_size", lot_size)
         for field, size in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
             if size <= 0:
                 raise ValueError(f"{field} must be positive, got {size}")
@@ -141,7 +117,10 @@ class OrderBook:
             levels = [_pair(field, level) for level in side]
             pairs.append(
                 [
-                    (_units("price", p, self.tick_size, 1), _units("quantity", q, self.lot_size, 0))
+                    (
+                        exact_units("price", p, self.tick_size, 1),
+                        exact_units("quantity", q, self.lot_size, 0),
+                    )
                     for p, q in levels
                 ]
             )
@@ -183,8 +162,8 @@ class OrderBook:
         values = [whole("update_id", update_id, 0)]
         for field, level in (("bid", bid), ("ask", ask)):
             price, quantity = _pair(field, level)
-            lots = _units("quantity", quantity, self.lot_size, 0)
-            values += [_units("price", price, self.tick_size, 1 if lots else 0), lots]
+            lots = exact_units("quantity", quantity, self.lot_size, 0)
+            values += [exact_units("price", price, self.tick_size, 1 if lots else 0), lots]
         code = BookCode(kernels.book_bbo(self.state, *values))
         if code == BookCode.BAD_LEVEL:
             raise ValueError(
@@ -299,7 +278,7 @@ class OrderBook:
         Sides are a Side or a word, here and below: "buy" or "bid", "sell" or "ask".
         """
         sign = side_sign(side)
-        tick = _units("price", price, self.tick_size, 1)
+        tick = exact_units("price", price, self.tick_size, 1)
         return int(book_read.book_depth_at(self.state, sign, tick)) * self.lot_size
 
     def to_frame(self, n: int = 10) -> "pandas.DataFrame":
@@ -325,7 +304,7 @@ class OrderBook:
 
     def depth_to(self, side: Side | str, price: Number) -> Decimal:
         """Return the quantity of a side from the touch to `price`, that price included."""
-        tick = _units("price", price, self.tick_size, 1)
+        tick = exact_units("price", price, self.tick_size, 1)
         return int(book_read.book_cumulative(self.state, side_sign(side), tick)) * self.lot_size
 
     def cost_to_fill(self, side: Side | str, quantity: Number) -> FillCost:
@@ -343,7 +322,7 @@ class OrderBook:
         TypeError, ValueError
             A quantity off lot or not positive, or too large for int64 arithmetic.
         """
-        lots = _units("quantity", quantity, self.lot_size, 1)
+        lots = exact_units("quantity", quantity, self.lot_size, 1)
         code, filled, cost, worst = book_read.book_cost(self.state, side_sign(side), lots)
         if code == BookCode.TOO_LARGE:
             raise ValueError(f"quantity times price must fit int64, got {quantity!r}: fill less")
@@ -358,7 +337,7 @@ class OrderBook:
 
     def would_cross(self, side: Side | str, price: Number) -> bool:
         """Tell whether a limit order at `price` would trade at once."""
-        tick = _units("price", price, self.tick_size, 1)
+        tick = exact_units("price", price, self.tick_size, 1)
         return bool(book_read.book_would_cross(self.state, side_sign(side), tick))
 
     def check(self) -> BookFault:

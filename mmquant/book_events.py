@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmquant import _arrays
 from mmquant._checks import MOST_WHOLE
+from mmquant._exact import exact_units
 from mmquant.codes import BookEvent, Side
 from mmquant.kernels.book import NO_ASK, NO_BID
 from mmquant.kernels.book_path import EVENT_WORDS
@@ -31,6 +32,7 @@ _SIDES = {"bid": int(Side.BUY), "ask": int(Side.SELL), "buy": int(Side.BUY), "se
 _OFF_GRID = 1e-6
 _OFF_RELATIVE = 1e-14
 _OFF_MOST = 0.25
+_INT64_MOST = 2**63 - 1
 
 
 def side_sign(side: Any) -> int:
@@ -89,21 +91,58 @@ def _coded(
     return np.where(void, 0, codes)
 
 
-def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np.int64]:
-    """Return a column as int64 steps; floats are rounded where they lie on the grid."""
-    if unit is None and values.dtype.kind in "iu":
-        return values.astype(np.int64)
+def _near(values: NDArray[Any], unit: Decimal | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return floats as whole numbers of steps, and which of them lie on the grid."""
     steps = values.astype(np.float64) / float(unit or 1)
     near = np.rint(steps)
     slack = np.clip(np.abs(near) * _OFF_RELATIVE, _OFF_GRID, _OFF_MOST)
-    bad = ~(np.abs(steps - near) <= slack)
-    bad |= ~(np.abs(near) < 2.0**53)
-    if bad.any():
-        raise ValueError(
-            f"{field} must be whole multiples of {unit or 1} below 2**53 of them, "
-            f"got {values[bad][0]!r} in row {int(np.flatnonzero(bad)[0])}"
-        )
-    return near.astype(np.int64)
+    return near, (np.abs(steps - near) <= slack) & (np.abs(near) < 2.0**53)
+
+
+def _off_grid(field: str, value: Any, unit: Decimal | None, row: int) -> ValueError:
+    return ValueError(
+        f"{field} must be whole multiples of {unit or 1} below 2**53 of them, "
+        f"got {value!r} in row {row}"
+    )
+
+
+def _exact_step(field: str, value: Any, unit: Decimal | None, row: int) -> int:
+    """Return one decimal as steps, exactly; a float among them as a column of floats is."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        near, good = _near(np.array([value]), unit)
+        if not good[0]:
+            raise _off_grid(field, value, unit, row)
+        return int(near[0])
+    try:
+        return exact_units(field, value, unit or Decimal(1), -_INT64_MOST)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (row {row})") from None
+
+
+def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np.int64]:
+    """Return a column as int64 steps: exactly, but floats need only lie near the grid."""
+    if unit is None and values.dtype.kind in "iu" and values.dtype != np.uint64:
+        return values.astype(np.int64)
+    if values.dtype.kind == "f":
+        near, good = _near(values, unit)
+        if not good.all():
+            row = int(np.flatnonzero(~good)[0])
+            raise _off_grid(field, values[row], unit, row)
+        return near.astype(np.int64)
+    steps = np.empty(values.size, np.int64)
+    known: dict[tuple[type, Any], int] = {}  # True, 1 and 1.0 are one key without their type
+    for row, value in enumerate(values.tolist()):
+        try:
+            step = known.get((type(value), value))
+        except TypeError:  # a list, or a Decimal that is a signaling NaN
+            step = None
+        if step is None:
+            step = _exact_step(field, value, unit, row)
+            known[type(value), value] = step
+        steps[row] = step
+    return steps
 
 
 def _update_ids(values: NDArray[Any]) -> NDArray[np.int64]:

@@ -1,5 +1,7 @@
 """What the book's facade takes: tables, words of sides, pairs and packed events; refusals."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -164,3 +166,45 @@ def test_replay_refuses_an_update_id_out_of_range_and_applies_nothing(ids, kind)
     with pytest.raises(ValueError, match=r"update_id must be between 0 and \d+, got .* in row 1"):
         book.replay(rows)
     assert book.state[0]["updates"] == book.state[0]["bbos"] == 0
+
+
+def replayed(**columns):
+    rows = {"update_id": [1, 1], "side": [1, -1], "price": ["9", "11"], "quantity": [1, 1]}
+    return OrderBook("0.01", "1E-8").replay(rows | columns)
+
+
+@pytest.mark.parametrize("as_column", [list, lambda values: pd.Series(values, dtype=object)])
+@pytest.mark.parametrize("number", [str, Decimal])
+def test_replay_takes_decimals_as_exactly_as_apply_does(number, as_column):
+    texts = ["41266380.65949277", "90000000000.00000001"]
+    row = replayed(quantity=as_column([number(text) for text in texts]))[0]
+    assert (row["bid_lots"], row["ask_lots"]) == (4126638065949277, 9 * 10**18 + 1)
+    for column in ("price", "quantity"):
+        off = as_column([number("11"), number("61800.120000001234")])
+        with pytest.raises(
+            ValueError, match=rf"{column} must be a multiple .* got .*618.* \(row 1"
+        ):
+            replayed(**{column: off})
+
+
+def test_replay_takes_ints_exactly_and_floats_near_the_grid():
+    rows = {"update_id": [1], "side": [1], "price": [2**53 - 1], "quantity": [2**62 + 1]}
+    assert OrderBook("1", "1").replay(rows)["bid_lots"].tolist() == [2**62 + 1]
+    mixed = np.array([61800.12, "61800.13"], object)
+    assert replayed(price=mixed)[["bid_ticks", "ask_ticks"]].tolist() == [(6180012, 6180013)]
+    with pytest.raises(ValueError, match=r"price must be whole multiples of 0\.01 .* in row 1"):
+        replayed(price=np.array(["9", 61800.121], object))
+    wrapped = {"price": ["9"], "qty_lots": np.array([2**63 + 1], np.uint64)}
+    with pytest.raises(ValueError, match=r"qty_lots must .* fit int64, got 9223372036854775809"):
+        OrderBook("0.01", "1").replay(rows | wrapped)
+
+
+@pytest.mark.parametrize("column", ["update_id", "price", "quantity"])
+@pytest.mark.parametrize(
+    "wrong", ["abc", None, "nan", Decimal("sNaN"), Decimal("Infinity"), True, [1], b"1", 1j]
+)
+def test_replay_names_column_row_and_value_of_what_is_no_number(column, wrong):
+    values = np.array(["9", None], object)
+    values[1] = wrong
+    with pytest.raises((TypeError, ValueError), match=rf"^{column} must be .* got .*\(row 1\)"):
+        replayed(**{column: values})
