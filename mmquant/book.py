@@ -207,8 +207,9 @@ class OrderBook:
             A row a level: `update_id`, not negative; `side` ("bid" or "buy", "ask" or "sell", or
             1, -1; in capitals as well); `price_ticks` or `price`;
             `qty_lots` or `quantity`; optional `kind` ("delta", "snapshot", "clear", "bbo", or its
-            BookEvent). Consecutive rows of one update id and kind are one event. Floats must lie
-            on the grid of tick and lot; NaN is refused (except in a "clear" row, whose side,
+            BookEvent). Consecutive rows of one update id and kind are one event; a second bid
+            or ask of a "bbo" begins the next. Floats must lie on the grid of tick and lot, all
+            else is exact; NaN is refused (except in a "clear" row, whose side,
             price and quantity are not read).
 
         Returns

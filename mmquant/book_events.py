@@ -1,7 +1,7 @@
 """rows of a table -> packed book events, and touches -> a table.
 
 A row is one level: `update_id`, `side`, its price and quantity, and what the event does (`kind`).
-Consecutive rows of one update id and kind are one event.
+Consecutive rows of one update id and kind are one event; a best bid and offer has a row a side.
 """
 
 from decimal import Decimal
@@ -176,6 +176,21 @@ def _levels(
     return out
 
 
+def _first_rows(
+    ids: NDArray[np.int64], kinds: NDArray[np.int64], sides: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell which rows begin an event; a side that a best bid and offer has begins the next."""
+    is_first = np.ones(ids.size, np.bool_)
+    is_first[1:] = (ids[1:] != ids[:-1]) | (kinds[1:] != kinds[:-1])
+    is_bbo = kinds == int(BookEvent.BBO)
+    is_first[1:] |= is_bbo[1:] & (sides[1:] == sides[:-1])
+    # Now the sides of a run of best prices take turns: two rows are one event.
+    rows = np.arange(ids.size)
+    run = np.maximum.accumulate(np.where(is_first, rows, 0))
+    is_first |= is_bbo & ((rows - run) % 2 == 0)
+    return is_first
+
+
 def pack_events(
     rows: Any, tick_size: Decimal, lot_size: Decimal
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -203,8 +218,7 @@ def pack_events(
     void = kinds == int(BookEvent.CLEAR)
     sides = _coded("side", columns["side"], _SIDES, void)
     ticks, lots = _levels(columns, tick_size, lot_size, void)
-    is_first = np.ones(ids.size, bool)
-    is_first[1:] = (ids[1:] != ids[:-1]) | (kinds[1:] != kinds[:-1])
+    is_first = _first_rows(ids, kinds, sides)
     firsts = np.flatnonzero(is_first)
     event = np.cumsum(is_first) - 1
     # Bids first within each event; the order within a side stays.

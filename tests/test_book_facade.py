@@ -9,6 +9,7 @@ from test_book_events import event_words
 
 from mmquant.book import OrderBook
 from mmquant.codes import BookCode, BookEvent
+from mmquant.kernels.book import NO_ASK, NO_BID
 
 pytestmark = pytest.mark.kernels
 
@@ -208,3 +209,28 @@ def test_replay_names_column_row_and_value_of_what_is_no_number(column, wrong):
     values[1] = wrong
     with pytest.raises((TypeError, ValueError), match=rf"^{column} must be .* got .*\(row 1\)"):
         replayed(**{column: values})
+
+
+@pytest.mark.parametrize(
+    ("sides", "events"),
+    [
+        ([1, -1, 1, -1], [[1, -1], [1, -1]]),
+        ([1, 1], [[1], [1]]),
+        ([-1, -1, 1, 1, -1], [[-1], [-1, 1], [1, -1]]),
+        ([1, -1, -1, 1, -1], [[1, -1], [-1, 1], [-1]]),
+    ],
+)
+def test_a_best_bid_and_offer_that_comes_again_is_an_event_in_replay_as_in_step(sides, events):
+    rows = {"update_id": [4] + [5] * len(sides), "kind": ["bbo"] * (len(sides) + 1)}
+    rows |= {"side": [1, *sides], "qty_lots": [1] * (len(sides) + 1)}
+    rows["price_ticks"] = [9] + [10 if side == 1 else 12 for side in sides]
+    touches = OrderBook("1", "1").replay(rows)
+    stepped = OrderBook("1", "1")
+    codes = [stepped.step(np.array(event_words(BookEvent.BBO, 4, [(9, 1)], []), np.int64))]
+    for event in events:
+        best = ([(10, 1)] if 1 in event else [], [(12, 1)] if -1 in event else [])
+        codes.append(stepped.step(np.array(event_words(BookEvent.BBO, 5, *best), np.int64)))
+    assert touches["code"].tolist() == codes
+    assert codes[1:] == [BookCode.OK] + [BookCode.IGNORED] * (len(events) - 1)
+    bid, ask = stepped.best_bid or (NO_BID, 0), stepped.best_ask or (NO_ASK, 0)
+    assert touches[-1].tolist()[2:] == (*bid, *ask)
