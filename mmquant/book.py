@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from mmquant._checks import whole
@@ -30,6 +29,7 @@ TOP = np.dtype(
     [("bid_ticks", "<i8"), ("bid_lots", "<i8"), ("ask_ticks", "<i8"), ("ask_lots", "<i8")]
 )
 
+_INT64 = np.dtype(np.int64)
 _TEXT_BYTES = 32
 _CHECKSUM_BYTES = 4  # CRC-32 of all that is before it
 
@@ -46,6 +46,17 @@ def _pair(field: str, level: Any) -> tuple[Number, Number]:
         raise ValueError(f"{field} must be pairs (price, quantity), got {level!r}: pass both")
     price, quantity = level
     return price, quantity
+
+
+def _no_words(event: Any) -> TypeError:
+    got = type(event).__name__
+    if isinstance(event, np.ndarray):
+        got = f"{event.dtype} of shape {event.shape}"
+        got += "" if event.flags.c_contiguous else ", not contiguous"
+    return TypeError(
+        f"event must be an array of int64, contiguous and of one dimension, got {got}: "
+        "pass numpy.array(event, numpy.int64)"
+    )
 
 
 class FillCost(NamedTuple):
@@ -188,15 +199,14 @@ class OrderBook:
         Raises
         ------
         TypeError
-            Not an array of int64.
+            Not a contiguous array of int64 with one dimension.
         """
-        try:
-            return book_path.book_step(self.state, event, 0)
-        except (NumbaError, AttributeError, TypeError):  # before anything is applied
-            got = event.dtype if isinstance(event, np.ndarray) else type(event).__name__
-            raise TypeError(
-                f"event must be an array of int64, got {got}: pass numpy.array(event, numpy.int64)"
-            ) from None
+        # The kernel would take other whole numbers as well, compiled anew for each kind.
+        if not isinstance(event, np.ndarray) or event.dtype != _INT64:
+            raise _no_words(event)
+        if event.ndim != 1 or not event.flags.c_contiguous:
+            raise _no_words(event)
+        return book_path.book_step(self.state, event, 0)
 
     def replay(self, events: Any) -> Any:
         """Apply many events and return the touch after each.
@@ -361,14 +371,23 @@ class OrderBook:
         return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "OrderBook":
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> "OrderBook":
         """Return the book that `to_bytes` wrote.
+
+        Parameters
+        ----------
+        data : bytes, bytearray or memoryview
 
         Raises
         ------
-        ValueError
-            The bytes are not a book's, of another version, or damaged.
+        TypeError, ValueError
+            No bytes, or not a book's, of another version, or damaged.
         """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"data must be bytes, got {type(data).__name__}: pass what to_bytes returned"
+            )
+        data = bytes(data)
         body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
         check_version(body[2 * _TEXT_BYTES :])
         if zlib.crc32(body) != int.from_bytes(checksum, "little"):

@@ -70,6 +70,15 @@ def _columns(rows: Any) -> dict[str, NDArray[Any]]:
     return columns
 
 
+def _meaning(word: Any, names: dict[str, int]) -> int:
+    """Return the number of a name in any case, or of a number that has one."""
+    if isinstance(word, str):
+        return names.get(word.lower(), _NO_WORD)
+    if isinstance(word, int | float | np.integer | np.floating) and not isinstance(word, bool):
+        return int(word) if word in names.values() else _NO_WORD
+    return _NO_WORD
+
+
 def _coded(
     field: str, values: NDArray[Any], names: dict[str, int], void: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
@@ -78,16 +87,19 @@ def _coded(
         good = np.isin(values, list(names.values()))
         codes = np.where(good, values, 0).astype(np.int64)
     else:
-        words = values.tolist()
+        words = [(type(word), word) for word in values.tolist()]  # True is 1 without its type
         try:
-            meaning = {word: names.get(str(word).lower(), _NO_WORD) for word in set(words)}
+            meaning = {key: _meaning(key[1], names) for key in set(words)}
         except TypeError:
             raise TypeError(f"{field} must be words or numbers, got other objects") from None
         codes = np.fromiter(map(meaning.__getitem__, words), np.int64, len(words))
         good = codes != _NO_WORD
     bad = ~good & ~void
     if bad.any():
-        raise ValueError(f"{field} must be one of {sorted(names)}, got {values[bad][0]!r}")
+        raise ValueError(
+            f"{field} must be one of {sorted(names)} or {sorted(set(names.values()))}, "
+            f"got {values[bad][0]!r} in row {int(np.flatnonzero(bad)[0])}"
+        )
     return np.where(void, 0, codes)
 
 

@@ -8,7 +8,7 @@ import pytest
 from test_book_events import event_words
 
 from mmquant.book import OrderBook
-from mmquant.codes import BookCode, BookEvent
+from mmquant.codes import BookCode, BookEvent, Side
 from mmquant.kernels.book import NO_ASK, NO_BID
 
 pytestmark = pytest.mark.kernels
@@ -88,9 +88,15 @@ def test_a_side_is_a_side_or_its_word(buy, sell):
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        ([0, 1, 0, 0], "event must be an array of int64, got list: pass numpy.array"),
-        (np.zeros(4), "event must be an array of int64, got float64"),
+        ([0, 1, 0, 0], "event must be an array of int64, .* got list: pass numpy.array"),
+        (np.zeros(4), "event must be an array of int64, .* got float64"),
         (None, "got NoneType"),
+        *(
+            (np.array([0, 1, 0, 0]).astype(dtype), f"of int64, .* got {dtype} of shape")
+            for dtype in ("int32", "int16", "uint64", "bool", ">i8")
+        ),
+        (np.zeros(8, np.int64)[::2], r"contiguous .* got int64 of shape \(4,\), not contiguous"),
+        (np.zeros((1, 4), np.int64), r"of one dimension, got int64 of shape \(1, 4\)"),
     ],
 )
 def test_an_event_that_is_no_words_is_refused(event, text):
@@ -234,3 +240,26 @@ def test_a_best_bid_and_offer_that_comes_again_is_an_event_in_replay_as_in_step(
     assert codes[1:] == [BookCode.OK] + [BookCode.IGNORED] * (len(events) - 1)
     bid, ask = stepped.best_bid or (NO_BID, 0), stepped.best_ask or (NO_ASK, 0)
     assert touches[-1].tolist()[2:] == (*bid, *ask)
+
+
+@pytest.mark.parametrize("sides", [[1, -1], [Side.BUY, Side.SELL], [1.0, np.int8(-1)], ["Bid", -1]])
+def test_sides_and_kinds_that_are_numbers_among_objects_are_read(sides):
+    rows = {"update_id": [1, 1], "price_ticks": [9, 11], "qty_lots": [4, 5]}
+    rows |= {"side": pd.Series(sides, dtype=object)}
+    rows |= {"kind": np.array([BookEvent.SNAPSHOT, 1], object)}
+    assert OrderBook("1", "1").replay(rows).tolist() == [(1, 0, 9, 4, 11, 5)]
+    for wrong in (0, 2, True, 0.5, "1", None):
+        rows["side"] = np.array([1, wrong], object)
+        with pytest.raises(ValueError, match=r"side must be one .* or \[-1, 1\], got .* in row 1"):
+            OrderBook("1", "1").replay(rows)
+
+
+def test_bytes_of_a_book_may_be_a_view_and_what_is_none_is_named():
+    book = OrderBook("1", "1")
+    book.load([(9, 4)], [(11, 5)], 5)
+    data = book.to_bytes()
+    for same in (bytearray(data), memoryview(data)):
+        assert OrderBook.from_bytes(same).to_bytes() == data
+    for wrong in (None, "text", np.frombuffer(data, np.uint8), [1]):
+        with pytest.raises(TypeError, match=f"must be bytes, got {type(wrong).__name__}: pass"):
+            OrderBook.from_bytes(wrong)
