@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["number", "one_record", "whole"]
+__all__ = ["MOST_WHOLE", "number", "one_record", "whole"]
 
-_MOST = 2**62  # leaves int64 room for a sum
+MOST_WHOLE = 2**62  # leaves int64 room for a sum
 
 
-def whole(field: str, value: object, least: int, most: int = _MOST) -> int:
+def whole(field: str, value: object, least: int, most: int = MOST_WHOLE) -> int:
     """Return `value` as an int within [least, most], or say what is wrong with it."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{field} must be a whole number, got {value!r}: pass an int")

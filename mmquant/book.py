@@ -2,15 +2,14 @@
 
 import zlib
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from mmquant._checks import whole
+from mmquant._exact import Number, exact_decimal, exact_units
 from mmquant.book_bytes import check_version, dump_book, restore_book
 from mmquant.book_events import pack_events, side_sign, touches_frame
 from mmquant.codes import BookCode, BookFault, Side
@@ -24,16 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FillCost", "OrderBook", "empty_book"]
 
-Number = str | int | Decimal
 Levels = Iterable[tuple[Number, Number]]
 
 TOP = np.dtype(
     [("bid_ticks", "<i8"), ("bid_lots", "<i8"), ("ask_ticks", "<i8"), ("ask_lots", "<i8")]
 )
 
+_INT64 = np.dtype(np.int64)
 _TEXT_BYTES = 32
 _CHECKSUM_BYTES = 4  # CRC-32 of all that is before it
-_MAX_INT64 = 2**63 - 1
 
 
 def empty_book() -> NDArray[Any]:
@@ -43,33 +41,22 @@ def empty_book() -> NDArray[Any]:
     return book
 
 
-def _decimal(field: str, value: Number) -> Decimal:
-    if not isinstance(value, str | int | Decimal) or isinstance(value, bool):
-        raise TypeError(f"{field} must be a decimal string, got {value!r}: floats are not exact")
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"{field} must be a decimal number, got {value!r}") from None
-    if not number.is_finite():
-        raise ValueError(f"{field} must be finite, got {value!r}")
-    return number
-
-
-def _units(field: str, value: Number, unit: Decimal, least: int) -> int:
-    """Return how many times `unit` goes into `value`, exactly."""
-    count = Fraction(_decimal(field, value)) / Fraction(unit)
-    if count.denominator != 1:
-        raise ValueError(f"{field} must be a multiple of {unit}, got {value!r}: check the filters")
-    if not least <= count <= _MAX_INT64:
-        raise ValueError(f"{field} must be at least {least} and fit int64, got {value!r}")
-    return int(count)
-
-
 def _pair(field: str, level: Any) -> tuple[Number, Number]:
     if not isinstance(level, tuple | list | np.ndarray) or len(level) != 2:
         raise ValueError(f"{field} must be pairs (price, quantity), got {level!r}: pass both")
     price, quantity = level
     return price, quantity
+
+
+def _no_words(event: Any) -> TypeError:
+    got = type(event).__name__
+    if isinstance(event, np.ndarray):
+        got = f"{event.dtype} of shape {event.shape}"
+        got += "" if event.flags.c_contiguous else ", not contiguous"
+    return TypeError(
+        f"event must be an array of int64, contiguous and of one dimension, got {got}: "
+        "pass numpy.array(event, numpy.int64)"
+    )
 
 
 class FillCost(NamedTuple):
@@ -97,8 +84,8 @@ class OrderBook:
     """
 
     def __init__(self, tick_size: Number, lot_size: Number) -> None:
-        self.tick_size = _decimal("tick_size", tick_size)
-        self.lot_size = _decimal("lot_size", lot_size)
+        self.tick_size = exact_decimal("tick_size", tick_size)
+        self.lot_size = exact_decimal("lot_size", lot_size)
         for field, size in (("tick_size", self.tick_size), ("lot_size", self.lot_size)):
             if size <= 0:
                 raise ValueError(f"{field} must be positive, got {size}")
@@ -141,7 +128,10 @@ class OrderBook:
             levels = [_pair(field, level) for level in side]
             pairs.append(
                 [
-                    (_units("price", p, self.tick_size, 1), _units("quantity", q, self.lot_size, 0))
+                    (
+                        exact_units("price", p, self.tick_size, 1),
+                        exact_units("quantity", q, self.lot_size, 0),
+                    )
                     for p, q in levels
                 ]
             )
@@ -183,8 +173,8 @@ class OrderBook:
         values = [whole("update_id", update_id, 0)]
         for field, level in (("bid", bid), ("ask", ask)):
             price, quantity = _pair(field, level)
-            lots = _units("quantity", quantity, self.lot_size, 0)
-            values += [_units("price", price, self.tick_size, 1 if lots else 0), lots]
+            lots = exact_units("quantity", quantity, self.lot_size, 0)
+            values += [exact_units("price", price, self.tick_size, 1 if lots else 0), lots]
         code = BookCode(kernels.book_bbo(self.state, *values))
         if code == BookCode.BAD_LEVEL:
             raise ValueError(
@@ -203,20 +193,20 @@ class OrderBook:
         Returns
         -------
         int
-            A BookCode: what an event says is checked by the kernel, which raises nothing.
+            A BookCode: what an event says is checked by the kernel, which raises nothing. A
+            negative update id is BAD_LEVEL: nothing was applied.
 
         Raises
         ------
         TypeError
-            Not an array of int64.
+            Not a contiguous array of int64 with one dimension.
         """
-        try:
-            return book_path.book_step(self.state, event, 0)
-        except (NumbaError, AttributeError, TypeError):  # before anything is applied
-            got = event.dtype if isinstance(event, np.ndarray) else type(event).__name__
-            raise TypeError(
-                f"event must be an array of int64, got {got}: pass numpy.array(event, numpy.int64)"
-            ) from None
+        # The kernel would take other whole numbers as well, compiled anew for each kind.
+        if not isinstance(event, np.ndarray) or event.dtype != _INT64:
+            raise _no_words(event)
+        if event.ndim != 1 or not event.flags.c_contiguous:
+            raise _no_words(event)
+        return book_path.book_step(self.state, event, 0)
 
     def replay(self, events: Any) -> Any:
         """Apply many events and return the touch after each.
@@ -224,11 +214,12 @@ class OrderBook:
         Parameters
         ----------
         events : DataFrame, structured array or dict of columns
-            A row a level: `update_id`; `side` ("bid" or "buy", "ask" or "sell", or 1, -1; in
-            capitals as well); `price_ticks` or `price`;
+            A row a level: `update_id`, not negative; `side` ("bid" or "buy", "ask" or "sell", or
+            1, -1; in capitals as well); `price_ticks` or `price`;
             `qty_lots` or `quantity`; optional `kind` ("delta", "snapshot", "clear", "bbo", or its
-            BookEvent). Consecutive rows of one update id and kind are one event. Floats must lie
-            on the grid of tick and lot; NaN is refused (except in a "clear" row, whose side,
+            BookEvent). Consecutive rows of one update id and kind are one event; a second bid
+            or ask of a "bbo" begins the next. Floats must lie on the grid of tick and lot, all
+            else is exact; NaN is refused (except in a "clear" row, whose side,
             price and quantity are not read).
 
         Returns
@@ -298,7 +289,7 @@ class OrderBook:
         Sides are a Side or a word, here and below: "buy" or "bid", "sell" or "ask".
         """
         sign = side_sign(side)
-        tick = _units("price", price, self.tick_size, 1)
+        tick = exact_units("price", price, self.tick_size, 1)
         return int(book_read.book_depth_at(self.state, sign, tick)) * self.lot_size
 
     def to_frame(self, n: int = 10) -> "pandas.DataFrame":
@@ -324,7 +315,7 @@ class OrderBook:
 
     def depth_to(self, side: Side | str, price: Number) -> Decimal:
         """Return the quantity of a side from the touch to `price`, that price included."""
-        tick = _units("price", price, self.tick_size, 1)
+        tick = exact_units("price", price, self.tick_size, 1)
         return int(book_read.book_cumulative(self.state, side_sign(side), tick)) * self.lot_size
 
     def cost_to_fill(self, side: Side | str, quantity: Number) -> FillCost:
@@ -342,7 +333,7 @@ class OrderBook:
         TypeError, ValueError
             A quantity off lot or not positive, or too large for int64 arithmetic.
         """
-        lots = _units("quantity", quantity, self.lot_size, 1)
+        lots = exact_units("quantity", quantity, self.lot_size, 1)
         code, filled, cost, worst = book_read.book_cost(self.state, side_sign(side), lots)
         if code == BookCode.TOO_LARGE:
             raise ValueError(f"quantity times price must fit int64, got {quantity!r}: fill less")
@@ -357,7 +348,7 @@ class OrderBook:
 
     def would_cross(self, side: Side | str, price: Number) -> bool:
         """Tell whether a limit order at `price` would trade at once."""
-        tick = _units("price", price, self.tick_size, 1)
+        tick = exact_units("price", price, self.tick_size, 1)
         return bool(book_read.book_would_cross(self.state, side_sign(side), tick))
 
     def check(self) -> BookFault:
@@ -380,14 +371,23 @@ class OrderBook:
         return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "OrderBook":
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> "OrderBook":
         """Return the book that `to_bytes` wrote.
+
+        Parameters
+        ----------
+        data : bytes, bytearray or memoryview
 
         Raises
         ------
-        ValueError
-            The bytes are not a book's, of another version, or damaged.
+        TypeError, ValueError
+            No bytes, or not a book's, of another version, or damaged.
         """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"data must be bytes, got {type(data).__name__}: pass what to_bytes returned"
+            )
+        data = bytes(data)
         body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
         check_version(body[2 * _TEXT_BYTES :])
         if zlib.crc32(body) != int.from_bytes(checksum, "little"):

@@ -1,7 +1,7 @@
 """rows of a table -> packed book events, and touches -> a table.
 
 A row is one level: `update_id`, `side`, its price and quantity, and what the event does (`kind`).
-Consecutive rows of one update id and kind are one event.
+Consecutive rows of one update id and kind are one event; a best bid and offer has a row a side.
 """
 
 from decimal import Decimal
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant import _arrays
+from mmquant._checks import MOST_WHOLE
+from mmquant._exact import exact_units
 from mmquant.codes import BookEvent, Side
 from mmquant.kernels.book import NO_ASK, NO_BID
 from mmquant.kernels.book_path import EVENT_WORDS
@@ -30,6 +32,7 @@ _SIDES = {"bid": int(Side.BUY), "ask": int(Side.SELL), "buy": int(Side.BUY), "se
 _OFF_GRID = 1e-6
 _OFF_RELATIVE = 1e-14
 _OFF_MOST = 0.25
+_INT64_MOST = 2**63 - 1
 
 
 def side_sign(side: Any) -> int:
@@ -67,6 +70,15 @@ def _columns(rows: Any) -> dict[str, NDArray[Any]]:
     return columns
 
 
+def _meaning(word: Any, names: dict[str, int]) -> int:
+    """Return the number of a name in any case, or of a number that has one."""
+    if isinstance(word, str):
+        return names.get(word.lower(), _NO_WORD)
+    if isinstance(word, int | float | np.integer | np.floating) and not isinstance(word, bool):
+        return int(word) if word in names.values() else _NO_WORD
+    return _NO_WORD
+
+
 def _coded(
     field: str, values: NDArray[Any], names: dict[str, int], void: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
@@ -75,34 +87,87 @@ def _coded(
         good = np.isin(values, list(names.values()))
         codes = np.where(good, values, 0).astype(np.int64)
     else:
-        words = values.tolist()
+        words = [(type(word), word) for word in values.tolist()]  # True is 1 without its type
         try:
-            meaning = {word: names.get(str(word).lower(), _NO_WORD) for word in set(words)}
+            meaning = {key: _meaning(key[1], names) for key in set(words)}
         except TypeError:
             raise TypeError(f"{field} must be words or numbers, got other objects") from None
         codes = np.fromiter(map(meaning.__getitem__, words), np.int64, len(words))
         good = codes != _NO_WORD
     bad = ~good & ~void
     if bad.any():
-        raise ValueError(f"{field} must be one of {sorted(names)}, got {values[bad][0]!r}")
+        raise ValueError(
+            f"{field} must be one of {sorted(names)} or {sorted(set(names.values()))}, "
+            f"got {values[bad][0]!r} in row {int(np.flatnonzero(bad)[0])}"
+        )
     return np.where(void, 0, codes)
 
 
-def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np.int64]:
-    """Return a column as int64 steps; floats are rounded where they lie on the grid."""
-    if unit is None and values.dtype.kind in "iu":
-        return values.astype(np.int64)
+def _near(values: NDArray[Any], unit: Decimal | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return floats as whole numbers of steps, and which of them lie on the grid."""
     steps = values.astype(np.float64) / float(unit or 1)
     near = np.rint(steps)
     slack = np.clip(np.abs(near) * _OFF_RELATIVE, _OFF_GRID, _OFF_MOST)
-    bad = ~(np.abs(steps - near) <= slack)
-    bad |= ~(np.abs(near) < 2.0**53)
+    return near, (np.abs(steps - near) <= slack) & (np.abs(near) < 2.0**53)
+
+
+def _off_grid(field: str, value: Any, unit: Decimal | None, row: int) -> ValueError:
+    return ValueError(
+        f"{field} must be whole multiples of {unit or 1} below 2**53 of them, "
+        f"got {value!r} in row {row}"
+    )
+
+
+def _exact_step(field: str, value: Any, unit: Decimal | None, row: int) -> int:
+    """Return one decimal as steps, exactly; a float among them as a column of floats is."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        near, good = _near(np.array([value]), unit)
+        if not good[0]:
+            raise _off_grid(field, value, unit, row)
+        return int(near[0])
+    try:
+        return exact_units(field, value, unit or Decimal(1), -_INT64_MOST)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (row {row})") from None
+
+
+def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np.int64]:
+    """Return a column as int64 steps: exactly, but floats need only lie near the grid."""
+    if unit is None and values.dtype.kind in "iu" and values.dtype != np.uint64:
+        return values.astype(np.int64)
+    if values.dtype.kind == "f":
+        near, good = _near(values, unit)
+        if not good.all():
+            row = int(np.flatnonzero(~good)[0])
+            raise _off_grid(field, values[row], unit, row)
+        return near.astype(np.int64)
+    steps = np.empty(values.size, np.int64)
+    known: dict[tuple[type, Any], int] = {}  # True, 1 and 1.0 are one key without their type
+    for row, value in enumerate(values.tolist()):
+        try:
+            step = known.get((type(value), value))
+        except TypeError:  # a list, or a Decimal that is a signaling NaN
+            step = None
+        if step is None:
+            step = _exact_step(field, value, unit, row)
+            known[type(value), value] = step
+        steps[row] = step
+    return steps
+
+
+def _update_ids(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the column of update ids, each within what `OrderBook.apply` takes."""
+    if values.dtype.kind not in "iu":
+        values = _whole("update_id", values, None)
+    bad = (values < 0) | (values > MOST_WHOLE)
     if bad.any():
         raise ValueError(
-            f"{field} must be whole multiples of {unit or 1} below 2**53 of them, "
-            f"got {values[bad][0]!r} in row {int(np.flatnonzero(bad)[0])}"
+            f"update_id must be between 0 and {MOST_WHOLE}, got {values[bad][0]} in row "
+            f"{int(np.flatnonzero(bad)[0])}: leave such rows out or number them anew"
         )
-    return near.astype(np.int64)
+    return values.astype(np.int64)
 
 
 def _levels(
@@ -123,6 +188,21 @@ def _levels(
     return out
 
 
+def _first_rows(
+    ids: NDArray[np.int64], kinds: NDArray[np.int64], sides: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell which rows begin an event; a side that a best bid and offer has begins the next."""
+    is_first = np.ones(ids.size, np.bool_)
+    is_first[1:] = (ids[1:] != ids[:-1]) | (kinds[1:] != kinds[:-1])
+    is_bbo = kinds == int(BookEvent.BBO)
+    is_first[1:] |= is_bbo[1:] & (sides[1:] == sides[:-1])
+    # Now the sides of a run of best prices take turns: two rows are one event.
+    rows = np.arange(ids.size)
+    run = np.maximum.accumulate(np.where(is_first, rows, 0))
+    is_first |= is_bbo & ((rows - run) % 2 == 0)
+    return is_first
+
+
 def pack_events(
     rows: Any, tick_size: Decimal, lot_size: Decimal
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -141,7 +221,7 @@ def pack_events(
         No table, a column is missing or of another length, or a value is not what it must be.
     """
     columns = _columns(rows)
-    ids = _whole("update_id", columns["update_id"], None)
+    ids = _update_ids(columns["update_id"])
     if ids.size == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     kinds = np.zeros(ids.size, np.int64)
@@ -150,8 +230,7 @@ def pack_events(
     void = kinds == int(BookEvent.CLEAR)
     sides = _coded("side", columns["side"], _SIDES, void)
     ticks, lots = _levels(columns, tick_size, lot_size, void)
-    is_first = np.ones(ids.size, bool)
-    is_first[1:] = (ids[1:] != ids[:-1]) | (kinds[1:] != kinds[:-1])
+    is_first = _first_rows(ids, kinds, sides)
     firsts = np.flatnonzero(is_first)
     event = np.cumsum(is_first) - 1
     # Bids first within each event; the order within a side stays.

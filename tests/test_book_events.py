@@ -60,6 +60,8 @@ KINDS = [BookEvent.DELTA] * 120 + [BookEvent.BBO] * 78 + [BookEvent.SNAPSHOT, Bo
 def random_event(rng, centre, update_id):
     kind = rng.choice(KINDS)
     bids, asks = random_levels(rng, centre, 1), random_levels(rng, centre, -1)
+    if rng.random() < 0.01:
+        return kind, -update_id, bids, asks
     if kind == BookEvent.BBO:
         return kind, update_id + rng.randint(-2, 3), bids[:1], asks[:1]
     if kind == BookEvent.CLEAR:
@@ -70,6 +72,8 @@ def random_event(rng, centre, update_id):
 
 
 def apply_to_twin(twin, kind, update_id, bids, asks):
+    if update_id < 0:
+        return BookCode.BAD_LEVEL
     if kind == BookEvent.CLEAR:
         twin.clear()
         twin.last_update_id = update_id

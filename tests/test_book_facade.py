@@ -1,12 +1,15 @@
 """What the book's facade takes: tables, words of sides, pairs and packed events; refusals."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
 from test_book_events import event_words
 
 from mmquant.book import OrderBook
-from mmquant.codes import BookCode, BookEvent
+from mmquant.codes import BookCode, BookEvent, Side
+from mmquant.kernels.book import NO_ASK, NO_BID
 
 pytestmark = pytest.mark.kernels
 
@@ -85,9 +88,15 @@ def test_a_side_is_a_side_or_its_word(buy, sell):
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        ([0, 1, 0, 0], "event must be an array of int64, got list: pass numpy.array"),
-        (np.zeros(4), "event must be an array of int64, got float64"),
+        ([0, 1, 0, 0], "event must be an array of int64, .* got list: pass numpy.array"),
+        (np.zeros(4), "event must be an array of int64, .* got float64"),
         (None, "got NoneType"),
+        *(
+            (np.array([0, 1, 0, 0]).astype(dtype), f"of int64, .* got {dtype} of shape")
+            for dtype in ("int32", "int16", "uint64", "bool", ">i8")
+        ),
+        (np.zeros(8, np.int64)[::2], r"contiguous .* got int64 of shape \(4,\), not contiguous"),
+        (np.zeros((1, 4), np.int64), r"of one dimension, got int64 of shape \(1, 4\)"),
     ],
 )
 def test_an_event_that_is_no_words_is_refused(event, text):
@@ -133,3 +142,124 @@ def test_the_update_id_is_that_of_the_newest_depth_event():
     book.clear()
     assert book.last_update_id == 0
     assert book.state[0]["updates"] == updates > 0
+
+
+@pytest.mark.parametrize("kind", BookEvent)
+def test_a_packed_event_with_a_negative_update_id_is_a_bad_level(kind):
+    book = OrderBook("1", "1")
+    book.load([(9, 4)], [(11, 5)], 5)
+    before = book.top(2).tolist()
+    levels = ([], []) if kind == BookEvent.CLEAR else ([(8, 1)], [(12, 1)])
+    assert book.step(np.array(event_words(kind, -1, *levels), np.int64)) == BookCode.BAD_LEVEL
+    assert (book.top(2).tolist(), book.last_update_id) == (before, 5)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [7, -1],
+        [7.0, -1.0],
+        ["7", "-1"],
+        np.array([7, 2**63 + 5], np.uint64),
+        np.array([7, 2**64 - 1], np.uint64),
+        [7, 2**62 + 1],
+    ],
+)
+@pytest.mark.parametrize("kind", ["delta", "snapshot", "clear", "bbo"])
+def test_replay_refuses_an_update_id_out_of_range_and_applies_nothing(ids, kind):
+    book = OrderBook("1", "1")
+    rows = {"update_id": ids, "side": [1, 1], "kind": [kind] * 2}
+    rows |= {"price_ticks": [9, 8], "qty_lots": [1, 1]}
+    with pytest.raises(ValueError, match=r"update_id must be between 0 and \d+, got .* in row 1"):
+        book.replay(rows)
+    assert book.state[0]["updates"] == book.state[0]["bbos"] == 0
+
+
+def replayed(**columns):
+    rows = {"update_id": [1, 1], "side": [1, -1], "price": ["9", "11"], "quantity": [1, 1]}
+    return OrderBook("0.01", "1E-8").replay(rows | columns)
+
+
+@pytest.mark.parametrize("as_column", [list, lambda values: pd.Series(values, dtype=object)])
+@pytest.mark.parametrize("number", [str, Decimal])
+def test_replay_takes_decimals_as_exactly_as_apply_does(number, as_column):
+    texts = ["41266380.65949277", "90000000000.00000001"]
+    row = replayed(quantity=as_column([number(text) for text in texts]))[0]
+    assert (row["bid_lots"], row["ask_lots"]) == (4126638065949277, 9 * 10**18 + 1)
+    for column in ("price", "quantity"):
+        off = as_column([number("11"), number("61800.120000001234")])
+        with pytest.raises(
+            ValueError, match=rf"{column} must be a multiple .* got .*618.* \(row 1"
+        ):
+            replayed(**{column: off})
+
+
+def test_replay_takes_ints_exactly_and_floats_near_the_grid():
+    rows = {"update_id": [1], "side": [1], "price": [2**53 - 1], "quantity": [2**62 + 1]}
+    assert OrderBook("1", "1").replay(rows)["bid_lots"].tolist() == [2**62 + 1]
+    mixed = np.array([61800.12, "61800.13"], object)
+    assert replayed(price=mixed)[["bid_ticks", "ask_ticks"]].tolist() == [(6180012, 6180013)]
+    with pytest.raises(ValueError, match=r"price must be whole multiples of 0\.01 .* in row 1"):
+        replayed(price=np.array(["9", 61800.121], object))
+    wrapped = {"price": ["9"], "qty_lots": np.array([2**63 + 1], np.uint64)}
+    with pytest.raises(ValueError, match=r"qty_lots must .* fit int64, got 9223372036854775809"):
+        OrderBook("0.01", "1").replay(rows | wrapped)
+
+
+@pytest.mark.parametrize("column", ["update_id", "price", "quantity"])
+@pytest.mark.parametrize(
+    "wrong", ["abc", None, "nan", Decimal("sNaN"), Decimal("Infinity"), True, [1], b"1", 1j]
+)
+def test_replay_names_column_row_and_value_of_what_is_no_number(column, wrong):
+    values = np.array(["9", None], object)
+    values[1] = wrong
+    with pytest.raises((TypeError, ValueError), match=rf"^{column} must be .* got .*\(row 1\)"):
+        replayed(**{column: values})
+
+
+@pytest.mark.parametrize(
+    ("sides", "events"),
+    [
+        ([1, -1, 1, -1], [[1, -1], [1, -1]]),
+        ([1, 1], [[1], [1]]),
+        ([-1, -1, 1, 1, -1], [[-1], [-1, 1], [1, -1]]),
+        ([1, -1, -1, 1, -1], [[1, -1], [-1, 1], [-1]]),
+    ],
+)
+def test_a_best_bid_and_offer_that_comes_again_is_an_event_in_replay_as_in_step(sides, events):
+    rows = {"update_id": [4] + [5] * len(sides), "kind": ["bbo"] * (len(sides) + 1)}
+    rows |= {"side": [1, *sides], "qty_lots": [1] * (len(sides) + 1)}
+    rows["price_ticks"] = [9] + [10 if side == 1 else 12 for side in sides]
+    touches = OrderBook("1", "1").replay(rows)
+    stepped = OrderBook("1", "1")
+    codes = [stepped.step(np.array(event_words(BookEvent.BBO, 4, [(9, 1)], []), np.int64))]
+    for event in events:
+        best = ([(10, 1)] if 1 in event else [], [(12, 1)] if -1 in event else [])
+        codes.append(stepped.step(np.array(event_words(BookEvent.BBO, 5, *best), np.int64)))
+    assert touches["code"].tolist() == codes
+    assert codes[1:] == [BookCode.OK] + [BookCode.IGNORED] * (len(events) - 1)
+    bid, ask = stepped.best_bid or (NO_BID, 0), stepped.best_ask or (NO_ASK, 0)
+    assert touches[-1].tolist()[2:] == (*bid, *ask)
+
+
+@pytest.mark.parametrize("sides", [[1, -1], [Side.BUY, Side.SELL], [1.0, np.int8(-1)], ["Bid", -1]])
+def test_sides_and_kinds_that_are_numbers_among_objects_are_read(sides):
+    rows = {"update_id": [1, 1], "price_ticks": [9, 11], "qty_lots": [4, 5]}
+    rows |= {"side": pd.Series(sides, dtype=object)}
+    rows |= {"kind": np.array([BookEvent.SNAPSHOT, 1], object)}
+    assert OrderBook("1", "1").replay(rows).tolist() == [(1, 0, 9, 4, 11, 5)]
+    for wrong in (0, 2, True, 0.5, "1", None):
+        rows["side"] = np.array([1, wrong], object)
+        with pytest.raises(ValueError, match=r"side must be one .* or \[-1, 1\], got .* in row 1"):
+            OrderBook("1", "1").replay(rows)
+
+
+def test_bytes_of_a_book_may_be_a_view_and_what_is_none_is_named():
+    book = OrderBook("1", "1")
+    book.load([(9, 4)], [(11, 5)], 5)
+    data = book.to_bytes()
+    for same in (bytearray(data), memoryview(data)):
+        assert OrderBook.from_bytes(same).to_bytes() == data
+    for wrong in (None, "text", np.frombuffer(data, np.uint8), [1]):
+        with pytest.raises(TypeError, match=f"must be bytes, got {type(wrong).__name__}: pass"):
+            OrderBook.from_bytes(wrong)

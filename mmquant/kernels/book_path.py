@@ -1,8 +1,8 @@
 """A sequence of packed book events: STEP applies one, PATH all of them, noting each touch.
 
 An event is int64 words: kind (`BookEvent`), update_id, n_bids, n_asks, then the bids and the asks
-as pairs (price in ticks, quantity in lots). Events lie one behind the other. A BBO has at most
-one level a side; a CLEAR has none.
+as pairs (price in ticks, quantity in lots). Events lie one behind the other. Update ids are 0 or
+more. A BBO has at most one level a side; a CLEAR has none.
 """
 
 import numpy as np
@@ -64,8 +64,8 @@ def book_step(book: np.ndarray, words: np.ndarray, at: int) -> int:
     Returns
     -------
     int
-        As `book_apply` and `book_bbo`; `TRUNCATED` when the event does not lie within `words`:
-        then nothing was changed.
+        As `book_apply` and `book_bbo`; `BAD_LEVEL` as well when the update id is negative, and
+        `TRUNCATED` when the event does not lie within `words`: then nothing of it was applied.
     """
     if at < 0 or at + EVENT_WORDS > words.size:
         return TRUNCATED
@@ -75,16 +75,19 @@ def book_step(book: np.ndarray, words: np.ndarray, at: int) -> int:
     room = (words.size - bids_at) // LEVEL_WORDS
     if n_bids < 0 or n_asks < 0 or n_bids > room or n_asks > room - n_bids:
         return TRUNCATED
+    update_id = words[np.uint64(at + UPDATE_ID)]
+    if update_id < 0:  # no best bid and offer has id 0, and would be newer
+        book[0]["bad_levels"] += 1
+        return BAD_LEVEL
     kind = words[np.uint64(at + KIND)]
     if kind == BBO:
         return _best_bid_offer(book, words, at, n_bids, n_asks)
     if kind == CLEAR:
         book_clear(book)
-        book[0]["last_update_id"] = words[at + UPDATE_ID]
+        book[0]["last_update_id"] = update_id
         return OK
     asks_at = bids_at + LEVEL_WORDS * n_bids
     load = 1 if kind == SNAPSHOT else 0
-    update_id = words[np.uint64(at + UPDATE_ID)]
     return apply_event(book, words, bids_at, n_bids, asks_at, n_asks, update_id, load)
 
 
