@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mmquant.kernels.scan import first_decrease, first_infinite
 
 __all__ = [
+    "by_row",
     "column_wise",
     "floats",
     "in_order",
@@ -59,6 +60,10 @@ def is_pandas(values: object) -> bool:
     """Tell whether `values` is a Series or a DataFrame, without importing pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(values, pandas.Series | pandas.DataFrame)
+
+
+def _is_frame(values: object) -> bool:
+    return is_pandas(values) and hasattr(values, "columns")
 
 
 def _frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
@@ -243,6 +248,36 @@ def same_index(**values: object) -> None:
             )
 
 
+def by_row[T: np.generic](
+    given: dict[str, ArrayLike], arrays: dict[str, NDArray[T]]
+) -> tuple[dict[str, NDArray[T]], tuple[int, ...]]:
+    """Return `arrays`, made of the arguments `given`, such that they broadcast, and their shape.
+
+    Beside a DataFrame a Series is a column: numpy would pair its rows with the columns of the
+    frame. Of other one-dimensional arrays nothing says which of the two they are.
+    """
+    same_index(**given)
+    frame = next((name for name, values in given.items() if _is_frame(values)), None)
+    ready = dict(arrays)
+    for name, array in arrays.items():
+        if frame is None or array.ndim != 1 or array.size == 1:
+            continue
+        if not is_pandas(given[name]):
+            raise ValueError(
+                f"{name} must not be one-dimensional beside the DataFrame {frame}, got shape "
+                f"{array.shape}: pass {name}[:, None] (a value a row) or {name}[None, :] (a value "
+                f"a column)"
+            )
+        ready[name] = array[:, None]
+    try:
+        return ready, np.broadcast_shapes(*(array.shape for array in ready.values()))
+    except ValueError:
+        got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(
+            f"{', '.join(arrays)} must broadcast to one shape, got {got}: align them first"
+        ) from None
+
+
 def same_shape(**arrays: NDArray[Any]) -> tuple[int, ...]:
     """Return the shape that all share, or name them with theirs."""
     shapes = {name: array.shape for name, array in arrays.items()}
@@ -262,8 +297,9 @@ def same_length(**arrays: NDArray[Any]) -> int:
 
 
 def kind_of(*values: object) -> object:
-    """Return the first argument that is of pandas, or None: what an answer is to be `like`."""
-    return next((value for value in values if is_pandas(value)), None)
+    """Return what an answer is `like`: the first DataFrame, else the first Series, or None."""
+    series = next((value for value in values if is_pandas(value)), None)
+    return next((value for value in values if _is_frame(value)), series)
 
 
 def like(template: object, array: NDArray[Any], name: Any = None) -> Any:
@@ -294,7 +330,7 @@ def labelled(array: NDArray[Any], labels: Any, name: str) -> Any:
 
 def column_wise(values: object, function: Callable[[object], NDArray[np.float64]]) -> Any:
     """Apply a function of one column to a column, to each of a 2-d array or of a DataFrame."""
-    if is_pandas(values) and hasattr(values, "columns"):
+    if _is_frame(values):
         frame: Any = values
         done = np.empty(frame.shape, order="F")
         for k in range(frame.shape[1]):  # by place: two columns may have one name

@@ -348,3 +348,41 @@ def test_what_makes_no_sense_is_refused_by_name(call, error, text):
 
 def test_unsigned_numbers_that_fit_are_taken():
     assert mmquant.imbalance(np.array([3], np.uint64), np.array([1], np.uint8)).tolist() == [0.5]
+
+
+# ---- broadcasting ----
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_a_series_beside_a_frame_is_paired_by_row(n):
+    index = INDEX[:n]
+    column = np.arange(1, n + 1)
+    frame = pd.DataFrame({"x": column, "y": 2 * column}, index)
+    series = pd.Series(100 * column, index)
+    flipped = pd.DataFrame({"x": [1e6] * n, "y": [5e5] * n}, index)
+    pd.testing.assert_frame_equal(
+        realised.to_bps(frame, series), pd.DataFrame({"x": [100.0] * n, "y": [200.0] * n}, index)
+    )
+    pd.testing.assert_frame_equal(realised.to_bps(series, frame), flipped)
+    by_hand = {name: mmquant.mid(frame[name], series) for name in frame}
+    pd.testing.assert_frame_equal(mmquant.mid(frame, series), pd.DataFrame(by_hand))
+    pd.testing.assert_frame_equal(mmquant.mid(series, frame), pd.DataFrame(by_hand))
+    by_hand = {name: mmquant.imbalance(series, frame[name]) for name in frame}
+    pd.testing.assert_frame_equal(mmquant.imbalance(series, frame), pd.DataFrame(by_hand))
+    by_hand = {name: mmquant.microprice(series, frame[name], series, series) for name in frame}
+    pd.testing.assert_frame_equal(
+        mmquant.microprice(series, frame, series, series), pd.DataFrame(by_hand)
+    )
+
+
+def test_a_plain_array_beside_a_frame_has_to_say_what_it_is():
+    frame = pd.DataFrame({"x": [1, 2], "y": [1, 2]}, INDEX[:2])
+    for call in (realised.to_bps, mmquant.mid, mmquant.imbalance):
+        with pytest.raises(ValueError, match=r"must not be one-dimensional beside the DataFrame"):
+            call(frame, np.array([100, 200]))
+    with pytest.raises(ValueError, match=r"price_ticks.*DataFrame value_ticks.*\(2,\): pass price"):
+        realised.to_bps(frame, [100, 200])
+    prices = np.array([100.0, 200.0])
+    assert realised.to_bps(frame, prices[:, None]).to_numpy().tolist() == [[100, 100], [100, 100]]
+    assert realised.to_bps(frame, prices[None, :]).to_numpy().tolist() == [[100, 50], [200, 100]]
+    assert realised.to_bps(frame, [100.0]).to_numpy().tolist() == [[100, 100], [200, 200]]
