@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmquant.kernels.scan import first_decrease, first_infinite
 
 __all__ = [
+    "as_array",
     "by_row",
     "column_wise",
     "floats",
@@ -72,8 +73,28 @@ def _frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
     return view
 
 
+def as_array(field: str, values: object) -> NDArray[Any]:
+    """Return `values` as an array of any shape; values that a mask hides are refused."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        at = int(np.flatnonzero(np.ma.getmaskarray(values))[0])
+        raise ValueError(f"{field} must not be missing, got a masked value at {at}: drop that row")
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"{field} must be one array, got rows of different lengths: make them equally long"
+        ) from None
+
+
+def _nan_for_masked(values: object) -> object:
+    """Return numbers with NaN for what a mask hides: numpy would hand out what lies below it."""
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iufb":
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    return values
+
+
 def _one_dimensional(field: str, values: object) -> NDArray[Any]:
-    array = np.asarray(values)
+    array = as_array(field, values)
     if array.ndim != 1:
         raise ValueError(f"{field} must be one-dimensional, got shape {array.shape}: pass a column")
     return array
@@ -94,6 +115,7 @@ def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]
 
 def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64, whatever they are."""
+    values = _nan_for_masked(values)
     array = _one_dimensional(field, values)
     if array.dtype.kind not in "iufb" and array.size > 0:
         if array.dtype.kind != "O":
@@ -211,7 +233,7 @@ def _warn_of_epoch(field: str, ts_ns: NDArray[np.int64]) -> None:
 
 def levels(field: str, values: object, least: int) -> NDArray[np.int64]:
     """Return `values` (n, levels) as int64 of at least `least`; (n,) is one level."""
-    array = np.asarray(values)
+    array = as_array(field, values)
     if array.ndim == 1:
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[1] == 0:
@@ -339,7 +361,7 @@ def column_wise(values: object, function: Callable[[object], NDArray[np.float64]
         return pandas.DataFrame(done, index=frame.index, columns=frame.columns, copy=False)
     if is_pandas(values):
         return like(values, function(values))
-    array = np.asarray(values)
+    array = as_array("values", _nan_for_masked(values))
     if array.ndim != 2:
         return function(array)
     out = np.empty(array.shape)

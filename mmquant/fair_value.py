@@ -24,7 +24,7 @@ _LEAST = {"bid_ticks": 1, "bid_lots": 0, "ask_ticks": 1, "ask_lots": 0}
 def _flat(**touch: ArrayLike) -> tuple[list[NDArray[np.int64]], tuple[int, ...]]:
     """Return the arguments broadcast, each as a writable 1-d copy, and their common shape."""
     arrays = {
-        name: _arrays.whole_numbers(name, np.asarray(values), _LEAST[name])
+        name: _arrays.whole_numbers(name, _arrays.as_array(name, values), _LEAST[name])
         for name, values in touch.items()
     }
     arrays, shape = _arrays.by_row(touch, arrays)

@@ -386,3 +386,31 @@ def test_a_plain_array_beside_a_frame_has_to_say_what_it_is():
     assert realised.to_bps(frame, prices[:, None]).to_numpy().tolist() == [[100, 100], [100, 100]]
     assert realised.to_bps(frame, prices[None, :]).to_numpy().tolist() == [[100, 50], [200, 100]]
     assert realised.to_bps(frame, [100.0]).to_numpy().tolist() == [[100, 100], [200, 200]]
+
+
+# ---- masks ----
+
+
+def test_what_a_mask_hides_is_missing():
+    ts = np.arange(5) * S
+    masked = np.ma.array([1.0, 2, 1000, 4, 5], mask=[0, 0, 1, 0, 0])
+    plain = np.array([1.0, 2, np.nan, 4, 5])
+    for xs in (masked, np.ma.array([1, 2, 1000, 4, 5], mask=[0, 0, 1, 0, 0])):
+        done = mmquant.ewm_mean(xs, ts, half_life_ns=S)
+        assert done.tolist() == mmquant.ewm_mean(plain, ts, half_life_ns=S).tolist()
+        both = mmquant.ewm_mean(np.ma.column_stack([xs, xs]), ts, half_life_ns=S)
+        assert both[:, 1].tolist() == done.tolist()
+        assert mmquant.realised_variance(xs, ts) == mmquant.realised_variance(plain, ts)
+    assert mmquant.mid(np.ma.array([100, 102]), 104).tolist() == [102.0, 103.0]
+    hidden = np.ma.array([1, 2, 3], mask=[0, 1, 0])
+    with pytest.raises(ValueError, match="bid_ticks must not be missing, got a masked value at 1"):
+        mmquant.mid(hidden, 4)
+    with pytest.raises(ValueError, match="times must not be missing, got a masked value at 1"):
+        mmquant.ewm_mean([1.0, 2.0, 3.0], hidden, half_life_ns=S)
+
+
+def test_rows_of_different_lengths_are_refused_by_name():
+    with pytest.raises(ValueError, match="values must be one array, got rows of different lengths"):
+        mmquant.ewm_mean([[1.0, 2.0], [3.0]], [0, 1], half_life_ns=S)
+    with pytest.raises(ValueError, match="bid_ticks must be one array, got rows of different"):
+        mmquant.mid([[1, 2], [3]], 4)
