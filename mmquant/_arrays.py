@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmquant.kernels.scan import first_decrease, first_infinite
 
 __all__ = [
+    "any_floats",
     "as_array",
     "by_row",
     "column_wise",
@@ -115,8 +116,19 @@ def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]
 
 def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64, whatever they are."""
+    return _frozen(_one_dimensional(field, any_floats(field, values)))
+
+
+def any_floats(field: str, values: object) -> NDArray[np.float64]:
+    """Return `values` of any shape as float64, whatever they are."""
+    if _is_frame(values):  # by column: of nullable ones together numpy makes objects
+        frame: Any = values
+        columns = [any_floats(field, frame.iloc[:, k]) for k in range(frame.shape[1])]
+        return np.column_stack(columns) if columns else np.empty(frame.shape)
+    if values is None:  # numpy makes NaN of it
+        raise TypeError(f"{field} must be numbers, got None: pass them")
     values = _nan_for_masked(values)
-    array = _one_dimensional(field, values)
+    array = as_array(field, values)
     if array.dtype.kind not in "iufb" and array.size > 0:
         if array.dtype.kind != "O":
             raise TypeError(f"{field} must be numbers, got dtype {array.dtype}: convert it first")
@@ -124,7 +136,7 @@ def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
             array = np.asarray(values, np.float64)
         except (TypeError, ValueError):
             raise TypeError(f"{field} must be numbers, got objects: convert it first") from None
-    return _frozen(array.astype(np.float64, copy=False))
+    return array.astype(np.float64, copy=False)
 
 
 def lots(field: str, values: object, least: int) -> NDArray[np.int64]:

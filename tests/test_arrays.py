@@ -414,3 +414,20 @@ def test_rows_of_different_lengths_are_refused_by_name():
         mmquant.ewm_mean([[1.0, 2.0], [3.0]], [0, 1], half_life_ns=S)
     with pytest.raises(ValueError, match="bid_ticks must be one array, got rows of different"):
         mmquant.mid([[1, 2], [3]], 4)
+
+
+# ---- nullable columns ----
+
+
+def test_a_regression_leaves_out_rows_with_na():
+    ts = np.arange(60) * S
+    rng = np.random.default_rng(3)
+    xs, prices = rng.normal(size=(60, 2)), np.cumsum(rng.normal(size=60))
+    xs[7, 1] = np.nan
+    plain = pd.DataFrame(xs, columns=["a", "b"])
+    nullable = plain.astype("Float64")
+    assert nullable["b"].isna().sum() == 1
+    known = mmquant.regress_drift(plain, prices, ts, horizon_ns=S)
+    done = mmquant.regress_drift(nullable, prices, ts, horizon_ns=S)
+    assert done.coefficients_per_s.equals(known.coefficients_per_s)
+    assert done[2:] == known[2:]
