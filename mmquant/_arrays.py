@@ -97,7 +97,8 @@ def _nan_for_masked(values: object) -> object:
 def _one_dimensional(field: str, values: object) -> NDArray[Any]:
     array = as_array(field, values)
     if array.ndim != 1:
-        raise ValueError(f"{field} must be one-dimensional, got shape {array.shape}: pass a column")
+        got = f"shape {array.shape}" if array.ndim > 0 else f"one value, {array[()]!r}"
+        raise ValueError(f"{field} must be one-dimensional, got {got}: pass a column or a list")
     return array
 
 
