@@ -35,6 +35,7 @@ __all__ = [
     "same_index",
     "same_length",
     "same_shape",
+    "shaped_floats",
     "times_ns",
     "unchecked_floats",
     "unchecked_times_ns",
@@ -118,6 +119,13 @@ def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]
 def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64, whatever they are."""
     return _frozen(_one_dimensional(field, any_floats(field, values)))
+
+
+def shaped_floats(field: str, values: object) -> NDArray[np.float64]:
+    """Return `values` of any shape as float64; NaN (missing) stays, infinity is refused."""
+    array = any_floats(field, values)
+    without_infinity(field, _frozen(array.reshape(-1)))
+    return array
 
 
 def any_floats(field: str, values: object) -> NDArray[np.float64]:

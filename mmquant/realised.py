@@ -267,14 +267,19 @@ def to_bps(value_ticks: ArrayLike, price_ticks: ArrayLike) -> Any:
         0, which is none.
     """
     given = {"value_ticks": value_ticks, "price_ticks": price_ticks}
-    numbers = {name: np.asarray(values, np.float64) for name, values in given.items()}
+    numbers = {name: _arrays.shaped_floats(name, values) for name, values in given.items()}
     value, price = _arrays.by_row(given, numbers)[0].values()
     bps = np.asarray(1e4 * value / np.where(price == 0.0, np.nan, price))
     return _arrays.like(_arrays.kind_of(value_ticks, price_ticks), bps, "bps")
 
 
 def _volatilities(values: ArrayLike) -> NDArray[np.float64]:
-    volatilities = np.asarray(values, np.float64)
+    if isinstance(values, tuple) and hasattr(values, "_fields"):  # a Realised, by mistake
+        raise TypeError(
+            f"volatility_per_sqrt_s must be numbers, got a {type(values).__name__}: pass its "
+            f"volatility alone"
+        )
+    volatilities = _arrays.shaped_floats("volatility_per_sqrt_s", values)
     if (volatilities < 0.0).any():
         least = np.nanmin(volatilities)
         raise ValueError(
