@@ -207,18 +207,29 @@ def in_order(ts_ns: NDArray[np.int64], field: str = "times") -> NDArray[np.int64
     return ts_ns
 
 
+def _nanoseconds(field: str, times: object) -> NDArray[np.datetime64]:
+    try:
+        return np.asarray(times, "datetime64[ns]")
+    except OverflowError:
+        array = np.asarray(times)
+        raise ValueError(
+            f"{field} must lie in the years 1678 to 2261, more than which int64 nanoseconds do "
+            f"not hold, got {array.min()} to {array.max()}: drop what does not"
+        ) from None
+
+
 def unchecked_times_ns(times: object, values: object, field: str = "times") -> NDArray[np.int64]:
     """Return what `times_ns` does, in whatever order."""
     if times is None:
         times = _index_times(field, values)
     if zone_of(times, None) is not None:
-        times = np.asarray(times, "datetime64[ns]")  # in UTC
+        times = _nanoseconds(field, times)  # in UTC
     array = _one_dimensional(field, times)
     if array.dtype.kind == "M":
         if np.isnat(array).any():
             at = int(np.flatnonzero(np.isnat(array))[0])
             raise ValueError(f"{field} must not be missing, got NaT at {at}: drop that row")
-        return _frozen(array.astype("datetime64[ns]").view(np.int64))
+        return _frozen(_nanoseconds(field, array).view(np.int64))
     if array.dtype.kind not in "iu" and array.size > 0:
         remedy = f"pd.DatetimeIndex({field})"
         if array.dtype.kind == "f":

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import mmquant
-from mmquant import realised
+from mmquant import realised, stoikov
 
 S = 10**9
 INDEX = pd.date_range("2026-03-01 12:00", periods=4, freq="s", tz="UTC")
@@ -431,3 +431,61 @@ def test_a_regression_leaves_out_rows_with_na():
     done = mmquant.regress_drift(nullable, prices, ts, horizon_ns=S)
     assert done.coefficients_per_s.equals(known.coefficients_per_s)
     assert done[2:] == known[2:]
+
+
+# ---- arguments that are named ----
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: mmquant.ewm_mean([1.0], [0], half_life_ns=S, adjust="no"), TypeError, "adjust"),
+        (lambda: mmquant.ewm_grid([1.0], [0], half_lives_ns=[S], adjust=2), TypeError, "adjust"),
+        (lambda: mmquant.ewm_variance([1.0], [0], half_life_ns=S, bias="x"), TypeError, "bias"),
+        (lambda: mmquant.Ewma(S, adjust="no"), TypeError, "adjust must be True or False, got 'no'"),
+        (lambda: mmquant.Ewma(S).update(np.ones(2), 1), TypeError, "x must be a number"),
+        (
+            lambda: mmquant.Volatility(S, S, jump_sigmas=np.array([6.0, 7.0])),
+            TypeError,
+            "jump_sigmas must be a number",
+        ),
+        (
+            lambda: mmquant.ewm_mean([1.0], np.array(["1000-01-01"], "M8[s]"), half_life_ns=S),
+            ValueError,
+            "times must lie in the years 1678 to 2261.* got 1000-01-01",
+        ),
+        (
+            lambda: mmquant.ewm_mean(
+                [1.0],
+                pd.DatetimeIndex(np.array(["1000-01-01"], "M8[s]")).tz_localize("UTC"),
+                half_life_ns=S,
+            ),
+            ValueError,
+            "times must lie in the years 1678 to 2261.* got 1000-01-01",
+        ),
+        (lambda: mmquant.blend([1]), TypeError, "prices must be a mapping .* got list"),
+        (lambda: mmquant.blend({"a": (XS, 1.0)}, [1]), TypeError, "shifts must be a mapping"),
+        (lambda: stoikov.MicropriceModel.from_json(None), ValueError, "text must be .* got None"),
+        (lambda: mmquant.arrival_counts([1e12], 1.0), ValueError, "10000000 bins of bin_ticks=1.0"),
+        (
+            lambda: mmquant.fit_arrivals_log_linear([0.0, 1, 2, 3, 1e12], 1.0),
+            ValueError,
+            r"depths_ticks must lie in .* got one 1e\+12 beyond it",
+        ),
+    ],
+)
+def test_an_error_names_its_argument(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+@pytest.mark.parametrize("missing", [pd.NA, np.nan, np.ma.masked, np.float32("nan")])
+def test_a_missing_sample_of_any_kind_changes_nothing(missing):
+    mean, sigma = mmquant.Ewma(S), mmquant.Volatility(S, S)
+    for at, x in enumerate((1.0, 3.0)):
+        mean.update(x, at * S)
+        sigma.update(x, at * S)
+    known = mean.value, sigma.drift_ticks_per_s
+    mean.update(missing, S)
+    sigma.update(missing, S)
+    assert (mean.value, sigma.drift_ticks_per_s) == known
