@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mmquant.kernels.scan import first_decrease, first_infinite
 
 __all__ = [
+    "any_floats",
+    "as_array",
+    "by_row",
     "column_wise",
     "floats",
     "in_order",
@@ -32,6 +35,7 @@ __all__ = [
     "same_index",
     "same_length",
     "same_shape",
+    "shaped_floats",
     "times_ns",
     "unchecked_floats",
     "unchecked_times_ns",
@@ -61,16 +65,41 @@ def is_pandas(values: object) -> bool:
     return pandas is not None and isinstance(values, pandas.Series | pandas.DataFrame)
 
 
+def _is_frame(values: object) -> bool:
+    return is_pandas(values) and hasattr(values, "columns")
+
+
 def _frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
 
 
+def as_array(field: str, values: object) -> NDArray[Any]:
+    """Return `values` as an array of any shape; values that a mask hides are refused."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        at = int(np.flatnonzero(np.ma.getmaskarray(values))[0])
+        raise ValueError(f"{field} must not be missing, got a masked value at {at}: drop that row")
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"{field} must be one array, got rows of different lengths: make them equally long"
+        ) from None
+
+
+def _nan_for_masked(values: object) -> object:
+    """Return numbers with NaN for what a mask hides: numpy would hand out what lies below it."""
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iufb":
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    return values
+
+
 def _one_dimensional(field: str, values: object) -> NDArray[Any]:
-    array = np.asarray(values)
+    array = as_array(field, values)
     if array.ndim != 1:
-        raise ValueError(f"{field} must be one-dimensional, got shape {array.shape}: pass a column")
+        got = f"shape {array.shape}" if array.ndim > 0 else f"one value, {array[()]!r}"
+        raise ValueError(f"{field} must be one-dimensional, got {got}: pass a column or a list")
     return array
 
 
@@ -89,7 +118,26 @@ def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]
 
 def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64, whatever they are."""
-    array = _one_dimensional(field, values)
+    return _frozen(_one_dimensional(field, any_floats(field, values)))
+
+
+def shaped_floats(field: str, values: object) -> NDArray[np.float64]:
+    """Return `values` of any shape as float64; NaN (missing) stays, infinity is refused."""
+    array = any_floats(field, values)
+    without_infinity(field, _frozen(array.reshape(-1)))
+    return array
+
+
+def any_floats(field: str, values: object) -> NDArray[np.float64]:
+    """Return `values` of any shape as float64, whatever they are."""
+    if _is_frame(values):  # by column: of nullable ones together numpy makes objects
+        frame: Any = values
+        columns = [any_floats(field, frame.iloc[:, k]) for k in range(frame.shape[1])]
+        return np.column_stack(columns) if columns else np.empty(frame.shape)
+    if values is None:  # numpy makes NaN of it
+        raise TypeError(f"{field} must be numbers, got None: pass them")
+    values = _nan_for_masked(values)
+    array = as_array(field, values)
     if array.dtype.kind not in "iufb" and array.size > 0:
         if array.dtype.kind != "O":
             raise TypeError(f"{field} must be numbers, got dtype {array.dtype}: convert it first")
@@ -97,7 +145,7 @@ def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
             array = np.asarray(values, np.float64)
         except (TypeError, ValueError):
             raise TypeError(f"{field} must be numbers, got objects: convert it first") from None
-    return _frozen(array.astype(np.float64, copy=False))
+    return array.astype(np.float64, copy=False)
 
 
 def lots(field: str, values: object, least: int) -> NDArray[np.int64]:
@@ -159,18 +207,29 @@ def in_order(ts_ns: NDArray[np.int64], field: str = "times") -> NDArray[np.int64
     return ts_ns
 
 
+def _nanoseconds(field: str, times: object) -> NDArray[np.datetime64]:
+    try:
+        return np.asarray(times, "datetime64[ns]")
+    except OverflowError:
+        array = np.asarray(times)
+        raise ValueError(
+            f"{field} must lie in the years 1678 to 2261, more than which int64 nanoseconds do "
+            f"not hold, got {array.min()} to {array.max()}: drop what does not"
+        ) from None
+
+
 def unchecked_times_ns(times: object, values: object, field: str = "times") -> NDArray[np.int64]:
     """Return what `times_ns` does, in whatever order."""
     if times is None:
         times = _index_times(field, values)
     if zone_of(times, None) is not None:
-        times = np.asarray(times, "datetime64[ns]")  # in UTC
+        times = _nanoseconds(field, times)  # in UTC
     array = _one_dimensional(field, times)
     if array.dtype.kind == "M":
         if np.isnat(array).any():
             at = int(np.flatnonzero(np.isnat(array))[0])
             raise ValueError(f"{field} must not be missing, got NaT at {at}: drop that row")
-        return _frozen(array.astype("datetime64[ns]").view(np.int64))
+        return _frozen(_nanoseconds(field, array).view(np.int64))
     if array.dtype.kind not in "iu" and array.size > 0:
         remedy = f"pd.DatetimeIndex({field})"
         if array.dtype.kind == "f":
@@ -206,7 +265,7 @@ def _warn_of_epoch(field: str, ts_ns: NDArray[np.int64]) -> None:
 
 def levels(field: str, values: object, least: int) -> NDArray[np.int64]:
     """Return `values` (n, levels) as int64 of at least `least`; (n,) is one level."""
-    array = np.asarray(values)
+    array = as_array(field, values)
     if array.ndim == 1:
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[1] == 0:
@@ -243,6 +302,36 @@ def same_index(**values: object) -> None:
             )
 
 
+def by_row[T: np.generic](
+    given: dict[str, ArrayLike], arrays: dict[str, NDArray[T]]
+) -> tuple[dict[str, NDArray[T]], tuple[int, ...]]:
+    """Return `arrays`, made of the arguments `given`, such that they broadcast, and their shape.
+
+    Beside a DataFrame a Series is a column: numpy would pair its rows with the columns of the
+    frame. Of other one-dimensional arrays nothing says which of the two they are.
+    """
+    same_index(**given)
+    frame = next((name for name, values in given.items() if _is_frame(values)), None)
+    ready = dict(arrays)
+    for name, array in arrays.items():
+        if frame is None or array.ndim != 1 or array.size == 1:
+            continue
+        if not is_pandas(given[name]):
+            raise ValueError(
+                f"{name} must not be one-dimensional beside the DataFrame {frame}, got shape "
+                f"{array.shape}: pass {name}[:, None] (a value a row) or {name}[None, :] (a value "
+                f"a column)"
+            )
+        ready[name] = array[:, None]
+    try:
+        return ready, np.broadcast_shapes(*(array.shape for array in ready.values()))
+    except ValueError:
+        got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(
+            f"{', '.join(arrays)} must broadcast to one shape, got {got}: align them first"
+        ) from None
+
+
 def same_shape(**arrays: NDArray[Any]) -> tuple[int, ...]:
     """Return the shape that all share, or name them with theirs."""
     shapes = {name: array.shape for name, array in arrays.items()}
@@ -262,8 +351,9 @@ def same_length(**arrays: NDArray[Any]) -> int:
 
 
 def kind_of(*values: object) -> object:
-    """Return the first argument that is of pandas, or None: what an answer is to be `like`."""
-    return next((value for value in values if is_pandas(value)), None)
+    """Return what an answer is `like`: the first DataFrame, else the first Series, or None."""
+    series = next((value for value in values if is_pandas(value)), None)
+    return next((value for value in values if _is_frame(value)), series)
 
 
 def like(template: object, array: NDArray[Any], name: Any = None) -> Any:
@@ -294,7 +384,7 @@ def labelled(array: NDArray[Any], labels: Any, name: str) -> Any:
 
 def column_wise(values: object, function: Callable[[object], NDArray[np.float64]]) -> Any:
     """Apply a function of one column to a column, to each of a 2-d array or of a DataFrame."""
-    if is_pandas(values) and hasattr(values, "columns"):
+    if _is_frame(values):
         frame: Any = values
         done = np.empty(frame.shape, order="F")
         for k in range(frame.shape[1]):  # by place: two columns may have one name
@@ -303,7 +393,7 @@ def column_wise(values: object, function: Callable[[object], NDArray[np.float64]
         return pandas.DataFrame(done, index=frame.index, columns=frame.columns, copy=False)
     if is_pandas(values):
         return like(values, function(values))
-    array = np.asarray(values)
+    array = as_array("values", _nan_for_masked(values))
     if array.ndim != 2:
         return function(array)
     out = np.empty(array.shape)

@@ -1,12 +1,13 @@
 """Checks shared by the facades: an error names the field, the rule, the value and the remedy."""
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_WHOLE", "number", "one_record", "whole"]
+__all__ = ["MOST_WHOLE", "flag", "number", "number_or_missing", "one_record", "whole"]
 
 MOST_WHOLE = 2**62  # leaves int64 room for a sum
 
@@ -27,6 +28,23 @@ def number(field: str, value: object, least: float, most: float = math.inf) -> f
     if not math.isfinite(value) or not least <= value <= most:
         raise ValueError(f"{field} must be finite and between {least} and {most}, got {value}")
     return float(value)
+
+
+def number_or_missing(field: str, value: object) -> float:
+    """Return `value` as a finite float, or NaN where it is NaN, pandas' NA or a masked one."""
+    pandas = sys.modules.get("pandas")
+    if value is np.ma.masked or (pandas is not None and value is pandas.NA):
+        return math.nan
+    if isinstance(value, float | np.floating) and math.isnan(value):
+        return math.nan
+    return number(field, value, -math.inf)
+
+
+def flag(field: str, value: object) -> int:
+    """Return `value`, which is true or false, as 1 or 0, or say what it is."""
+    if isinstance(value, bool | int | np.bool_ | np.integer) and value in (0, 1):
+        return int(value)
+    raise TypeError(f"{field} must be True or False, got {value!r}: pass one of them")
 
 
 def one_record(field: str, value: object, dtype: np.dtype[Any]) -> NDArray[Any]:

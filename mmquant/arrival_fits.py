@@ -24,6 +24,7 @@ __all__ = [
     "fit_arrivals_log_linear",
 ]
 
+_MOST_BINS = 10_000_000  # 80 MB a column
 _LEAST_EXPECTED = 5.0  # orders in a bin, for chi-square to be near its law
 _BINS = 4  # in 1 / k, and in the depths that are fitted
 _UNLIKELY_Z = 3.72  # one sample in 10 000 lies further out
@@ -70,6 +71,18 @@ def _beyond(depths_ticks: ArrayLike, seconds: float, least_ticks: float) -> NDAr
     return beyond
 
 
+def _bins(span_ticks: float, bin_ticks: float, slack: float = 0.0) -> int:
+    """Return how many bins reach `span_ticks` beyond the least, or say that they are too many."""
+    places = span_ticks / bin_ticks + slack
+    if not places < _MOST_BINS:
+        raise ValueError(
+            f"depths_ticks must lie in at most {_MOST_BINS} bins of bin_ticks={bin_ticks} from "
+            f"least_ticks on, got one {span_ticks:.6g} beyond it: drop what is no depth, or make "
+            f"bin_ticks more"
+        )
+    return max(int(places) + 1, 0)
+
+
 def _enough(beyond: NDArray[np.float64], least_ticks: float, most_ticks: float) -> int:
     """Return how many orders stopped before `most_ticks`, or say that they are too few."""
     if most_ticks != math.inf:
@@ -110,7 +123,7 @@ def arrival_counts(
     beyond = _beyond(depths_ticks, seconds, least_ticks)
     whole("sides", sides, 1, 2)
     width = number("bin_ticks", bin_ticks, 1e-9)
-    bins = int((beyond.max() - least_ticks) / width) + 1 if beyond.size else 0
+    bins = _bins(float(beyond.max()) - least_ticks, width) if beyond.size else 0
     counts = np.zeros(bins)
     arrivals.count_by_depth(beyond, float(least_ticks), width, counts)
     stopped = counts.astype(np.int64)
@@ -268,7 +281,7 @@ def fit_arrivals_log_linear(
     depths_ticks, seconds, sides, least_ticks, most_ticks
         As of `fit_arrivals`; bins end at `most_ticks` or before.
     bin_ticks : float
-        Positive; a multiple of the distance of possible depths.
+        Positive; a multiple of the distance of possible depths. Ten million bins at most.
 
     Returns, raises and warns as `fit_arrivals`.
     """
@@ -277,7 +290,7 @@ def fit_arrivals_log_linear(
     width = number("bin_ticks", bin_ticks, 1e-9)
     _enough(beyond, least_ticks, most_ticks)
     reach = min(float(beyond.max()), most_ticks - width)
-    counts = np.zeros(max(int((reach - least_ticks) / width + 1e-9) + 1, 0))
+    counts = np.zeros(_bins(reach - least_ticks, width, 1e-9))
     n = int(arrivals.count_by_depth(beyond, float(least_ticks), width, counts))
     filled = counts > 0
     if filled.sum() < 2:

@@ -307,7 +307,7 @@ def fit_drift_decay(
     horizons_ns : array_like of int, shape (m,)
         At least 3 different ones, positive.
     responses_ticks, errors_ticks : array_like of float, shape (m,)
-        Mean move until each horizon, and its standard error; rows with NaN are left out.
+        Mean move until each horizon, and its standard error, above 0; rows with NaN are left out.
 
     Returns
     -------
@@ -322,10 +322,19 @@ def fit_drift_decay(
     ys = _arrays.floats("responses_ticks", responses_ticks)
     errors = _arrays.floats("errors_ticks", errors_ticks)
     _arrays.same_length(horizons_ns=us, responses_ticks=ys, errors_ticks=errors)
-    there = ~(np.isnan(ys) | np.isnan(errors)) & (errors > 0.0)
+    there = ~(np.isnan(ys) | np.isnan(errors))
     us, ys, errors = us[there], ys[there], errors[there]
-    if np.unique(us).size < 3:
-        raise ValueError(f"horizons_ns must hold 3 different ones, got {us.size}: pass more")
+    if errors.size > 0 and not errors.min() > 0.0:
+        raise ValueError(
+            f"errors_ticks must be above 0, got {errors.min()}: leave such a horizon out, or pass "
+            f"the error that it has"
+        )
+    different = np.unique(us).size
+    if different < 3:
+        raise ValueError(
+            f"horizons_ns must hold 3 different ones in rows without NaN, got {different}: pass "
+            f"more"
+        )
 
     def best(half_life_ns: float) -> tuple[float, float]:
         shape = -np.expm1(-math.log(2.0) * us / half_life_ns) / errors

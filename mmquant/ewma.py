@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
-from mmquant._checks import number, whole
+from mmquant._checks import flag, number_or_missing, whole
 from mmquant._jit_blocks import LANES_ALIGNMENT
 from mmquant.kernels import ewma as kernels
 from mmquant.kernels.ewma_grid import ewma_grid as grid_kernel
@@ -160,7 +160,7 @@ def ewm_grid(
     if half_lives.size > 0:
         warn_of_unit(int(half_lives.min()), ts_ns)
     out = _arrays.aligned_empty(xs.size, half_lives.size, LANES_ALIGNMENT)
-    grid_kernel(half_lives, int(adjust), xs, ts_ns, out)
+    grid_kernel(half_lives, flag("adjust", adjust), xs, ts_ns, out)
     return _arrays.like_columns(values, out, half_lives)
 
 
@@ -174,7 +174,7 @@ def _moments(
     state = np.zeros(1, EWMA_MOMENTS)
     state["half_life_ns"] = half_life_ns
     out = np.empty((xs.size, 3))
-    moments_path(state, xs, ys, ts_ns, int(bias), out)
+    moments_path(state, xs, ys, ts_ns, flag("bias", bias), out)
     return out
 
 
@@ -272,7 +272,7 @@ def ewm_correlation(
 def _state(half_life_ns: int, adjust: bool) -> NDArray[Any]:
     state = np.zeros(1, EWMA)
     state["half_life_ns"] = half_life_ns
-    state["adjust"] = int(adjust)
+    state["adjust"] = flag("adjust", adjust)
     return state
 
 
@@ -300,8 +300,8 @@ class Ewma:
 
     def update(self, x: float, ts_ns: int) -> float:
         """Take in one sample and return the mean; a sample of the past counts as of now."""
-        value = x if x != x else number("x", x, -np.inf)
-        return float(kernels.ewma_step(self.state, float(value), whole("ts_ns", ts_ns, -(2**62))))
+        value = number_or_missing("x", x)
+        return float(kernels.ewma_step(self.state, value, whole("ts_ns", ts_ns, -(2**62))))
 
     def path(self, values: ArrayLike, times: ArrayLike | None = None) -> Any:
         """Take in `values` at `times`, both (n,), and return the mean after each, as `ewm_mean`."""

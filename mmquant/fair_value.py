@@ -2,7 +2,8 @@
 
 Prices are ticks and sizes lots, both whole numbers; scalars and arrays broadcast against each
 other, and an answer is a float64 array of the common shape (a 0-d one for scalars), or a Series
-or DataFrame like the first that is one, on the index that all of pandas must share.
+or DataFrame like the first that is one, on the index that all of pandas must share. Beside a
+DataFrame a Series counts for its row, in every column.
 mmquant.signals has more signals and the blend, mmquant.stoikov Stoikov's estimated micro-price.
 """
 
@@ -22,18 +23,11 @@ _LEAST = {"bid_ticks": 1, "bid_lots": 0, "ask_ticks": 1, "ask_lots": 0}
 
 def _flat(**touch: ArrayLike) -> tuple[list[NDArray[np.int64]], tuple[int, ...]]:
     """Return the arguments broadcast, each as a writable 1-d copy, and their common shape."""
-    _arrays.same_index(**touch)
     arrays = {
-        name: _arrays.whole_numbers(name, np.asarray(values), _LEAST[name])
+        name: _arrays.whole_numbers(name, _arrays.as_array(name, values), _LEAST[name])
         for name, values in touch.items()
     }
-    try:
-        shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
-    except ValueError:
-        got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ValueError(
-            f"{', '.join(arrays)} must broadcast to one shape, got {got}: align them first"
-        ) from None
+    arrays, shape = _arrays.by_row(touch, arrays)
     return [np.broadcast_to(array, shape).flatten() for array in arrays.values()], shape
 
 

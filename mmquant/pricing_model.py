@@ -100,13 +100,14 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
     Raises
     ------
     TypeError, ValueError
-        A model that is not compiled or answers no int; no column that a model knows.
+        A model that is not compiled or answers no int; no column that a model knows; params that
+        are not numbers, or not one-dimensional.
     IndexError
         It reads past `params`.
     """
     rows = _inputs(inputs)
     out = np.empty(rows.size)
-    own = np.array(params, np.float64)
+    own = np.array(_arrays.unchecked_floats("params", params))  # writable, as models are compiled
     address = bind_pricing_model(model, boundscheck=True)
     try:
         kernels.pricing_model_path(address, rows, own, np.zeros(1, PRICING_MODEL_PRICE), out)

@@ -258,21 +258,28 @@ def to_bps(value_ticks: ArrayLike, price_ticks: ArrayLike) -> Any:
     Parameters
     ----------
     value_ticks, price_ticks : array_like, Series or DataFrame of numbers
-        They broadcast against each other.
+        They broadcast against each other; beside a DataFrame a Series counts for its row.
 
     Returns
     -------
     ndarray of float64, Series or DataFrame
-        Like the first argument of pandas, if one is; NaN where the price is 0, which is none.
+        Like the first DataFrame, else the first Series, if one is given; NaN where the price is
+        0, which is none.
     """
-    _arrays.same_index(value_ticks=value_ticks, price_ticks=price_ticks)
-    value, price = np.asarray(value_ticks, np.float64), np.asarray(price_ticks, np.float64)
+    given = {"value_ticks": value_ticks, "price_ticks": price_ticks}
+    numbers = {name: _arrays.shaped_floats(name, values) for name, values in given.items()}
+    value, price = _arrays.by_row(given, numbers)[0].values()
     bps = np.asarray(1e4 * value / np.where(price == 0.0, np.nan, price))
     return _arrays.like(_arrays.kind_of(value_ticks, price_ticks), bps, "bps")
 
 
 def _volatilities(values: ArrayLike) -> NDArray[np.float64]:
-    volatilities = np.asarray(values, np.float64)
+    if isinstance(values, tuple) and hasattr(values, "_fields"):  # a Realised, by mistake
+        raise TypeError(
+            f"volatility_per_sqrt_s must be numbers, got a {type(values).__name__}: pass its "
+            f"volatility alone"
+        )
+    volatilities = _arrays.shaped_floats("volatility_per_sqrt_s", values)
     if (volatilities < 0.0).any():
         least = np.nanmin(volatilities)
         raise ValueError(

@@ -137,7 +137,7 @@ def regress_drift(
     """
     _arrays.same_index(signals=signals, prices_ticks=prices_ticks, times=times)
     moves, ts_ns = _moves(prices_ticks, times, horizon_ns, max_age_ns)
-    xs = np.asarray(signals)
+    xs = _arrays.any_floats("signals", signals)
     xs = xs[:, None] if xs.ndim == 1 else xs
     if xs.ndim != 2 or xs.shape[0] != moves.size or xs.shape[1] == 0:
         raise ValueError(

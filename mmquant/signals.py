@@ -245,6 +245,11 @@ def _columns(
     field: str, terms: Mapping[str, tuple[ArrayLike, float]], factor: str, least: float
 ) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """Return the values of each term, named for messages, and the factors."""
+    if not isinstance(terms, Mapping):
+        raise TypeError(
+            f"{field} must be a mapping of name to (values, {factor}), got "
+            f"{type(terms).__name__}: pass {{name: (values, {factor})}}"
+        )
     for name, term in terms.items():
         if not isinstance(term, tuple | list) or len(term) != 2:
             got = f"{len(term)} of them" if isinstance(term, tuple) else type(term).__name__
@@ -277,7 +282,9 @@ def blend(
     columns, weights = _columns("prices", prices, "weight", 0.0)
     if not (weights > 0.0).any():
         raise ValueError(f"prices must have a positive weight, got {weights.tolist()}: give one")
-    signals, ticks_per_unit = _columns("shifts", shifts or {}, "ticks_per_unit", -np.inf)
+    signals, ticks_per_unit = _columns(
+        "shifts", {} if shifts is None else shifts, "ticks_per_unit", -np.inf
+    )
     terms = columns | signals
     _arrays.same_index(**terms)
     arrays = {name: _arrays.floats(name, values) for name, values in terms.items()}

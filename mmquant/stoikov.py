@@ -72,7 +72,7 @@ class MicropriceModel:
             table = np.array(data["adjustment_ticks"], np.float64)
             steps = int(data["steps"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"text must be what to_json gives, got {text[:60]!r}") from error
+            raise ValueError(f"text must be what to_json gives, got {text!r:.60}") from error
         if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
             raise ValueError(
                 f"adjustment_ticks must be rows of finite numbers, got shape {table.shape}"

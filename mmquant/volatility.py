@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
-from mmquant._checks import number, whole
+from mmquant._checks import number, number_or_missing, whole
 from mmquant.ewma import warn_of_unit
 from mmquant.kernels import volatility as kernels
 from mmquant.state import VOLATILITY
@@ -51,7 +51,9 @@ def _are_logarithms(xs: NDArray[np.float64]) -> bool:
 
 
 def _jump_sigmas(value: object) -> float:
-    return math.inf if value == math.inf else number("jump_sigmas", value, 1.0)
+    if isinstance(value, float | np.floating) and value == math.inf:
+        return math.inf
+    return number("jump_sigmas", value, 1.0)
 
 
 class Volatility:
@@ -112,12 +114,12 @@ class Volatility:
 
     def update(self, x_ticks: float, ts_ns: int) -> None:
         """Take in one price in ticks."""
-        value = x_ticks if x_ticks != x_ticks else number("x_ticks", x_ticks, -math.inf)
+        value = number_or_missing("x_ticks", x_ticks)
         if self._doubts_unit and self.state[0]["samples"] > 0:
             self._warn_of_logarithms(np.array([self.state[0]["x_ticks"], value]))
         kernels.volatility_robust_step(
             self.state,
-            float(value),
+            value,
             whole("ts_ns", ts_ns, -(2**62)),
             self.volatility_half_life_ns,
             self.drift_half_life_ns,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import mmquant
-from mmquant import realised
+from mmquant import realised, stoikov
 
 S = 10**9
 INDEX = pd.date_range("2026-03-01 12:00", periods=4, freq="s", tz="UTC")
@@ -348,3 +348,144 @@ def test_what_makes_no_sense_is_refused_by_name(call, error, text):
 
 def test_unsigned_numbers_that_fit_are_taken():
     assert mmquant.imbalance(np.array([3], np.uint64), np.array([1], np.uint8)).tolist() == [0.5]
+
+
+# ---- broadcasting ----
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_a_series_beside_a_frame_is_paired_by_row(n):
+    index = INDEX[:n]
+    column = np.arange(1, n + 1)
+    frame = pd.DataFrame({"x": column, "y": 2 * column}, index)
+    series = pd.Series(100 * column, index)
+    flipped = pd.DataFrame({"x": [1e6] * n, "y": [5e5] * n}, index)
+    pd.testing.assert_frame_equal(
+        realised.to_bps(frame, series), pd.DataFrame({"x": [100.0] * n, "y": [200.0] * n}, index)
+    )
+    pd.testing.assert_frame_equal(realised.to_bps(series, frame), flipped)
+    by_hand = {name: mmquant.mid(frame[name], series) for name in frame}
+    pd.testing.assert_frame_equal(mmquant.mid(frame, series), pd.DataFrame(by_hand))
+    pd.testing.assert_frame_equal(mmquant.mid(series, frame), pd.DataFrame(by_hand))
+    by_hand = {name: mmquant.imbalance(series, frame[name]) for name in frame}
+    pd.testing.assert_frame_equal(mmquant.imbalance(series, frame), pd.DataFrame(by_hand))
+    by_hand = {name: mmquant.microprice(series, frame[name], series, series) for name in frame}
+    pd.testing.assert_frame_equal(
+        mmquant.microprice(series, frame, series, series), pd.DataFrame(by_hand)
+    )
+
+
+def test_a_plain_array_beside_a_frame_has_to_say_what_it_is():
+    frame = pd.DataFrame({"x": [1, 2], "y": [1, 2]}, INDEX[:2])
+    for call in (realised.to_bps, mmquant.mid, mmquant.imbalance):
+        with pytest.raises(ValueError, match=r"must not be one-dimensional beside the DataFrame"):
+            call(frame, np.array([100, 200]))
+    with pytest.raises(ValueError, match=r"price_ticks.*DataFrame value_ticks.*\(2,\): pass price"):
+        realised.to_bps(frame, [100, 200])
+    prices = np.array([100.0, 200.0])
+    assert realised.to_bps(frame, prices[:, None]).to_numpy().tolist() == [[100, 100], [100, 100]]
+    assert realised.to_bps(frame, prices[None, :]).to_numpy().tolist() == [[100, 50], [200, 100]]
+    assert realised.to_bps(frame, [100.0]).to_numpy().tolist() == [[100, 100], [200, 200]]
+
+
+# ---- masks ----
+
+
+def test_what_a_mask_hides_is_missing():
+    ts = np.arange(5) * S
+    masked = np.ma.array([1.0, 2, 1000, 4, 5], mask=[0, 0, 1, 0, 0])
+    plain = np.array([1.0, 2, np.nan, 4, 5])
+    for xs in (masked, np.ma.array([1, 2, 1000, 4, 5], mask=[0, 0, 1, 0, 0])):
+        done = mmquant.ewm_mean(xs, ts, half_life_ns=S)
+        assert done.tolist() == mmquant.ewm_mean(plain, ts, half_life_ns=S).tolist()
+        both = mmquant.ewm_mean(np.ma.column_stack([xs, xs]), ts, half_life_ns=S)
+        assert both[:, 1].tolist() == done.tolist()
+        assert mmquant.realised_variance(xs, ts) == mmquant.realised_variance(plain, ts)
+    assert mmquant.mid(np.ma.array([100, 102]), 104).tolist() == [102.0, 103.0]
+    hidden = np.ma.array([1, 2, 3], mask=[0, 1, 0])
+    with pytest.raises(ValueError, match="bid_ticks must not be missing, got a masked value at 1"):
+        mmquant.mid(hidden, 4)
+    with pytest.raises(ValueError, match="times must not be missing, got a masked value at 1"):
+        mmquant.ewm_mean([1.0, 2.0, 3.0], hidden, half_life_ns=S)
+
+
+def test_rows_of_different_lengths_are_refused_by_name():
+    with pytest.raises(ValueError, match="values must be one array, got rows of different lengths"):
+        mmquant.ewm_mean([[1.0, 2.0], [3.0]], [0, 1], half_life_ns=S)
+    with pytest.raises(ValueError, match="bid_ticks must be one array, got rows of different"):
+        mmquant.mid([[1, 2], [3]], 4)
+
+
+# ---- nullable columns ----
+
+
+def test_a_regression_leaves_out_rows_with_na():
+    ts = np.arange(60) * S
+    rng = np.random.default_rng(3)
+    xs, prices = rng.normal(size=(60, 2)), np.cumsum(rng.normal(size=60))
+    xs[7, 1] = np.nan
+    plain = pd.DataFrame(xs, columns=["a", "b"])
+    nullable = plain.astype("Float64")
+    assert nullable["b"].isna().sum() == 1
+    known = mmquant.regress_drift(plain, prices, ts, horizon_ns=S)
+    done = mmquant.regress_drift(nullable, prices, ts, horizon_ns=S)
+    assert done.coefficients_per_s.equals(known.coefficients_per_s)
+    assert done[2:] == known[2:]
+
+
+# ---- arguments that are named ----
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: mmquant.ewm_mean([1.0], [0], half_life_ns=S, adjust="no"), TypeError, "adjust"),
+        (lambda: mmquant.ewm_grid([1.0], [0], half_lives_ns=[S], adjust=2), TypeError, "adjust"),
+        (lambda: mmquant.ewm_variance([1.0], [0], half_life_ns=S, bias="x"), TypeError, "bias"),
+        (lambda: mmquant.Ewma(S, adjust="no"), TypeError, "adjust must be True or False, got 'no'"),
+        (lambda: mmquant.Ewma(S).update(np.ones(2), 1), TypeError, "x must be a number"),
+        (
+            lambda: mmquant.Volatility(S, S, jump_sigmas=np.array([6.0, 7.0])),
+            TypeError,
+            "jump_sigmas must be a number",
+        ),
+        (
+            lambda: mmquant.ewm_mean([1.0], np.array(["1000-01-01"], "M8[s]"), half_life_ns=S),
+            ValueError,
+            "times must lie in the years 1678 to 2261.* got 1000-01-01",
+        ),
+        (
+            lambda: mmquant.ewm_mean(
+                [1.0],
+                pd.DatetimeIndex(np.array(["1000-01-01"], "M8[s]")).tz_localize("UTC"),
+                half_life_ns=S,
+            ),
+            ValueError,
+            "times must lie in the years 1678 to 2261.* got 1000-01-01",
+        ),
+        (lambda: mmquant.blend([1]), TypeError, "prices must be a mapping .* got list"),
+        (lambda: mmquant.blend({"a": (XS, 1.0)}, [1]), TypeError, "shifts must be a mapping"),
+        (lambda: stoikov.MicropriceModel.from_json(None), ValueError, "text must be .* got None"),
+        (lambda: mmquant.arrival_counts([1e12], 1.0), ValueError, "10000000 bins of bin_ticks=1.0"),
+        (
+            lambda: mmquant.fit_arrivals_log_linear([0.0, 1, 2, 3, 1e12], 1.0),
+            ValueError,
+            r"depths_ticks must lie in .* got one 1e\+12 beyond it",
+        ),
+    ],
+)
+def test_an_error_names_its_argument(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+@pytest.mark.parametrize("missing", [pd.NA, np.nan, np.ma.masked, np.float32("nan")])
+def test_a_missing_sample_of_any_kind_changes_nothing(missing):
+    mean, sigma = mmquant.Ewma(S), mmquant.Volatility(S, S)
+    for at, x in enumerate((1.0, 3.0)):
+        mean.update(x, at * S)
+        sigma.update(x, at * S)
+    known = mean.value, sigma.drift_ticks_per_s
+    mean.update(missing, S)
+    sigma.update(missing, S)
+    assert (mean.value, sigma.drift_ticks_per_s) == known

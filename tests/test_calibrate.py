@@ -458,3 +458,12 @@ def test_a_whole_capture_has_orders_not_trades_and_says_that_no_law_fits(capture
     with pytest.warns(UserWarning, match="law does not fit"):
         line = fit_arrivals_log_linear(depths.depths_ticks, depths.seconds, **options)
     assert min(likely.dispersion, line.dispersion) > 500
+
+
+@pytest.mark.parametrize("error", [0.0, -1.0])
+def test_a_decay_is_not_fitted_to_errors_that_are_none(error):
+    us, errors = np.arange(1, 6) * S, np.array([1.0, 1.0, error, 1.0, 1.0])
+    with pytest.raises(ValueError, match=f"errors_ticks must be above 0, got {error}"):
+        fit_drift_decay(us, np.arange(5.0), errors)
+    with pytest.raises(ValueError, match=r"horizons_ns must hold 3 .* got 2"):
+        fit_drift_decay(us, [1.0, np.nan, np.nan, np.nan, 2.0], np.ones(5))

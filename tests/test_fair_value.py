@@ -58,7 +58,7 @@ def test_frames_come_back_as_frames():
     assert mid(bids, bids + 2)["b"].tolist() == [103.0, 104.0]
     assert microprice(100, 1, 102, pd.Series([1, 3], index=index)).tolist() == [101.0, 100.5]
     with pytest.raises(ValueError, match=r"got a Series of shape \(2,\) for \(2, 2\): pass"):
-        mid(bids["a"], bids + 2)
+        mid(bids["a"], (bids + 2).to_numpy())
 
 
 @pytest.mark.parametrize(

@@ -145,3 +145,18 @@ def arguments(params):
 def test_what_is_no_model_is_refused(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "text"),
+    [
+        (0.5, ValueError, "params must be one-dimensional, got one value, .*0.5.*: pass a column"),
+        ([[0.5]], ValueError, r"params must be one-dimensional, got shape \(1, 1\)"),
+        (pd.DataFrame({"a": [0.5]}), ValueError, "params must be one-dimensional, got shape"),
+        (None, TypeError, "params must be numbers, got None"),
+        (["x"], TypeError, "params must be numbers, got dtype <U1"),
+    ],
+)
+def test_params_that_are_no_list_of_numbers_are_refused_by_name(params, error, text):
+    with pytest.raises(error, match=text):
+        price_by_model(leaning, {"microprice_ticks": [100.0]}, params)

@@ -183,3 +183,21 @@ def test_units_keep_the_kind_and_the_index():
     assert to_bps(frame, 2.0).columns.tolist() == ["a", "b"]
     assert over_horizon(frame, 4.0)["b"].tolist() == [2.0, 4.0]
     assert annualised(frame).index.equals(index)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: to_bps(np.inf, 100.0), ValueError, "value_ticks must not be infinite, got inf"),
+        (lambda: to_bps(1.0, [1, -np.inf]), ValueError, "price_ticks must not be .* got -inf at 1"),
+        (lambda: to_bps("a", 100.0), TypeError, "value_ticks must be numbers, got dtype <U1"),
+        (lambda: annualised(np.inf), ValueError, "volatility_per_sqrt_s must not be infinite"),
+        (lambda: annualised("x"), TypeError, "volatility_per_sqrt_s must be numbers, got dtype"),
+        (lambda: annualised(None), TypeError, "volatility_per_sqrt_s must be numbers, got None"),
+        (lambda: annualised(realised_variance(PATH, TIMES)), TypeError, "got a Realised: pass its"),
+        (lambda: over_horizon(np.inf, 1.0), ValueError, "volatility_per_sqrt_s must not be inf"),
+    ],
+)
+def test_what_is_no_volatility_is_refused_by_name(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
