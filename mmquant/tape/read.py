@@ -90,12 +90,8 @@ def read_tape(
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
         raise ValueError("paths must name at least one file, got none")
-    if format is not None and format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
-    _check_market(market)
+    _check_words(format, market, stamp_unit)
     kinds = [format or detect(path) for path in files]
-    if stamp_unit not in UNITS:
-        raise ValueError(f"stamp_unit must be one of {', '.join(UNITS)}, got {stamp_unit!r}")
     if len(set(kinds)) != 1:
         raise ValueError(f"files must be of one format, got {', '.join(sorted(set(kinds)))}")
     kind = kinds[0]
@@ -213,8 +209,12 @@ def _check_said(tape: Tape, kind: str, market: str | None, files: Sequence[Path 
         )
 
 
-def _check_market(market: str | None) -> None:
-    """Refuse a market that there is not."""
+def _check_words(format: str | None, market: str | None, stamp_unit: str) -> None:
+    """Refuse a format, a market or a unit that there is not."""
+    if format is not None and format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+    if stamp_unit not in UNITS:
+        raise ValueError(f"stamp_unit must be one of {', '.join(UNITS)}, got {stamp_unit!r}")
     known = [one.name.lower() for one in Market]
     if market is not None and (not isinstance(market, str) or market.lower() not in known):
         raise ValueError(f"market must be one of {', '.join(known)}, got {market!r}")

@@ -1,7 +1,6 @@
 """A tape -> a file or folder, by the name it is to have."""
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +86,8 @@ def check_out(path: Path | str) -> None:
     """
     text = str(path)
     is_other = Path(path).suffix in (".npz", ".parquet", ".pq")
-    # A Path makes `s3:/b` of an address.
-    if is_other or re.match(r"\w\w+:/", text):
+    head, colon, _ = text.partition(":/")  # a Path makes `s3:/b` of an address
+    if is_other or (colon and len(head) > 1 and head.isalnum()):
         raise ValueError(
             f"out must be a local folder for a tape, such as name.tape, got {text!r}: choose such "
             f"a name, or read it without out, then tape.save({text!r})"
