@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from mmquant._cache import cache_dir
@@ -29,6 +30,7 @@ __all__ = [
     "njit",
     "njit_parallel",
     "prange",
+    "prefetch",
     "trailing_zeros",
 ]
 
@@ -211,5 +213,37 @@ def _machine_leading_zeros(_typing: Any, word: Any) -> Any:
 def _compiled_leading_zeros(word: Any) -> Any:
     def one_instruction(word: Any) -> Any:
         return _machine_leading_zeros(word)  # type: ignore[call-arg]
+
+    return one_instruction
+
+
+def prefetch(array: np.ndarray, at: int) -> None:
+    """Ask for the cache line of element `at`, which may lie outside: nothing waits for it.
+
+    A loop over arrays from memory that computes between two reads leaves the processor too few
+    reads to have under way at once: it asks by itself for what lies a few hundred elements ahead.
+    """
+
+
+@intrinsic
+def _machine_prefetch(_typing: Any, array: Any, at: Any) -> Any:
+    byte = ir.IntType(8).as_pointer()
+    flag = ir.IntType(32)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+        builder.call(function, [place, flag(0), flag(3), flag(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.none(array, at), generate
+
+
+@overload(prefetch)
+def _compiled_prefetch(array: Any, at: Any) -> Any:
+    def one_instruction(array: Any, at: Any) -> Any:
+        return _machine_prefetch(array, at)  # type: ignore[call-arg]
 
     return one_instruction

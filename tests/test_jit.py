@@ -1,14 +1,15 @@
-"""One rounding for a product and a sum, as exact fractions have it, compiled or not."""
+"""Single instructions: one rounding for a product and a sum, and what is asked for ahead."""
 
 import math
 from fractions import Fraction
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mmquant._jit import _fma_exactly, bare_njit, fma
+from mmquant._jit import _fma_exactly, bare_njit, fma, prefetch
 
 pytestmark = pytest.mark.kernels
 
@@ -16,6 +17,12 @@ pytestmark = pytest.mark.kernels
 @bare_njit
 def fused(a, b, c):
     return fma(a, b, c)
+
+
+@bare_njit
+def asked(array, at):
+    prefetch(array, at)
+    return array[0]
 
 
 def by_fractions(a, b, c):
@@ -55,3 +62,20 @@ def test_the_exact_way_is_the_same_where_python_has_none_of_its_own(monkeypatch)
     assert [fma(*row) for row in numbers.tolist()] == own
     assert fma(1e308, 10.0, 0.0) == math.inf
     assert math.isnan(fma(math.inf, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("at", [0, 7, 8, 4096, -1, -(1 << 40), 1 << 40])
+def test_a_line_is_asked_for_wherever_it_lies(at):
+    array = np.arange(8.0) + 1.0
+    assert asked(array, at) == 1.0
+    assert array.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no machine code")
+def test_asking_is_one_instruction():
+    @numba.njit  # compiled now: what comes from a cache cannot be looked into
+    def ask(array, at):
+        prefetch(array, at)
+
+    ask(np.ones(8), 3)
+    assert "call void @llvm.prefetch" in "".join(ask.inspect_llvm().values())

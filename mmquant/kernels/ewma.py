@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 
-from mmquant._jit import fma, njit
+from mmquant._jit import fma, njit, prefetch
 from mmquant._jit_decays import INTERVALS, decays
 from mmquant.kernels.decay import decay
+
+AHEAD = 256  # samples that are asked for before their turn: 2 KB of each array
 
 
 @njit
@@ -76,6 +78,8 @@ def _fold_adjusted(
     num, den = s["num"], s["den"]
     i = first
     while i + INTERVALS <= xs.size:
+        prefetch(xs, i + AHEAD)
+        prefetch(ts_ns, i + AHEAD)
         sound, d0, d1, d2, d3 = decays(ts_ns, i, per_ns)
         if not sound:
             break
@@ -106,6 +110,8 @@ def _fold_by_time(
     num = s["num"]
     i = first
     while i + INTERVALS <= xs.size:
+        prefetch(xs, i + AHEAD)
+        prefetch(ts_ns, i + AHEAD)
         sound, d0, d1, d2, d3 = decays(ts_ns, i, per_ns)
         if not sound:
             break
