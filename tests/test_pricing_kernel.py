@@ -423,8 +423,9 @@ def test_the_kernel_equals_its_twin_over_any_messages(params, data, sequence):
     twin.feed_ok = True
     now_ns = S
     start = ("snapshot", 1, 0, [(99, 5)], [(101, 15)], True)
-    for message in [start, *sequence]:
-        now_ns += data.draw(gaps_ns)
+    moves = [("best", 1, 0, (98 + at % 3, 1, 101, 1)) for at in range(6)]  # close a window
+    for at, message in enumerate([start, *moves, *sequence]):
+        now_ns += S if at <= len(moves) else data.draw(gaps_ns)
         if message[0] == "reference":
             twin.reference = (float(message[1]), now_ns)
             service.state[0]["reference_ticks"], service.state[0]["reference_ns"] = twin.reference
