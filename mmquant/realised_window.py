@@ -3,7 +3,8 @@
 windows = realised_windows(mids_ticks, times, window_ns=60 * 10**9)
 windows["two_scale_ticks_per_sqrt_s"]
 
-The measures of each window are those of the mids in it: `mmquant.realised_variance` and so on.
+The measures of each window are those of its samples, the mids that moved:
+`mmquant.realised_variance` and so on.
 """
 
 import sys
@@ -31,11 +32,15 @@ def realised_windows(
 ) -> Any:
     """Return the realised measures of each window of time, as `Realised.volatility_per_sqrt_s`.
 
-    A window reaches from its first mid to the first one `window_ns` or more later, but to the
-    fourth at least and to the 4096th at most; the next begins with the mid that ends it. A mid at
-    the time of the last one is left out. An interval longer than `max_gap_ns` ends a window, which
-    is dropped where it has not half of its time or not four mids. The last one, which is not over,
-    is left out.
+    A window reaches from its first mid to the first one `window_ns` or more later, with which the
+    next one begins. Its samples are these two and the mids between that moved: of a price that
+    stands there is one, however often it is told of, or the returns of 0 would water down bipower
+    variation and noise. With 4096 samples it is closed early; with fewer than four it goes on,
+    every mid from its end on being one.
+
+    A mid at the time of the last one is left out. An interval longer than `max_gap_ns` ends a
+    window at the last mid before it; the window is dropped where it has not half of its time or
+    not four samples. The last one, which is not over, is left out.
 
     The measures by range are those of ten bars, equal parts of a window's time in which a mid
     stands until the next one, times the window's last mid.
@@ -54,7 +59,7 @@ def realised_windows(
     Returns
     -------
     ndarray of state.REALISED, or DataFrame indexed by the windows' end if `mids_ticks` is of pandas
-        The end, the time of a window's last mid, is in the time zone of the times, if they have
+        The end, the time of a window's last sample, is in the time zone of the times, if they have
         one. A measure by range is NaN where a mid is not positive.
 
     Raises

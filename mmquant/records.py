@@ -213,8 +213,8 @@ PRICING = record(
         ("garman_klass_ticks_per_sqrt_s", "<f8"),
         ("rogers_satchell_ticks_per_sqrt_s", "<f8"),
         ("yang_zhang_ticks_per_sqrt_s", "<f8"),
-        ("realised_samples", "<i8"),  # mids of the window
-        ("realised_end_ns", "<i8"),  # time of the last of them
+        ("realised_samples", "<i8"),  # mids of the window that moved, and its first and last
+        ("realised_end_ns", "<i8"),  # its end, the time of its last mid
     ],
     368,
 )

@@ -73,8 +73,17 @@ def measures(mids, times):
     return out | {f"{name}_ticks_per_sqrt_s": value for name, value in rates.items()}
 
 
+def samples_of(mids, window_ns):
+    """Return of (mid, time) the first, those that moved and those from the window's end on."""
+    kept = mids[:1]
+    for x, ts_ns in mids[1:]:
+        if x != kept[-1][0] or ts_ns - mids[0][1] >= window_ns:
+            kept.append((x, ts_ns))
+    return kept
+
+
 class RealisedWindows:
-    """Keeps the mids of the open window; `closed` is what was closed, the newest last."""
+    """Keeps all mids of the open window; `closed` is what was closed, the newest last."""
 
     def __init__(self, window_ns, max_gap_ns):
         self.window_ns, self.max_gap_ns = window_ns, max_gap_ns
@@ -84,21 +93,28 @@ class RealisedWindows:
         if not math.isfinite(x) or (self.mids and ts_ns <= self.mids[-1][1]):
             return
         if self.mids and ts_ns - self.mids[-1][1] > self.max_gap_ns:
-            if len(self.mids) >= LEAST_MIDS and 2 * self.span_ns >= self.window_ns:
-                self.close()
+            kept = self.samples
+            if kept[-1] != self.mids[-1]:
+                kept.append(self.mids[-1])
+            if len(kept) >= LEAST_MIDS and 2 * self.span_ns >= self.window_ns:
+                self.close(kept)
             self.mids = []
         self.mids.append((x, ts_ns))
-        is_over = len(self.mids) >= LEAST_MIDS and self.span_ns >= self.window_ns
-        if is_over or len(self.mids) == MOST_MIDS:
-            self.close()
+        n = len(self.samples)
+        if n == MOST_MIDS or (n >= LEAST_MIDS and self.span_ns >= self.window_ns):
+            self.close(self.samples)
             self.mids = self.mids[-1:]
+
+    @property
+    def samples(self):
+        return samples_of(self.mids, self.window_ns)
 
     @property
     def span_ns(self):
         return self.mids[-1][1] - self.mids[0][1]
 
-    def close(self):
-        self.closed.append(measures(*zip(*self.mids, strict=True)))
+    def close(self, kept):
+        self.closed.append(measures(*zip(*kept, strict=True)))
 
 
 def assert_same(row, expected):

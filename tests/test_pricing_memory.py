@@ -69,10 +69,10 @@ def test_measures_and_the_open_window_go_on_behind_a_restart(memory):
         old.best(second * S, 1, 9 + second, (98 - second % 2, 5, 101, 5))
     memory.save(instrument(), old.state)
     assert memory.restore(instrument(), memory.read(instrument()), new.state, 8 * S) == ""
-    new.snapshot(8 * S, 2, 50, [(97, 5)], [(101, 5)])
+    new.snapshot(8 * S, 2, 50, [(96, 5)], [(101, 5)])
     assert new["flags"] & PricingFlag.REALISED
     assert new["realised_end_ns"] == 5 * S
-    old.best(8 * S, 1, 90, (97, 5, 101, 6))
+    old.best(8 * S, 1, 90, (96, 5, 101, 6))
     assert new["realised_ticks_per_sqrt_s"] == old["realised_ticks_per_sqrt_s"] > 0.0
     for made in (old, new):
         made.best(9 * S, int(made["epoch"]), 99, (95, 5, 101, 5))

@@ -8,7 +8,7 @@ import pytest
 import reference_realised
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_realised import MOST_MIDS, RealisedWindows, assert_same
+from reference_realised import MOST_MIDS, RealisedWindows, assert_same, samples_of
 
 import mmquant
 from mmquant.kernels.realised_window import realised_window_step
@@ -60,7 +60,7 @@ def test_the_kernel_equals_its_twin_over_gaps_equal_times_and_boundaries(rows, w
         twin.update(x, now_ns)
         answer = realised_window_step(state, x, now_ns, window_ns, 3 * S)
         assert answer == len(twin.closed) - had
-        assert state[0]["mids"] == len(twin.mids)
+        assert state[0]["mids"] == len(twin.samples)
         if twin.closed:
             assert_same(state[0]["closed"][0], twin.closed[-1])
     if times == sorted(times):
@@ -80,7 +80,9 @@ def test_windows_are_the_librarys_measures_of_their_mids():
     assert windows["start_ns"][0] == times[0]
     for row in windows:
         inside = (times >= row["start_ns"]) & (times <= row["end_ns"])
-        assert_same(row, reference_realised.measures(mids[inside], times[inside]))
+        samples = samples_of(list(zip(mids[inside], times[inside], strict=True)), 5 * S)
+        assert len(samples) < inside.sum()
+        assert_same(row, reference_realised.measures(*zip(*samples, strict=True)))
     covered = times <= windows["end_ns"][-1]
     whole = mmquant.realised_variance(mids[covered], times[covered])
     seconds = (windows["end_ns"] - windows["start_ns"]) / S
@@ -106,9 +108,30 @@ def test_a_window_of_too_few_mids_goes_on():
     assert windows["realised_ticks_per_sqrt_s"][0] == math.sqrt(3 / 30)
 
 
+def test_a_price_that_stands_is_one_sample():
+    times = START_NS + np.arange(13) * S // 2
+    mids = [100, 100, 100, 101, 101, 99, 99, 99, 99, 102, 102, 102, 102]
+    row = mmquant.realised_windows(mids, times, window_ns=6 * S)[0]
+    moved, at = [100, 101, 99, 102, 102], times[[0, 3, 5, 9, 12]]  # and the window's end
+    assert row["samples"] == 5
+    assert_same(row, reference_realised.measures(moved, at.tolist()))
+    every = mmquant.bipower_variance(mids, times).volatility_per_sqrt_s
+    assert row["bipower_ticks_per_sqrt_s"] > every == 0.0
+    assert row["realised_ticks_per_sqrt_s"] == math.sqrt(14 / 6)
+
+
+def test_a_window_that_a_gap_ends_reaches_to_the_last_mid_told_of():
+    times = START_NS + np.array([0, 1, 2, 3, 9, 20, 21]) * S
+    mids = [100, 101, 102, 103, 103, 103, 103]
+    row = mmquant.realised_windows(mids, times, window_ns=10 * S, max_gap_ns=8 * S)[0]
+    assert (row["end_ns"], row["samples"]) == (times[4], 5)
+    assert row["realised_ticks_per_sqrt_s"] == math.sqrt(3 / 9)
+
+
 def test_a_full_buffer_closes_the_window_early():
     assert MAX_WINDOW_MIDS == MOST_MIDS
     mids, times = walk(2 * MOST_MIDS + 10)
+    mids = mids + np.arange(mids.size) * 2.0  # all move
     rows, state = fold(mids, times, 10**6 * S, 10 * S)
     assert rows["samples"].tolist() == [MOST_MIDS, MOST_MIDS]
     assert state[0]["mids"] == 12
@@ -138,9 +161,10 @@ def test_behind_a_gap_a_window_begins_anew():
 
 def test_a_price_that_stands_and_a_negative_variance_are_0():
     times = START_NS + np.arange(40) * S
-    flat = mmquant.realised_windows(np.full(40, 100.0), times, window_ns=39 * S)
+    flat = mmquant.realised_windows(np.full(40, 100.0), times, window_ns=37 * S)
+    assert flat["samples"].tolist() == [4]  # the first, and three from the window's end on
     assert [flat[name][0] for name in REALISED.names[3:]] == [0.0] * 9
-    bounce = 100.0 + np.random.default_rng(5).integers(0, 2, 40)  # nothing but noise
+    bounce = 100.0 + np.arange(40) % 2 + np.arange(40) % 3 * 0.1  # nothing but noise
     windows = mmquant.realised_windows(bounce, times, window_ns=39 * S)
     for name in ("two_scale", "pre_averaged"):
         assert getattr(mmquant, f"{name}_variance")(bounce, times).variance < 0.0

@@ -1,7 +1,9 @@
 """Mids in windows of time, one behind the other -> the realised measures of each window.
 
 A window reaches from its first mid to the first one at or behind its end, with which the next
-window begins: no move and no time between windows is lost.
+window begins: no move and no time between windows is lost. Of a price that stands there is one
+sample, however often it is told of: bipower variation and noise are of moves, and messages that
+change a size alone would water them down.
 """
 
 import math
@@ -27,7 +29,7 @@ from mmquant.state import MAX_WINDOW_MIDS, WINDOW_BARS
 
 __all__ = ["LEAST_MIDS", "realised_window_path", "realised_window_step"]
 
-LEAST_MIDS = 4  # of fewer, not every measure can be computed
+LEAST_MIDS = 4  # samples; of fewer, not every measure can be computed
 WINDOW_FACTOR = 0.5  # pre-averaging's, as mmquant.pre_averaged_variance has it by default
 S_PER_NS = 1e-9
 
@@ -110,19 +112,34 @@ def _close(state: np.ndarray, n: int) -> None:
 
 
 @njit
+def _cut(state: np.ndarray, window_ns: int) -> int:
+    """Close the window at the last mid before a gap, if it has enough; return 1 if so."""
+    s = state[0]
+    n = s["mids"]
+    if s["times_ns"][n - 1] < s["seen_ns"]:  # the price stood until then
+        s["times_ns"][n] = s["seen_ns"]
+        s["mids_ticks"][n] = s["mids_ticks"][n - 1]
+        n += 1
+    if n < LEAST_MIDS or s["seen_ns"] - s["times_ns"][0] < window_ns - window_ns // 2:
+        return 0
+    _close(state, n)
+    return 1
+
+
+@njit
 def realised_window_step(
     state: np.ndarray, x_ticks: float, ts_ns: int, window_ns: int, max_gap_ns: int
 ) -> int:
     """Take in one mid; close the window that it ends.
 
-    A window is closed by the first mid at or behind its end, or as the buffer is full, and never
-    with fewer than LEAST_MIDS: it then goes on. That mid is the last of it and the first of the
-    next one.
+    Samples are the first mid, those that moved, and all from the window's end on. A window is
+    closed by the first mid at or behind its end, or as the buffer is full, and never with fewer
+    than LEAST_MIDS samples: it then goes on. That mid is the last of it and the first of the next.
 
     A mid at (or before) the time of the last one is left out, as in `volatility_robust_step`, and
-    so is one that is not finite. An interval longer than `max_gap_ns` cuts: what came before is
-    closed where it has half of the window's time and LEAST_MIDS, else dropped, and a new window
-    begins behind it.
+    so is one that is not finite. An interval longer than `max_gap_ns` cuts: what came before,
+    until the last mid told of, is closed where it has half of the window's time and LEAST_MIDS
+    samples, else dropped, and a new window begins behind it.
 
     Parameters
     ----------
@@ -144,19 +161,19 @@ def realised_window_step(
     n = s["mids"]
     has_closed = 0
     if n > 0:
-        last_ns = s["times_ns"][n - 1]
-        if ts_ns <= last_ns:
+        if ts_ns <= s["seen_ns"]:
             return 0
-        if ts_ns - last_ns > max_gap_ns:
-            if n >= LEAST_MIDS and last_ns - s["times_ns"][0] >= window_ns - window_ns // 2:
-                _close(state, n)
-                has_closed = 1
+        if ts_ns - s["seen_ns"] > max_gap_ns:
+            has_closed = _cut(state, window_ns)
             n = 0
+    s["seen_ns"] = ts_ns
+    is_over = n > 0 and ts_ns - s["times_ns"][0] >= window_ns
+    if n > 0 and not is_over and x_ticks == s["mids_ticks"][n - 1]:
+        return 0
     s["times_ns"][n] = ts_ns
     s["mids_ticks"][n] = x_ticks
     n += 1
-    is_over = n >= LEAST_MIDS and ts_ns - s["times_ns"][0] >= window_ns
-    if is_over or n == MAX_WINDOW_MIDS:
+    if (is_over and n >= LEAST_MIDS) or n == MAX_WINDOW_MIDS:
         _close(state, n)
         s["times_ns"][0] = ts_ns
         s["mids_ticks"][0] = x_ticks
@@ -185,7 +202,7 @@ def realised_window_path(
     ts_ns : ndarray of int64, shape (n,)
     window_ns, max_gap_ns : int
     out : ndarray of REALISED, shape (n // 3 + 1,) or longer
-        A window has LEAST_MIDS, of which it shares one with the next.
+        A window has LEAST_MIDS samples, of which it shares one with the next.
     """
     count = 0
     for i in range(xs_ticks.size):

@@ -75,14 +75,14 @@ ORDER_FLOW = record(
     ],
     6 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
 )
-MAX_WINDOW_MIDS = 4_096  # a window of time that has as many is closed early
+MAX_WINDOW_MIDS = 4_096  # samples; a window of time that has as many is closed early
 WINDOW_BARS = 10  # equal parts of a window's time, for the measures by range
 # The measures of one window of mids, from its first to its last.
 REALISED = record(
     [
         ("start_ns", "<i8"),
         ("end_ns", "<i8"),
-        ("samples", "<i8"),  # mids, the first and the last among them; 0: no window yet
+        ("samples", "<i8"),  # mids that moved, and the first and last; 0: no window yet
         ("realised_ticks_per_sqrt_s", "<f8"),
         ("bipower_ticks_per_sqrt_s", "<f8"),
         ("two_scale_ticks_per_sqrt_s", "<f8"),
@@ -98,7 +98,8 @@ REALISED = record(
 # The window that is open, and the measures of the last one that was closed.
 REALISED_WINDOW = record(
     [
-        ("mids", "<i8"),  # how many it holds
+        ("mids", "<i8"),  # how many samples it holds
+        ("seen_ns", "<i8"),  # time of the last mid, a sample or not
         ("closed", REALISED, (1,)),
         ("opens_ticks", "<f8", (WINDOW_BARS + 1,)),  # scratch: row 0 is the first mid alone
         ("highs_ticks", "<f8", (WINDOW_BARS + 1,)),
@@ -107,7 +108,7 @@ REALISED_WINDOW = record(
         ("times_ns", "<i8", (MAX_WINDOW_MIDS,)),
         ("mids_ticks", "<f8", (MAX_WINDOW_MIDS,)),
     ],
-    8 + REALISED.itemsize + 4 * 8 * (WINDOW_BARS + 1) + 16 * MAX_WINDOW_MIDS,
+    16 + REALISED.itemsize + 4 * 8 * (WINDOW_BARS + 1) + 16 * MAX_WINDOW_MIDS,
 )
 TRADE_FLOW = record(
     [
