@@ -24,6 +24,7 @@ _HOMES = {
     "noise_variance": "realised",
     "pre_averaged_variance": "realised",
     "realised_variance": "realised",
+    "realised_windows": "realised_window",
     "signature": "realised",
     "two_scale_variance": "realised",
     # bars

@@ -273,6 +273,7 @@ class PricingFlag(IntEnum):
     BASIS = 256  # basis_bps is measured against a reference that is young enough
     CROSSED = 512  # best bid >= best ask
     ONE_SIDED = 1024  # a side of the touch is empty
+    REALISED = 2048  # the realised measures are of a window that ended two windows ago at most
 
 
 class OrderStatus(IntEnum):

@@ -47,6 +47,7 @@ _PRICING_SPANS = (
     "max_gap",
     "order_flow_half_life",
     "trade_flow_half_life",
+    "realised_window",
 )
 _PRICES = ("mid", "weighted_mid", "microprice", "stoikov", "vamp")
 _FACTORS = (
@@ -67,6 +68,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "warmup_s": 1.0,
         "max_gap_s": 5.0,
         "jump_sigmas": 6.0,
+        "realised_window_s": 60.0,
         "depth_levels": 5,
         "order_flow_levels": 3,
         "order_flow_half_life_s": 5.0,

@@ -39,6 +39,17 @@ _PRICES = (
     "vamp_ticks",
     "blend_ticks",
 )
+_REALISED = (
+    "realised_ticks_per_sqrt_s",
+    "bipower_ticks_per_sqrt_s",
+    "two_scale_ticks_per_sqrt_s",
+    "pre_averaged_ticks_per_sqrt_s",
+    "noise_ticks",
+    "parkinson_ticks_per_sqrt_s",
+    "garman_klass_ticks_per_sqrt_s",
+    "rogers_satchell_ticks_per_sqrt_s",
+    "yang_zhang_ticks_per_sqrt_s",
+)
 
 
 class PricingSteps(NamedTuple):
@@ -75,6 +86,8 @@ def _inputs(columns: Mapping[str, ArrayLike]) -> NDArray[Any]:
     if "flags" in columns:
         flags = _arrays.lots("flags", columns["flags"], 0)
         inputs["basis_bps"][(flags & PricingFlag.BASIS) == 0] = np.nan
+        for name in _REALISED:
+            inputs[name][(flags & PricingFlag.REALISED) == 0] = np.nan
     return inputs
 
 
@@ -88,7 +101,7 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
     inputs : DataFrame or mapping of name to array_like, shape (n,)
         Columns named as the fields of PRICING_MODEL_INPUTS, such as recorded pricing messages
         have; others are not looked at. What is missing is NaN, a whole number 0; a price of 0.0
-        is none, and the basis is one only where `flags`, if there, say so.
+        is none; the basis and the realised measures are there only where `flags`, if given, say so.
     params : array_like of float, shape (p,)
         The model's own.
 

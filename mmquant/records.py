@@ -202,8 +202,21 @@ PRICING = record(
         ("trades", "<i8"),
         ("touch_imbalance", "<f8"),  # of the best level alone, in [-1, 1]
         ("touch_flow_lots", "<f8"),  # decayed order flow of the best level alone
+        # Measures of the last window of time that was closed, 0 before; PricingFlag.REALISED says
+        # that they are not stale.
+        ("realised_ticks_per_sqrt_s", "<f8"),
+        ("bipower_ticks_per_sqrt_s", "<f8"),
+        ("two_scale_ticks_per_sqrt_s", "<f8"),
+        ("pre_averaged_ticks_per_sqrt_s", "<f8"),
+        ("noise_ticks", "<f8"),
+        ("parkinson_ticks_per_sqrt_s", "<f8"),
+        ("garman_klass_ticks_per_sqrt_s", "<f8"),
+        ("rogers_satchell_ticks_per_sqrt_s", "<f8"),
+        ("yang_zhang_ticks_per_sqrt_s", "<f8"),
+        ("realised_samples", "<i8"),  # mids of the window that moved, and its first and last
+        ("realised_end_ns", "<i8"),  # its end, the time of its last mid
     ],
-    280,
+    368,
 )
 QUOTES = record(
     [

@@ -62,6 +62,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "warmup_s": Range(0, 86_400),
         "max_gap_s": Range(0, 3_600, is_open=True),
         "jump_sigmas": Range(0, 1_000),
+        "realised_window_s": Range(1, 3_600),
         "depth_levels": _SIGNAL_LEVELS,
         "order_flow_levels": _SIGNAL_LEVELS,
         "order_flow_half_life_s": _HALF_LIFE,

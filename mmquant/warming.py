@@ -16,6 +16,7 @@ from mmquant import (
     models,
     models_params,
     realised,
+    realised_window,
     signals,
     stoikov,
     volatility,
@@ -89,6 +90,7 @@ def _warm_samples() -> None:
     realised.signature(xs, ts, steps=[1])
     realised.two_scale_variance(xs, ts)
     realised.pre_averaged_variance(xs, ts)
+    realised_window.realised_windows(xs, ts, window_ns=_S)
     bars.tick_bars(xs, np.ones(8, np.int64), ts, trades=2)
     bars.parkinson(xs, xs, xs, xs)
     bars.yang_zhang(xs, xs, xs, xs, window=2)

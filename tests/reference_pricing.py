@@ -4,12 +4,13 @@ import math
 
 import reference_signals
 from reference_book import BAD_LEVEL, GAP, NOT_SYNCED, Book
+from reference_realised import RealisedWindows
 
 QUIET, PUBLISH, NEED_SNAPSHOT = 0, 1, 2
 LIVE, WARM, TOUCH_FROM_BBO, STALE, LOST, JUMP, WARM_STARTED, NO_FAIR_VALUE = (
     2**bit for bit in range(8)
 )
-BASIS, CROSSED, ONE_SIDED = 256, 512, 1024
+BASIS, CROSSED, ONE_SIDED, REALISED = 256, 512, 1024, 2048
 STATE_LIVE, STATE_SYNCING, STATE_GAP, STATE_STALE = 3, 2, 4, 6
 
 
@@ -183,6 +184,8 @@ class Pricing:
         self.order_flow = OrderFlow(half_life_ns, self.flow_levels)
         self.touch_flow = OrderFlow(half_life_ns, 1)
         self.trade_flow = TradeFlow(params.get("trade_flow_half_life_ns", 0) or second)
+        self.window_ns = params.get("realised_window_ns", 0)
+        self.realised = RealisedWindows(self.window_ns, params["max_gap_ns"])
         self.reference = (0.0, 0)  # the other market's price in ticks, and when
         self.feed_ok = False
         self.bbo = None  # (epoch, update id, bid, bid lots, ask, ask lots)
@@ -304,10 +307,15 @@ class Pricing:
             stood = 2 * stands_ns >= self.params["max_gap_ns"]
             if stood or not self.published[1] & LIVE or touch != self.published[0]:
                 self.volatility.update((touch[0] + touch[2]) / 2, now_ns)
+                if self.window_ns:
+                    self.realised.update((touch[0] + touch[2]) / 2, now_ns)
         elif feed:
             self.order_flow.last = self.touch_flow.last = None
         flags |= (self.volatility.jumps > jumps) * JUMP | self.volatility.warm * WARM
         signals = self._signals(now_ns, touch, levels)
+        closed = self.realised.closed[-1] if self.realised.closed else {}
+        if closed and now_ns - closed["end_ns"] <= 2 * self.window_ns:
+            flags |= REALISED
         flags |= BASIS if math.isfinite(signals["basis_bps"]) else 0
         fair = blend(signals, self.params)
         if both and not math.isfinite(fair):
@@ -334,6 +342,9 @@ class Pricing:
             "gaps": self.volatility.gaps,
             "jumps": self.volatility.jumps,
             "trades": len(self.trade_flow.trades),
+            **{name: x for name, x in closed.items() if name.endswith(("_sqrt_s", "noise_ticks"))},
+            "realised_samples": closed.get("samples", 0),
+            "realised_end_ns": closed.get("end_ns", 0),
             "flags": flags,
             "book_state": self.book.book_state if synced else STATE_SYNCING,
         }

@@ -385,6 +385,7 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
             "fair_value 'no_module:f': ModuleNotFoundError: No module named",
         ),
         ({"pricing": {"fair_value_params": [np.nan]}}, "fair_value_params must be finite"),
+        ({"pricing": {"realised_window_s": 0.5}}, "realised_window_s: must be a number from 1 to"),
         ({"pricing": {"jump_sigmas": 0.5}}, "jump_sigmas: must be 0 or at least 1, got 0.5"),
         ({"pricing": {"blend.stoikov": 1.0}}, "stoikov_file is empty"),
         ({"simulator": {"fill_model": "magic"}}, "magic"),

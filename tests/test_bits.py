@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from interpreted import interpreted
 
-from mmquant.kernels import bar_ranges, bars, ewma, ewma_moments, fair_value, realised, volatility
-from mmquant.state import BAR, EWMA, EWMA_MOMENTS, VOLATILITY
+from mmquant.kernels import (
+    bar_ranges,
+    bars,
+    ewma,
+    ewma_moments,
+    fair_value,
+    realised,
+    realised_window,
+    volatility,
+)
+from mmquant.state import BAR, EWMA, EWMA_MOMENTS, REALISED, REALISED_WINDOW, VOLATILITY
 
 S = 10**9
 N = 400
@@ -85,6 +94,12 @@ def test_volatility_and_drift(jump_sigmas):
 def test_realised_variances(kernel, arguments):
     xs, _, _ = samples()
     assert_same_bits(kernel, xs[~np.isnan(xs)], *arguments)
+
+
+def test_realised_windows():
+    xs, _, ts = samples()
+    state, out = np.zeros(1, REALISED_WINDOW), np.zeros(N, REALISED)
+    assert_same_bits(realised_window.realised_window_path, state, xs, ts, 30 * S, 2 * S, out)
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,7 @@ def test_a_rule_between_keys_names_the_variable_that_broke_it():
             "heartbeats.timeout_ms: must be >= 2 * interval_ms (1500), got 1000",
         ),
         ("runtime", "aeron.channel = 'udp'", "^aeron:(ipc|udp)(\\\\?.+)?$', got 'udp'"),
+        ("pricing", "realised_window_s = 0.5", "realised_window_s: must be >= 1.0, got 0.5"),
         ("pricing", "jump_sigmas = 0.5", "jump_sigmas: must be 0 or at least 1, got 0.5"),
         ("collector", "symbols = []", "symbols: must be an array of length >= 1, got []"),
         ("collector", "symbols = ['A', 'A']", "symbols: must differ from each other"),

@@ -11,12 +11,14 @@ from test_pricing_kernel import PARAMS, S, Service
 
 import mmquant
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH
+from mmquant.state import REALISED
 
 pytestmark = pytest.mark.kernels
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 MESSAGES = 300 if INTERPRETED else 4_000
 FIELDS = {**PARAMS, "jump_sigmas": 6.0, "order_flow_half_life_ns": 2 * S}
+FIELDS |= {"realised_window_ns": 10 * S}
 
 
 def invented(n):
@@ -64,6 +66,21 @@ def fold(rows):
     return pd.DataFrame(np.array(out)), np.array(at)
 
 
+def assert_windows(out, times, touches):
+    """Hold the realised measures against those of arrays: each from the mid on that closed it."""
+    mids = mmquant.mid(touches[0], touches[2])
+    mids[0] = (2.0 * touches[0, 0] + 200.0 + touches[2, 0] - touches[0, 0]) / 2  # the snapshot's
+    spans = {"window_ns": FIELDS["realised_window_ns"], "max_gap_ns": FIELDS["max_gap_ns"]}
+    windows = mmquant.realised_windows(mids, times, **spans)
+    last = np.flatnonzero(np.diff(out["realised_end_ns"], append=-1))
+    published = out.iloc[last][out["realised_end_ns"].iloc[last].to_numpy() > 0]
+    assert len(windows) > 1
+    assert published["realised_end_ns"].tolist() == windows["end_ns"].tolist()
+    assert published["realised_samples"].tolist() == windows["samples"].tolist()
+    for name in REALISED.names[3:]:
+        assert published[name].tolist() == windows[name].tolist(), name
+
+
 def assert_is_the_library(rows):
     out, at = fold(rows)
     table = np.array(rows, np.int64)
@@ -77,6 +94,7 @@ def assert_is_the_library(rows):
     for name in ("volatility_ticks_per_sqrt_s", "drift_ticks_per_s"):
         known = np.nan_to_num(getattr(path, name)[at])  # 0.0 in messages where nothing is known
         assert out[name].tolist() == known.tolist(), name
+    assert_windows(out, times, touches)
     assert out["microprice_ticks"].tolist() == mmquant.microprice(*touches)[at].tolist()
     assert out["vamp_ticks"].tolist() == mmquant.vamp(*touches)[at].tolist()
     flow = mmquant.decayed_order_flow(*touches, times, half_life_ns=2 * S)[at]

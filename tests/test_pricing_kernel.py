@@ -8,6 +8,7 @@ import reference_pricing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mmquant
 from mmquant.codes import BookState, PricingFlag, Template
 from mmquant.kernels import wire
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH, QUIET, pricing_refresh, pricing_step
@@ -45,6 +46,7 @@ RICH = {
     "order_flow_half_life_ns": 2 * S,
     "trade_flow_half_life_ns": 3 * S,
     "reference_max_age_ns": 4 * S,
+    "realised_window_ns": 2 * S,
     "stoikov_buckets": 3,
     "stoikov_states": len(TABLE),
 }
@@ -309,6 +311,46 @@ def test_stored_estimates_are_warm_at_once_and_say_where_they_come_from():
         assert bool(service["flags"] & PricingFlag.WARM_STARTED) == (second < 5)
 
 
+def test_measures_of_a_closed_window_are_published_until_they_are_stale():
+    service = live_service({**PARAMS, "realised_window_ns": 4 * S})
+    times, bids = [S], [99]
+    for second in range(2, 10):
+        bid = 99 + second % 3
+        assert service.best(second * S, 1, 10 + second, (bid, 5, bid + 2, 5)) == PUBLISH
+        times.append(second * S)
+        bids.append(bid)
+        has_closed = second >= 5
+        assert bool(service["flags"] & PricingFlag.REALISED) == has_closed
+        assert service["realised_samples"] == 5 * has_closed
+        assert service["realised_end_ns"] == (second >= 5) * 5 * S + (second >= 9) * 4 * S
+        assert (service["realised_ticks_per_sqrt_s"] > 0.0) == has_closed
+    mids, times = np.array(bids[4:]) + 1.0, np.array(times[4:])
+    names = ("realised", "bipower", "two_scale", "pre_averaged")
+    expected = {
+        name: getattr(mmquant, f"{name}_variance")(mids, times).volatility_per_sqrt_s
+        for name in names
+    }
+    assert {name: service[f"{name}_ticks_per_sqrt_s"] for name in names} == expected
+    assert service["noise_ticks"] == math.sqrt(mmquant.noise_variance(mids, times))
+    inputs = service.state[0]["inputs"][0]
+    assert inputs["bipower_ticks_per_sqrt_s"] == expected["bipower"]
+    service.refresh(17 * S)
+    assert service["flags"] & PricingFlag.REALISED
+    service.refresh(17 * S + 1)
+    assert not service["flags"] & PricingFlag.REALISED
+    assert service["realised_ticks_per_sqrt_s"] == expected["realised"]  # of realised_end_ns
+    assert np.isnan([inputs[f"{name}_ticks_per_sqrt_s"] for name in names]).all()
+
+
+def test_without_a_window_there_are_no_measures():
+    service = live_service()
+    for second in range(2, 40):
+        service.best(second * S, 1, 10 + second, (99 + second % 2, 5, 102, 5))
+    assert not service["flags"] & PricingFlag.REALISED
+    assert (service["realised_ticks_per_sqrt_s"], service["realised_end_ns"]) == (0.0, 0)
+    assert math.isnan(service.state[0]["inputs"][0]["noise_ticks"])
+
+
 def test_foreign_and_truncated_messages_are_counted():
     service = live_service()
     best = encode(Template.BEST_BID_OFFER, {})
@@ -381,8 +423,9 @@ def test_the_kernel_equals_its_twin_over_any_messages(params, data, sequence):
     twin.feed_ok = True
     now_ns = S
     start = ("snapshot", 1, 0, [(99, 5)], [(101, 15)], True)
-    for message in [start, *sequence]:
-        now_ns += data.draw(gaps_ns)
+    moves = [("best", 1, 0, (98 + at % 3, 1, 101, 1)) for at in range(6)]  # close a window
+    for at, message in enumerate([start, *moves, *sequence]):
+        now_ns += S if at <= len(moves) else data.draw(gaps_ns)
         if message[0] == "reference":
             twin.reference = (float(message[1]), now_ns)
             service.state[0]["reference_ticks"], service.state[0]["reference_ns"] = twin.reference

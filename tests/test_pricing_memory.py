@@ -33,9 +33,9 @@ def memory(tmp_path):
     return Memory(tmp_path / "pricing", pricing_params(CONFIG), MAX_AGE_NS)
 
 
-def service():
+def service(config=CONFIG):
     made = Service({})
-    made.params[0] = pricing_params(CONFIG)[0]
+    made.params[0] = pricing_params(config)[0]
     return made
 
 
@@ -58,6 +58,27 @@ def test_a_restart_is_warm_at_its_first_message(memory):
     old.best(6 * S, 1, 90, (97, 5, 101, 6))
     assert new["volatility_ticks_per_sqrt_s"] == old["volatility_ticks_per_sqrt_s"] > 0
     assert new["drift_ticks_per_s"] == old["drift_ticks_per_s"]
+
+
+def test_measures_and_the_open_window_go_on_behind_a_restart(memory):
+    config = PricingSettings(warmup_s=3.0, realised_window_s=4.0)
+    memory = Memory(memory.folder, pricing_params(config), MAX_AGE_NS)
+    old, new = service(config), service(config)
+    old.snapshot(S, 1, 10, [(99, 5)], [(101, 15)])
+    for second in range(2, 8):  # a window is closed at 5 s, the next one has three mids
+        old.best(second * S, 1, 9 + second, (98 - second % 2, 5, 101, 5))
+    memory.save(instrument(), old.state)
+    assert memory.restore(instrument(), memory.read(instrument()), new.state, 8 * S) == ""
+    new.snapshot(8 * S, 2, 50, [(96, 5)], [(101, 5)])
+    assert new["flags"] & PricingFlag.REALISED
+    assert new["realised_end_ns"] == 5 * S
+    old.best(8 * S, 1, 90, (96, 5, 101, 6))
+    assert new["realised_ticks_per_sqrt_s"] == old["realised_ticks_per_sqrt_s"] > 0.0
+    for made in (old, new):
+        made.best(9 * S, int(made["epoch"]), 99, (95, 5, 101, 5))
+        assert (made["realised_end_ns"], made["realised_samples"]) == (9 * S, 5)
+    realised = [name for name in old.out.dtype.names if "_sqrt_s" in name or "noise" in name]
+    assert [new[name] for name in realised] == [old[name] for name in realised]
 
 
 def test_the_time_between_is_a_gap_where_it_is_long(memory):
@@ -90,6 +111,7 @@ def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
         (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "has another symbol"),
         (6 * S, {"market": Market.SPOT}, CONFIG, "nothing could be read from /"),
         (6 * S, {}, PricingSettings(volatility_half_life_s=1.0), "other settings"),
+        (6 * S, {}, PricingSettings(warmup_s=3.0, realised_window_s=61.0), "other settings"),
     ],
 )
 def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):

@@ -79,6 +79,32 @@ def test_live_and_notebook_give_the_same_bits():
     )
 
 
+@numba.njit
+def leaning_on_noise(inputs, params, out):
+    signals = inputs[0]
+    if np.isnan(signals["realised_ticks_per_sqrt_s"]):
+        return 7
+    noise, volatility = signals["noise_ticks"], signals["yang_zhang_ticks_per_sqrt_s"]
+    out[0]["fair_value_ticks"] = signals["mid_ticks"] + params[0] * noise - volatility
+    return 0
+
+
+def test_realised_measures_are_given_to_a_model_while_they_are_not_stale():
+    service = ModelService(leaning_on_noise, RICH)  # windows of two seconds, of four mids at least
+    service.snapshot(S, 1, 10, [(99, 5)], [(101, 15)])
+    rows = []
+    for second in (2, 3, 4, 5, 6, 7, 8, 13, 14):
+        service.best(second * S, 1, 10 + second, (99 + second % 3, second, 102, 3))
+        rows.append(service.out[0].copy())
+    rows = pd.DataFrame(np.array(rows))
+    has_measures = rows["flags"] & PricingFlag.REALISED > 0
+    assert has_measures.tolist() == [False] * 2 + [True] * 5 + [False, True]
+    prices = price_by_model(leaning_on_noise, rows, [0.25])
+    assert prices.isna().tolist() == (~has_measures).tolist()
+    assert prices[has_measures].tolist() == rows["fair_value_ticks"][has_measures].tolist()
+    assert (rows["realised_ticks_per_sqrt_s"] > 0.0).tolist() == [False] * 2 + [True] * 7
+
+
 def test_a_model_that_refuses_takes_live_away():
     rows = live_rows(ModelService(leaning, PARAMS))
     refused = rows[rows["bid_lots"] == 13].iloc[0]

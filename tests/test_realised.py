@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import reference_realised
 
+from mmquant.kernels import realised as kernels
 from mmquant.realised import (
     annualised,
     bipower_variance,
@@ -201,3 +203,15 @@ def test_units_keep_the_kind_and_the_index():
 def test_what_is_no_volatility_is_refused_by_name(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("window", [3, 4, 5, 8, 31, 32, 60])
+@pytest.mark.parametrize("kind", ["ticks", "logarithms"])
+def test_pre_averaging_equals_the_sum_of_every_window(window, kind):
+    mids = (1_200_000 + np.cumsum(np.random.default_rng(1).integers(-3, 4, 60 + window))) / 2
+    prices = mids if kind == "ticks" else np.log(mids)
+    for part in (prices, prices[: window + 1], prices[: window + 2]):
+        expected = reference_realised.pre_averaged(part, window)
+        scale = float(np.sum(np.diff(part) ** 2))
+        found = kernels.pre_averaged_variance(part.copy(), window)
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9 * scale)

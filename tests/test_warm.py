@@ -32,13 +32,13 @@ mmquant.warm()
 import numpy as np, pandas as pd
 from mmquant.kernels import (
     arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, markouts, microprice,
-    models_avellaneda_stoikov, models_cartea_jaimungal, models_glft, models_skewed, realised, scan,
-    signals, tape_book, tape_message, volatility,
+    models_avellaneda_stoikov, models_cartea_jaimungal, models_glft, models_skewed, realised,
+    realised_window, scan, signals, tape_book, tape_message, volatility,
 )
 modules = [
     arrivals, bar_ranges, bars, ewma, ewma_grid, ewma_moments, forward, markouts, microprice,
-    models_avellaneda_stoikov, models_cartea_jaimungal, models_glft, models_skewed, realised, scan,
-    signals, tape_book, tape_message, volatility,
+    models_avellaneda_stoikov, models_cartea_jaimungal, models_glft, models_skewed, realised,
+    realised_window, scan, signals, tape_book, tape_message, volatility,
 ]
 n, S = 50, 10**9
 stamps = pd.date_range("2024", periods=n, freq="s")
@@ -78,6 +78,7 @@ calls = {
     "bipower_variance": lambda f: f(price),
     "two_scale_variance": lambda f: f(price, scale=3),
     "pre_averaged_variance": lambda f: f(price),
+    "realised_windows": lambda f: f(price, window_ns=9 * S),
     "signature": lambda f: f(price, steps=[1, 2]),
     "noise_variance": lambda f: f(price),
     "time_bars": lambda f: f(price, lots, interval_ns=9 * S),

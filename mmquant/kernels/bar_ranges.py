@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 
 PARKINSON = 0
 GARMAN_KLASS = 1

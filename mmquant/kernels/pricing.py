@@ -23,6 +23,7 @@ from mmquant.kernels.pricing_signals import (
     take_flow,
 )
 from mmquant.kernels.pricing_touch import fill_touch, take_bbo, touch_changed
+from mmquant.kernels.realised_window import realised_window_step
 from mmquant.kernels.signals import trade_flow_step
 from mmquant.kernels.volatility import volatility_robust_step, volatility_warm
 
@@ -98,6 +99,24 @@ def _finite(value: float) -> float:
 
 
 @njit
+def _fill_realised(state: np.ndarray, out: np.ndarray) -> None:
+    """Write the measures of the last window that was closed, stale or not; 0.0 for none."""
+    c = state[0]["realised"][0]["closed"][0]
+    o = out[0]
+    o["realised_ticks_per_sqrt_s"] = _finite(c["realised_ticks_per_sqrt_s"])
+    o["bipower_ticks_per_sqrt_s"] = _finite(c["bipower_ticks_per_sqrt_s"])
+    o["two_scale_ticks_per_sqrt_s"] = _finite(c["two_scale_ticks_per_sqrt_s"])
+    o["pre_averaged_ticks_per_sqrt_s"] = _finite(c["pre_averaged_ticks_per_sqrt_s"])
+    o["noise_ticks"] = _finite(c["noise_ticks"])
+    o["parkinson_ticks_per_sqrt_s"] = _finite(c["parkinson_ticks_per_sqrt_s"])
+    o["garman_klass_ticks_per_sqrt_s"] = _finite(c["garman_klass_ticks_per_sqrt_s"])
+    o["rogers_satchell_ticks_per_sqrt_s"] = _finite(c["rogers_satchell_ticks_per_sqrt_s"])
+    o["yang_zhang_ticks_per_sqrt_s"] = _finite(c["yang_zhang_ticks_per_sqrt_s"])
+    o["realised_samples"] = c["samples"]
+    o["realised_end_ns"] = c["end_ns"]
+
+
+@njit
 def _fill_values(state: np.ndarray, out: np.ndarray) -> None:
     """Write the signals and the counts; what there is not becomes 0.0."""
     s = state[0]
@@ -118,6 +137,7 @@ def _fill_values(state: np.ndarray, out: np.ndarray) -> None:
     o["basis_bps"] = _finite(i["basis_bps"])
     o["volatility_ticks_per_sqrt_s"] = _finite(i["volatility_ticks_per_sqrt_s"])
     o["drift_ticks_per_s"] = _finite(i["drift_ticks_per_s"])
+    _fill_realised(state, out)
     o["warm_fraction"] = i["warm_fraction"]
     o["samples"] = s["volatility"][0]["samples"]
     o["gaps"] = s["volatility"][0]["gaps"]
@@ -145,9 +165,13 @@ def _feed(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray, f
     if was_live and 2 * stands_ns < p["max_gap_ns"] and not touch_changed(state, out):
         return 0
     jumps = estimator[0]["jumps"]
+    mid = mid_ticks(o["bid_ticks"], o["ask_ticks"])
+    if p["realised_window_ns"] > 0:
+        window = s["realised"][:]
+        realised_window_step(window, mid, now_ns, p["realised_window_ns"], p["max_gap_ns"])
     volatility_robust_step(
         estimator,
-        mid_ticks(o["bid_ticks"], o["ask_ticks"]),
+        mid,
         now_ns,
         p["volatility_half_life_ns"],
         p["drift_half_life_ns"],

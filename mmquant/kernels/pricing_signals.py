@@ -26,6 +26,7 @@ from mmquant.state import MAX_SIGNAL_LEVELS
 __all__ = ["clear_levels", "fill_signals", "half_life_or_second", "read_levels", "take_flow"]
 
 FLAG_BASIS = int(PricingFlag.BASIS)
+FLAG_REALISED = int(PricingFlag.REALISED)
 SECOND_NS = 1_000_000_000
 
 
@@ -149,6 +150,31 @@ def _blend(state: np.ndarray, params: np.ndarray) -> float:
 
 
 @njit
+def _fill_realised(state: np.ndarray, params: np.ndarray, now_ns: int) -> int:
+    """Write the realised measures into `inputs`, NaN without or stale; return REALISED or 0."""
+    s = state[0]
+    i = s["inputs"][0]
+    c = s["realised"][0]["closed"][0]
+    if c["samples"] == 0 or now_ns - c["end_ns"] > 2 * params[0]["realised_window_ns"]:
+        i["realised_ticks_per_sqrt_s"] = i["bipower_ticks_per_sqrt_s"] = math.nan
+        i["two_scale_ticks_per_sqrt_s"] = i["pre_averaged_ticks_per_sqrt_s"] = math.nan
+        i["parkinson_ticks_per_sqrt_s"] = i["garman_klass_ticks_per_sqrt_s"] = math.nan
+        i["rogers_satchell_ticks_per_sqrt_s"] = i["yang_zhang_ticks_per_sqrt_s"] = math.nan
+        i["noise_ticks"] = math.nan
+        return 0
+    i["realised_ticks_per_sqrt_s"] = c["realised_ticks_per_sqrt_s"]
+    i["bipower_ticks_per_sqrt_s"] = c["bipower_ticks_per_sqrt_s"]
+    i["two_scale_ticks_per_sqrt_s"] = c["two_scale_ticks_per_sqrt_s"]
+    i["pre_averaged_ticks_per_sqrt_s"] = c["pre_averaged_ticks_per_sqrt_s"]
+    i["noise_ticks"] = c["noise_ticks"]
+    i["parkinson_ticks_per_sqrt_s"] = c["parkinson_ticks_per_sqrt_s"]
+    i["garman_klass_ticks_per_sqrt_s"] = c["garman_klass_ticks_per_sqrt_s"]
+    i["rogers_satchell_ticks_per_sqrt_s"] = c["rogers_satchell_ticks_per_sqrt_s"]
+    i["yang_zhang_ticks_per_sqrt_s"] = c["yang_zhang_ticks_per_sqrt_s"]
+    return FLAG_REALISED
+
+
+@njit
 def fill_signals(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.ndarray) -> int:
     """Write all signals into `inputs` as of `now_ns`, NaN where there is none.
 
@@ -157,7 +183,7 @@ def fill_signals(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.nda
     Returns
     -------
     int
-        PricingFlag bits: BASIS.
+        PricingFlag bits: BASIS, REALISED.
     """
     s = state[0]
     p = params[0]
@@ -179,12 +205,12 @@ def fill_signals(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.nda
     i["warm_fraction"] = 0.0
     if observed_ns > 0:
         i["warm_fraction"] = min(observed_ns / max(p["warmup_ns"], 1), 1.0)
+    flags = _fill_realised(state, params, now_ns)
     if o["bid_lots"] <= 0 or o["ask_lots"] <= 0:
-        return 0
+        return flags
     _fill_prices(state, params, out)
-    flags = 0
     if s["reference_ticks"] > 0.0 and now_ns - s["reference_ns"] <= p["reference_max_age_ns"]:
         i["basis_bps"] = basis_bps(i["mid_ticks"], s["reference_ticks"])
-        flags = FLAG_BASIS
+        flags |= FLAG_BASIS
     i["blend_ticks"] = _blend(state, params)
     return flags

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mmquant._jit import njit
+from mmquant._jit import bare_njit as njit
 
 
 @njit
@@ -94,12 +94,18 @@ def pre_averaged_variance(prices: np.ndarray, window: int) -> float:
         following = min((j + 1.0) / window, 1.0 - (j + 1.0) / window)
         g2 += g * g
         slopes2 += (following - g) * (following - g)
-    total = 0.0
-    for i in range(n - window + 2):
-        average = 0.0
-        for j in range(1, window):
-            average += min(j / window, 1.0 - j / window) * (prices[i + j] - prices[i + j - 1])
-        total += average * average
+    # The weights rise by 1 / window a price and fall as fast, so a window's mean is what the prices
+    # of its second half are above those of its first, over window. The odd one between has none.
+    half = window // 2
+    rest = window - half
+    above = 0.0
+    for j in range(half):
+        above += prices[rest + j] - prices[j]
+    total = above * above
+    for i in range(n - window + 1):  # the window of the next price
+        above += (prices[i + window] - prices[i + rest]) - (prices[i + half] - prices[i])
+        total += above * above
+    total /= window * window
     noise_share = slopes2 / (2.0 * g2)
     full = total / g2 * n / (n - window + 2.0)
     return (full - noise_share * squares(prices)) / (1.0 - noise_share)

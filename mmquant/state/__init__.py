@@ -19,9 +19,13 @@ from mmquant.state.estimators import (
     EWMA,
     EWMA_MOMENTS,
     MAX_SIGNAL_LEVELS,
+    MAX_WINDOW_MIDS,
     ORDER_FLOW,
+    REALISED,
+    REALISED_WINDOW,
     TRADE_FLOW,
     VOLATILITY,
+    WINDOW_BARS,
 )
 from mmquant.state.exchange import (
     EXCHANGE_EVENT,
@@ -147,6 +151,7 @@ __all__ = [
     "MAX_SIGNAL_LEVELS",
     "MAX_STOIKOV_STATES",
     "MAX_TAKEN",
+    "MAX_WINDOW_MIDS",
     "MINUTE_SLOTS",
     "MODEL_INPUTS",
     "MODEL_QUOTES",
@@ -161,6 +166,8 @@ __all__ = [
     "PRICING_MODEL_PRICE",
     "PRICING_PARAMS",
     "PRICING_STATE",
+    "REALISED",
+    "REALISED_WINDOW",
     "RECORDED_LATENCY",
     "RISK_AVERSION",
     "SIMULATOR_PARAMS",
@@ -194,4 +201,5 @@ __all__ = [
     "TAPE_VENUE_ONLY",
     "TRADE_FLOW",
     "VOLATILITY",
+    "WINDOW_BARS",
 ]

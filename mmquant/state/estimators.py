@@ -1,4 +1,4 @@
-"""State of the estimators: decayed averages, volatility, flow, bars."""
+"""State of the estimators: decayed averages, volatility, realised windows, flow, bars."""
 
 from mmquant.records import record
 
@@ -7,9 +7,13 @@ __all__ = [
     "EWMA",
     "EWMA_MOMENTS",
     "MAX_SIGNAL_LEVELS",
+    "MAX_WINDOW_MIDS",
     "ORDER_FLOW",
+    "REALISED",
+    "REALISED_WINDOW",
     "TRADE_FLOW",
     "VOLATILITY",
+    "WINDOW_BARS",
 ]
 
 BAR = record(
@@ -70,6 +74,41 @@ ORDER_FLOW = record(
         ("ask_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
     ],
     6 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
+)
+MAX_WINDOW_MIDS = 4_096  # samples; a window of time that has as many is closed early
+WINDOW_BARS = 10  # equal parts of a window's time, for the measures by range
+# The measures of one window of mids, from its first to its last.
+REALISED = record(
+    [
+        ("start_ns", "<i8"),
+        ("end_ns", "<i8"),
+        ("samples", "<i8"),  # mids that moved, and the first and last; 0: no window yet
+        ("realised_ticks_per_sqrt_s", "<f8"),
+        ("bipower_ticks_per_sqrt_s", "<f8"),
+        ("two_scale_ticks_per_sqrt_s", "<f8"),
+        ("pre_averaged_ticks_per_sqrt_s", "<f8"),
+        ("noise_ticks", "<f8"),
+        ("parkinson_ticks_per_sqrt_s", "<f8"),
+        ("garman_klass_ticks_per_sqrt_s", "<f8"),
+        ("rogers_satchell_ticks_per_sqrt_s", "<f8"),
+        ("yang_zhang_ticks_per_sqrt_s", "<f8"),
+    ],
+    96,
+)
+# The window that is open, and the measures of the last one that was closed.
+REALISED_WINDOW = record(
+    [
+        ("mids", "<i8"),  # how many samples it holds
+        ("seen_ns", "<i8"),  # time of the last mid, a sample or not
+        ("closed", REALISED, (1,)),
+        ("opens_ticks", "<f8", (WINDOW_BARS + 1,)),  # scratch: row 0 is the first mid alone
+        ("highs_ticks", "<f8", (WINDOW_BARS + 1,)),
+        ("lows_ticks", "<f8", (WINDOW_BARS + 1,)),
+        ("closes_ticks", "<f8", (WINDOW_BARS + 1,)),
+        ("times_ns", "<i8", (MAX_WINDOW_MIDS,)),
+        ("mids_ticks", "<f8", (MAX_WINDOW_MIDS,)),
+    ],
+    16 + REALISED.itemsize + 4 * 8 * (WINDOW_BARS + 1) + 16 * MAX_WINDOW_MIDS,
 )
 TRADE_FLOW = record(
     [

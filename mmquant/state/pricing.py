@@ -8,7 +8,13 @@ same form live, in the backtest and in `signals.price_by_model`.
 """
 
 from mmquant.records import record
-from mmquant.state.estimators import MAX_SIGNAL_LEVELS, ORDER_FLOW, TRADE_FLOW, VOLATILITY
+from mmquant.state.estimators import (
+    MAX_SIGNAL_LEVELS,
+    ORDER_FLOW,
+    REALISED_WINDOW,
+    TRADE_FLOW,
+    VOLATILITY,
+)
 
 __all__ = [
     "MAX_STOIKOV_STATES",
@@ -45,9 +51,10 @@ PRICING_PARAMS = record(
         ("reference_max_age_ns", "<i8"),
         ("stoikov_buckets", "<i8"),  # 0: no table
         ("stoikov_states", "<i8"),
+        ("realised_window_ns", "<i8"),  # 0: no realised measures
         ("stoikov_adjustment_ticks", "<f8", (MAX_STOIKOV_STATES,)),
     ],
-    22 * 8 + 8 * MAX_STOIKOV_STATES,
+    23 * 8 + 8 * MAX_STOIKOV_STATES,
 )
 # NaN where there is none: `microprice` and the touch are there in every book with two sides.
 PRICING_MODEL_INPUTS = record(
@@ -72,8 +79,17 @@ PRICING_MODEL_INPUTS = record(
         ("warm_fraction", "<f8"),
         ("touch_imbalance", "<f8"),
         ("touch_flow_lots", "<f8"),
+        ("realised_ticks_per_sqrt_s", "<f8"),  # of the last window closed, while REALISED is set
+        ("bipower_ticks_per_sqrt_s", "<f8"),
+        ("two_scale_ticks_per_sqrt_s", "<f8"),
+        ("pre_averaged_ticks_per_sqrt_s", "<f8"),
+        ("noise_ticks", "<f8"),
+        ("parkinson_ticks_per_sqrt_s", "<f8"),
+        ("garman_klass_ticks_per_sqrt_s", "<f8"),
+        ("rogers_satchell_ticks_per_sqrt_s", "<f8"),
+        ("yang_zhang_ticks_per_sqrt_s", "<f8"),
     ],
-    160,
+    232,
 )
 PRICING_MODEL_PRICE = record([("fair_value_ticks", "<f8")], 8)
 PRICING_STATE = record(
@@ -117,13 +133,22 @@ PRICING_STATE = record(
         ("bid_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
         ("ask_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),
         ("ask_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
+        ("realised", REALISED_WINDOW, (1,)),  # last: what each message touches stays together
     ],
-    80 + ORDER_FLOW.itemsize + 40 + 26 * 8 + 160 + 8 + 18 * 8 + 4 * 8 * MAX_SIGNAL_LEVELS,
+    80
+    + ORDER_FLOW.itemsize
+    + 40
+    + 26 * 8
+    + 232
+    + 8
+    + 18 * 8
+    + 4 * 8 * MAX_SIGNAL_LEVELS
+    + REALISED_WINDOW.itemsize,
 )
 # What is stored of an instrument, so that a restart does not begin cold: one record, one file.
 PRICING_MEMORY = record(
     [
-        ("layout", "S32"),  # digest of this record and of the half-lives behind the sums
+        ("layout", "S32"),  # digest of this record and of the settings behind the sums
         ("checksum", "<i8"),  # CRC-32 of the bytes behind it
         ("symbol", "S24"),
         ("market", "<i8"),
@@ -133,6 +158,7 @@ PRICING_MEMORY = record(
         ("volatility", VOLATILITY, (1,)),
         ("order_flow", ORDER_FLOW, (1,)),
         ("trade_flow", TRADE_FLOW, (1,)),
+        ("realised", REALISED_WINDOW, (1,)),
     ],
-    56 + 5 * 8 + 80 + ORDER_FLOW.itemsize + 40,
+    56 + 5 * 8 + 80 + ORDER_FLOW.itemsize + 40 + REALISED_WINDOW.itemsize,
 )

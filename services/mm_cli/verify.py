@@ -356,7 +356,8 @@ def _fields(message: bytes) -> dict[str, Any]:
         template, block, groups = decode(message)
     except ValueError as error:
         return {"unreadable": str(error)}
-    fields: dict[str, Any] = {"template": template.name, **block}
+    # Another version's message may be longer with the same values in it.
+    fields: dict[str, Any] = {"template": template.name, "bytes": len(message), **block}
     for name, entries in groups.items():
         fields[f"{name}.count"] = len(entries)
         fields.update({f"{name}[{i}]": entry for i, entry in enumerate(entries)})

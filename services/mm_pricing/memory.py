@@ -15,7 +15,7 @@ from mmquant.state import PRICING_MEMORY
 
 __all__ = ["Memory"]
 
-_SUMS = ("volatility", "order_flow", "trade_flow")
+_SUMS = ("volatility", "order_flow", "trade_flow", "realised")
 # What the stored sums depend on: under other settings they mean something else.
 _SHAPING = (
     "volatility_half_life_ns",
@@ -25,6 +25,7 @@ _SHAPING = (
     "order_flow_levels",
     "max_gap_ns",
     "jump_sigmas",
+    "realised_window_ns",
 )
 _CHECKED_FROM = PRICING_MEMORY.fields["symbol"][1]  # type: ignore[index]
 

@@ -25,6 +25,7 @@ _IN_SECONDS = (
     "max_gap",
     "order_flow_half_life",
     "trade_flow_half_life",
+    "realised_window",
 )
 _SAME = ("jump_sigmas", "publish_ticks", "depth_levels", "order_flow_levels")
 _PRICES = ("mid", "weighted_mid", "microprice", "stoikov", "vamp")

@@ -60,6 +60,7 @@ class PricingSettings(Settings, frozen=True):
     warmup_s: Annotated[float, _in("warmup_s")] = 1.0
     max_gap_s: Annotated[float, _in("max_gap_s")] = 5.0
     jump_sigmas: Annotated[float, _in("jump_sigmas")] = 6.0
+    realised_window_s: Annotated[float, _in("realised_window_s")] = 60.0
     depth_levels: Annotated[int, _in("depth_levels")] = 5
     order_flow_levels: Annotated[int, _in("order_flow_levels")] = 3
     order_flow_half_life_s: Annotated[float, _in("order_flow_half_life_s")] = 5.0
