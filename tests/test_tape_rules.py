@@ -219,7 +219,15 @@ def test_an_exchange_has_its_market_and_two_are_not_mixed(tmp_path):
         path = table(tmp_path, book_rows(exchange=exchange))
         tape = read_tape(path)
         assert (tape.instruments[0].market, tape.report().assumptions) == (market, assumed)
-        assert read_tape(path, market="spot").report().assumptions == ()
+        if assumed:
+            given = read_tape(path, market="spot")
+            assert (given.instruments[0].market, given.report().assumptions) == (Market.SPOT, ())
+        else:
+            assert read_tape(path, market=market.name.lower()).instruments[0].market == market
+    with pytest.raises(TapeError, match="market must be that of the file, spot, got 'usdm': leave"):
+        read_tape(table(tmp_path, book_rows(exchange="binance")), market="usdm")
+    with pytest.raises(TapeError, match="symbol must be that of the file, BTCUSDT, got 'ETHUSDT'"):
+        read_tape(table(tmp_path, book_rows()), symbol="ETHUSDT")
     other = f"binance-futures,BTCUSDT,{MS}050,{MS}060,false,bid,99,1\n"
     with pytest.raises(TapeError, match=r"line 6: mixed exchanges: binance, and here b'binance-f"):
         read_tape(table(tmp_path, book_rows() + other))

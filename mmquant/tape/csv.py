@@ -19,7 +19,7 @@ from mmquant.state import TAPE_AGGREGATE, TAPE_EVENT
 from mmquant.tape.capture import CHUNK_BYTES, read_chunks
 from mmquant.tape.core import ReadNotes, Tape
 from mmquant.tape.csv_layout import NO_ROW, Layout, is_begun, layout_of
-from mmquant.tape.csv_rules import BUY, SELL, TRUE, check_rows, market_of
+from mmquant.tape.csv_rules import BUY, SELL, TRUE, check_rows, market_of, refuse_other
 from mmquant.tape.errors import TapeError, unreadable
 from mmquant.tape.order import first_step_back, sort_in_place
 from mmquant.tape.progress import Progress
@@ -105,7 +105,7 @@ def _instrument_of(
 ) -> tuple[str, Market]:
     """Return the one symbol and market of all files, or refuse several."""
     names = [reader.symbol(symbol) for reader in readers]
-    markets = [Market[market.upper()] if market else reader.market(notes) for reader in readers]
+    markets = [reader.market(market, notes) for reader in readers]
     for values, what in (
         (names, "symbols"),
         ([reader.exchange for reader in readers], "exchanges"),
@@ -181,17 +181,23 @@ class _Reader:
     def symbol(self, given: str | None) -> str:
         """Return the symbol: as given, as the rows say it, or as the file's name does."""
         if given:
+            # A name that no tape can have is given another.
+            if self._symbol.isalnum() and self._symbol.isupper():
+                refuse_other("symbol", given, self._symbol, self._path)
             return given
         name = self._symbol or self._path.name.partition("-")[0]
         if not name.isalnum() or not name.isupper():
             raise TapeError("its name does not begin with the symbol: pass symbol=", self._path)
         return name
 
-    def market(self, notes: ReadNotes) -> Market:
-        """Return the market, as the table or the rows' exchange has it."""
-        if self._layout is not None and self._layout.market is not None:
-            return self._layout.market
-        return market_of(self.exchange, notes)
+    def market(self, given: str | None, notes: ReadNotes) -> Market:
+        """Return the market: as the table or the rows' exchange has it, as given, or assumed."""
+        of_table = self._layout.market if self._layout is not None else None
+        if of_table is None:
+            return market_of(self.exchange, given, notes, self._path)
+        if given:
+            refuse_other("market", given.lower(), of_table.name.lower(), self._path)
+        return of_table
 
     def read(self, sort: bool, store: Store, level_lines: BinaryIO) -> None:
         """Put the file's events and levels, in units of 1e-8, into `store`; the levels' lines.

@@ -11,7 +11,7 @@ from mmquant.tape.core import ReadNotes
 from mmquant.tape.csv_layout import Layout
 from mmquant.tape.errors import TapeError
 
-__all__ = ["BUY", "SELL", "TRUE", "check_rows", "market_of"]
+__all__ = ["BUY", "SELL", "TRUE", "check_rows", "market_of", "refuse_other"]
 
 # First letters, as the compiled reader gives them.
 TRUE, FALSE = (ord("t"), ord("T")), (ord("f"), ord("F"))
@@ -28,13 +28,26 @@ _MARKETS = {"binance": Market.SPOT, "binance-us": Market.SPOT, "binance-futures"
 _E8 = 1e8
 
 
-def market_of(exchange: str, notes: ReadNotes) -> Market:
-    """Return the market that Tardis calls so, or assume one and note it."""
-    if exchange not in _MARKETS:
+def refuse_other(name: str, given: str, held: str, path: Path) -> None:
+    """Refuse what was given where the file says it, and otherwise."""
+    if given != held:
+        raise TapeError(
+            f"{name} must be that of the file, {held}, got {given!r}: leave {name}= out", path
+        )
+
+
+def market_of(exchange: str, given: str | None, notes: ReadNotes, path: Path) -> Market:
+    """Return the market that Tardis calls so, or the one given, or assume one and note it."""
+    market = _MARKETS.get(exchange)
+    if given:
+        if market is not None:
+            refuse_other("market", given.lower(), market.name.lower(), path)
+        return Market[given.upper()]
+    if market is None:
         text = f"the market of {exchange!r} is not known and taken for usdm: pass market="
         if text not in notes.assumptions:
             notes.assumptions.append(text)
-    return _MARKETS.get(exchange, Market.USDM)
+    return market or Market.USDM
 
 
 def check_rows(

@@ -62,7 +62,7 @@ def read_tape(
         name does); of recordings, Parquet and tapes: the only one to read.
     market : str, optional
         "spot" or "usdm", for sources that do not say it; of Tardis, where the exchange does not.
-        Of recordings, Parquet and tapes, which do: an error where it is another.
+        Where they do say it: an error if it is another.
     tick_size, lot_size : str, Decimal, int or a mapping of symbols to them, optional
         Exact sizes; without them the greatest common divisor of what was seen. Not of Parquet
         and tapes, which have their own.
