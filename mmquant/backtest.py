@@ -144,6 +144,8 @@ def run(
         changes.setdefault("model_parameters", {} if model_parameters is None else model_parameters)
     elif model_parameters is not None:
         changes["model_parameters"] = model_parameters
+    if config is not None and not isinstance(config, Config):
+        raise TypeError(f"config must be a Config, got {config!r}: load_config('config') is one")
     config = (config or Config()).changed(strategy=changes, pricing=pricing, simulator=simulator)
     check_tape(tape)
     numbers = _numbers(tape, symbols)
@@ -168,7 +170,11 @@ def _told(on_progress: Callable[[float], None] | None) -> Iterator[Callable[[flo
 
 def _numbers(tape: TapeLike, symbols: Sequence[str] | None) -> list[int]:
     known = [instrument.symbol for instrument in tape.instruments]
+    if isinstance(symbols, str):
+        raise TypeError(f"symbols must be a list of symbols, got {symbols!r}: [{symbols!r}]")
     wanted = known if symbols is None else list(symbols)
+    if len(set(wanted)) < len(wanted):
+        raise ValueError(f"symbols must name each one once, got {', '.join(map(str, wanted))}")
     for symbol in wanted:
         if symbol not in known:
             raise ValueError(f"symbols must be among {', '.join(known)}, got {symbol!r}")

@@ -52,7 +52,7 @@ def metrics_of(one: "InstrumentResult") -> dict[str, float]:
     values = {
         "net_profit": sum(parts.values()),
         "gross_profit": gross,
-        "fees": -parts["fees"],
+        "fees": 0.0 - parts["fees"],  # no -0.0
         "funding": parts["funding"],
         "fee_revaluation": parts["fee_revaluation"],
         **{name: parts[name] for name in ("spread", "adverse_selection", "inventory")},

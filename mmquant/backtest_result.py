@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._whole_file import written_whole
 from mmquant.account_settings import AccountKind
 from mmquant.accounting import decompose, equity_curve, markouts
 from mmquant.backtest_faults import Faults
@@ -437,7 +438,9 @@ class Result:
         from mmquant.backtest_page import page_of
 
         path = Path(path)
-        path.write_text(page_of(self), encoding="utf-8")
+        page = page_of(self).encode()
+        with written_whole(path) as file:
+            file.write(page)
         return path
 
     def plot(self) -> Any:

@@ -43,7 +43,8 @@ def describe_doubts(result: "Result", one: "InstrumentResult") -> list[str]:
             f"{max(profits):+.4f}): the fills decide it, not the strategy"
         )
     if seconds < _SHORT_S:
-        found.append(f"{name}: a short sample, {seconds / 60:.0f} min: one regime of the market")
+        length = f"{seconds / 60:.0f} min" if seconds >= 120.0 else f"{seconds:.0f} s"
+        found.append(f"{name}: a short sample, {length}: one regime of the market")
     quoted = one.quotes[(one.quotes["bid_ticks"] > 0) & (one.quotes["ask_ticks"] > 0)]
     if quoted.size:
         spread = float(np.median(quoted["ask_ticks"] - quoted["bid_ticks"]))

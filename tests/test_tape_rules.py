@@ -295,3 +295,37 @@ def test_the_line_is_that_of_the_file_it_stands_in(tmp_path):
     tables = [table(tmp_path, book_rows(("bid", price, 1)), f"{price}.csv") for price in (99, 990)]
     with pytest.raises(TapeError, match=r"990\.csv, line 6: the bid 990 of BTCUSDT"):
         read_tape(tables)
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"\xff\xfe", b" ", b'"'])
+def test_what_stands_before_the_first_row_is_refused_not_taken_for_names(tmp_path, before):
+    path = tmp_path / "BTCUSDT-x.csv"
+    rows = f"9,100.1,2,3,4,{MS},true\n10,100.2,2,3,4,{MS},true\n".encode()
+    path.write_bytes(rows)
+    assert len(read_tape(path)) == 2
+    path.write_bytes(before + rows)
+    for options in ({}, {"format": "vision"}):
+        with pytest.raises(TapeError, match="line 1"):
+            read_tape(path, **options)
+
+
+@pytest.mark.parametrize("value", [1e6, "1ms", float("nan"), 10**19, -1])
+def test_a_latency_is_whole_nanoseconds(tmp_path, value):
+    path = table(tmp_path, f"9,100.1,2,3,4,{MS},true\n", "BTCUSDT-x.csv")
+    with pytest.raises((TypeError, ValueError), match="latency_ns must be"):
+        read_tape(path, latency_ns=value)
+
+
+def test_a_slice_in_another_unit_is_refused_and_an_empty_tape_has_one_format(tmp_path):
+    tape = read_tape(table(tmp_path, book_rows()))
+    first = int(tape.events["received_ns"][0])
+    for per_unit in (10**3, 10**6, 10**9):
+        with pytest.raises(ValueError, match="start must be nanoseconds"):
+            tape.slice(first // per_unit)
+    with pytest.raises(ValueError, match="step must be a length"):
+        tape.resample(None)
+    empty = tape.slice(0, 1)
+    assert len(empty) == 0
+    for name in ("empty.npz", "empty"):
+        with pytest.raises(ValueError, match="a tape without events"):
+            empty.save(tmp_path / name)

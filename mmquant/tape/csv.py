@@ -354,7 +354,7 @@ class _Reader:
                 else:
                     out[row, column] = fields[column][0] if text else 0
             except (ValueError, InvalidOperation, OverflowError) as error:
-                rule = "a decimal" if kind == DECIMAL else "a whole number"
+                rule = "a decimal of 8 places at most" if kind == DECIMAL else "a whole number"
                 if isinstance(error, OverflowError):
                     rule += " of 64 bits"
                 raise TapeError(

@@ -141,7 +141,14 @@ def layout_of(head: bytes, source: str, path: Path) -> tuple[Layout, bool]:
         if layout is _TRADES and len(row) == 8 and not row[4].isdigit():
             layout = _TRADES_WITHOUT_IDS
         return layout, True
-    has_names = not lines[0][:1].isdigit()
+    has_names = lines[0][:1].isalpha()
+    if not (has_names or lines[0][:1].isdigit()):
+        raise TapeError(
+            f"the first row must begin with a number or a column's name, got {lines[0][:30]!r}: "
+            f"write the table as plain UTF-8 without a mark, blanks or quotes before it",
+            path,
+            "line 1",
+        )
     if has_names and not any(lines[1:]):
         raise TapeError(NO_ROW, path)
     fields = lines[1 if has_names else 0].split(b",")

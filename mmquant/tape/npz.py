@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._whole_file import written_whole
 from mmquant.codes import Market, TapeKind
 from mmquant.kernels.tape_npz import npz_group, npz_merge, npz_pair
 from mmquant.records import LEVEL
@@ -173,6 +174,10 @@ def _checked(path: Path, rows: NDArray[Any], notes: ReadNotes, sort: bool) -> ND
     if (sideless & np.isin(codes, [DEPTH, SNAPSHOT, BBO])).any():
         row = int(np.flatnonzero(sideless & np.isin(codes, [DEPTH, SNAPSHOT, BBO]))[0])
         raise TapeError("a level of neither side: set BUY_EVENT or SELL_EVENT", path, f"row {row}")
+    two_sided = known & (rows["ev"] & (BUY | SELL) == BUY | SELL)
+    if two_sided.any():
+        row = int(np.flatnonzero(two_sided)[0])
+        raise TapeError("of both sides: set BUY_EVENT or SELL_EVENT alone", path, f"row {row}")
     unsided = sideless & (codes == TRADE)
     if unsided.any():
         notes.left_out["trade without a side"] = int(np.count_nonzero(unsided))
@@ -363,5 +368,7 @@ def _ordered(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def save(tape: Tape, path: Path, symbol: str | None = None) -> None:
-    """Write one instrument as hftbacktest's .npz (see `to_rows`)."""
-    np.savez_compressed(path, data=to_rows(tape, symbol))
+    """Write one instrument as hftbacktest's .npz (see `to_rows`), or leave what was there."""
+    rows = to_rows(tape, symbol)
+    with written_whole(path) as file:
+        np.savez_compressed(file, data=rows)

@@ -16,6 +16,8 @@ from mmquant.state import BOOK_TOUCH, TAPE_EVENT, TAPE_SKIP
 if TYPE_CHECKING:
     from mmquant.tape.core import Tape
 
+_DAY_NS = 24 * 3600 * 10**9
+
 __all__ = ["bisect_ns", "check_repair", "packed", "play_book", "repair", "select", "slice_tape"]
 
 _MOST_LEVELS = 65_535  # a side of one event
@@ -43,9 +45,22 @@ def play_book(tape: "Tape", index: int, row: int) -> NDArray[Any]:
     return book
 
 
+def _check_unit(field: str, time_ns: int | None, first_ns: int) -> None:
+    """Refuse a time that is one of the tape's day in seconds, milli- or microseconds."""
+    for per_unit, unit in ((10**3, "microseconds"), (10**6, "milliseconds"), (10**9, "seconds")):
+        if time_ns is not None and time_ns > 0 and abs(time_ns * per_unit - first_ns) < _DAY_NS:
+            raise ValueError(
+                f"{field} must be nanoseconds since the epoch, got {time_ns}, which would be "
+                f"{unit}: multiply it by {per_unit}"
+            )
+
+
 def slice_tape(tape: "Tape", start_ns: int | None, end_ns: int | None) -> "Tape":
     """Return the events received in [start, end), behind the books as they stood."""
     events = tape.events
+    if events.size:
+        _check_unit("start", start_ns, int(events["received_ns"][0]))
+        _check_unit("end", end_ns, int(events["received_ns"][0]))
     if start_ns is not None and end_ns is not None and end_ns < start_ns:
         raise ValueError(f"end must not be before start, got {end_ns} before {start_ns}")
     first = 0 if start_ns is None else bisect_ns(events, start_ns)

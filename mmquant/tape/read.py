@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mmquant._checks import whole
 from mmquant.codes import Market
 from mmquant.tape import native
 from mmquant.tape.core import ReadNotes, Tape
@@ -26,8 +27,10 @@ __all__ = ["FORMATS", "WRITTEN_WHILE_READ", "detect", "read_tape"]
 FORMATS = ("raw", "tape", "npz", "tardis", "vision", "parquet")
 WRITTEN_WHILE_READ = ("raw", "tardis", "vision", "parquet")
 _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # UTF-8, UTF-16
 _FOLDERS = ("tape", "parquet")
 _HEAD = 4096
+MOST_LATENCY_NS = 3_600 * 10**9
 Paths = Path | str | Sequence[Path | str]
 
 
@@ -99,6 +102,7 @@ def read_tape(
     is_sorted = "order" in repair
     _check_asked(kind, len(files), repair, out, storage_options)
     is_sized = tick_size is not None or lot_size is not None
+    latency_ns = whole("latency_ns", latency_ns, 0, MOST_LATENCY_NS)
     _check_options(kind, symbol, is_sized, stamp_unit, latency_ns, out)
     for path in files:
         _check_place(path, kind)
@@ -275,6 +279,13 @@ def detect(path: Path | str) -> str:
 
 
 def _detect_text(head: bytes, path: Path | str) -> str:
+    if head.startswith(_BYTE_ORDER_MARKS):
+        raise TapeError(
+            f"text must be plain UTF-8, it begins with a byte order mark {head[:3]!r}: write it "
+            f"without one (iconv, or sed '1s/^\\xEF\\xBB\\xBF//' for UTF-8)",
+            path,
+            "line 1",
+        )
     line = head.partition(b"\n")[0].strip()
     stamp, space, rest = line.partition(b" ")
     if space and stamp.isdigit() and rest[:1] == b"{":

@@ -37,6 +37,8 @@ def _to_ns(pd: Any, field: str, value: Time) -> int:
         value = pd.Timedelta(value)
     elif not isinstance(value, np.timedelta64 | pd.Timedelta) and not hasattr(value, "days"):
         stamp = pd.Timestamp(value)
+        if pd.isna(stamp):
+            raise ValueError("there is no time")
         stamp = stamp if stamp.tz is None else stamp.tz_convert(None)
         return int(stamp.as_unit("ns").value)
     return int(pd.Timedelta(value).as_unit("ns").value)

@@ -18,6 +18,11 @@ def save(tape: "Tape", path: Path | str, **options: Any) -> None:
     """Write a tape; see `Tape.save`."""
     check_target(path)
     text = str(path)
+    if not len(tape) and not text.rstrip("/").endswith(native.SUFFIX):
+        raise ValueError(
+            f"a tape without events can be written as *{native.SUFFIX} alone, got {text}: the "
+            f"other formats have no place for what else it holds"
+        )
     if "://" not in text and text.rstrip("/").endswith(native.SUFFIX):
         native.save(tape, Path(path), **options)
     elif text.endswith(".npz"):

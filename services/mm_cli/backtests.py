@@ -141,7 +141,10 @@ def run_sweep(
         section, key, _ = _change(f"{name}=0")
         if not listed:
             raise ValueError(f"--vary must be file.key=value,value, got {text!r}")
-        values[f"{section}__{key.replace('.', '__')}"] = [_value(one) for one in listed.split(",")]
+        keyword = f"{section}__{key.replace('.', '__')}"
+        if keyword in values or any(change.startswith(f"{name}=") for change in changes):
+            raise ValueError(f"--vary must name {name} once, and --set another key, got {text!r}")
+        values[keyword] = [_value(one) for one in listed.split(",")]
     if not values:
         raise ValueError("--vary must name at least one key, such as strategy.requote_ticks=1,4,8")
     with warnings.catch_warnings(record=True) as said:
