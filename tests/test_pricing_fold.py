@@ -74,7 +74,8 @@ def assert_windows(out, times, touches):
     windows = mmquant.realised_windows(mids, times, **spans)
     last = np.flatnonzero(np.diff(out["realised_end_ns"], append=-1))
     published = out.iloc[last][out["realised_end_ns"].iloc[last].to_numpy() > 0]
-    assert len(windows) > 1
+    # Interpreted, the part of a recording is shorter than a window.
+    assert len(windows) > 1 or times[-1] - times[0] < 2 * spans["window_ns"]
     assert published["realised_end_ns"].tolist() == windows["end_ns"].tolist()
     assert published["realised_samples"].tolist() == windows["samples"].tolist()
     for name in REALISED.names[3:]:

@@ -300,7 +300,10 @@ def test_bad_tables_are_refused_with_line_and_column(tmp_path):
     path = tmp_path / "BTCUSDT-x.csv"
     good = f"9,100.10,2,3,4,{MS},true\n"
     for text, message in (
-        (good + f"9,abc,2,3,4,{MS},true\n", "line 2: price must be a decimal, got 'abc'"),
+        (
+            good + f"9,abc,2,3,4,{MS},true\n",
+            "line 2: price must be a decimal of 8 places at most, got 'abc'",
+        ),
         (good + "9,1\n", "line 2: 7 columns expected, got 2"),
         (good + f"9,100.10,2,3,4,{MS - 1},true\n", "line 2: not in order of time"),
         (good + f"9,100.10,2,3,4,{MS}000,true\n", "line 2: the time must be in the unit of the fi"),

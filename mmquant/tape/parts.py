@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mmquant.tape.core import Tape
 
 _DAY_NS = 24 * 3600 * 10**9
+_YEAR_1973_NS = 10**17
 
 __all__ = ["bisect_ns", "check_repair", "packed", "play_book", "repair", "select", "slice_tape"]
 
@@ -58,7 +59,7 @@ def _check_unit(field: str, time_ns: int | None, first_ns: int) -> None:
 def slice_tape(tape: "Tape", start_ns: int | None, end_ns: int | None) -> "Tape":
     """Return the events received in [start, end), behind the books as they stood."""
     events = tape.events
-    if events.size:
+    if events.size and events["received_ns"][0] > _YEAR_1973_NS:  # else units cannot be told
         _check_unit("start", start_ns, int(events["received_ns"][0]))
         _check_unit("end", end_ns, int(events["received_ns"][0]))
     if start_ns is not None and end_ns is not None and end_ns < start_ns:
