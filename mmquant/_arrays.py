@@ -30,6 +30,7 @@ __all__ = [
     "levels",
     "like",
     "like_columns",
+    "like_records",
     "lots",
     "mean_interval_ns",
     "same_index",
@@ -426,3 +427,20 @@ def like_columns(template: object, array: NDArray[Any], names: Any) -> Any:
         return array
     index = template.index  # type: ignore[attr-defined]
     return sys.modules["pandas"].DataFrame(array, index=index, columns=names)
+
+
+def like_records(template: object, times: object, records: NDArray[Any], index: str) -> Any:
+    """Return `records` as a DataFrame by their field `<index>_ns`, if `template` is of pandas.
+
+    The index is in the time zone of `times`, or of the template's own index, if it has one.
+    """
+    if not is_pandas(template):
+        return records
+    pandas = sys.modules["pandas"]
+    key = f"{index}_ns"
+    names = records.dtype.names or ()
+    frame = pandas.DataFrame({name: records[name] for name in names if name != key})
+    stamps = pandas.DatetimeIndex(records[key].view("M8[ns]"), name=index)
+    zone = zone_of(times, template)
+    frame.index = stamps if zone is None else stamps.tz_localize("UTC").tz_convert(zone)
+    return frame

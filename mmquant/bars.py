@@ -7,7 +7,6 @@ The variances are of logarithms, per bar: divide by the bar's seconds for a rate
 still grows at the end of the trades is left out: it is not complete.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -41,14 +40,7 @@ def _bars(kind: int, size: int, prices: ArrayLike, lots: ArrayLike, times: Array
     out = np.zeros(n, BAR)
     count = int(bars.bar_path(np.zeros(1, BAR), kind, size, xs, sizes, ts_ns, out))
     out = out[:count].copy()
-    if not _arrays.is_pandas(prices):
-        return out
-    pandas = sys.modules["pandas"]
-    frame = pandas.DataFrame({name: out[name] for name in BAR.names or () if name != "start_ns"})
-    starts = pandas.DatetimeIndex(out["start_ns"].view("M8[ns]"), name="start")
-    zone = _arrays.zone_of(times, prices)
-    frame.index = starts if zone is None else starts.tz_localize("UTC").tz_convert(zone)
-    return frame
+    return _arrays.like_records(prices, times, out, "start")
 
 
 def time_bars(

@@ -7,7 +7,6 @@ The measures of each window are those of its samples, the mids that moved:
 `mmquant.realised_variance` and so on.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -77,11 +76,4 @@ def realised_windows(
     state = np.zeros(1, REALISED_WINDOW)
     count = int(kernels.realised_window_path(state, xs, ts_ns, window, gap, out))
     out = out[:count].copy()
-    if not _arrays.is_pandas(mids_ticks):
-        return out
-    pandas = sys.modules["pandas"]
-    frame = pandas.DataFrame({name: out[name] for name in REALISED.names or () if name != "end_ns"})
-    ends = pandas.DatetimeIndex(out["end_ns"].view("M8[ns]"), name="end")
-    zone = _arrays.zone_of(times, mids_ticks)
-    frame.index = ends if zone is None else ends.tz_localize("UTC").tz_convert(zone)
-    return frame
+    return _arrays.like_records(mids_ticks, times, out, "end")

@@ -231,10 +231,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     done = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        lines = ["no text"]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for line in lines:
         try:
             row = json.loads(line)
@@ -242,7 +239,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             done[row["key"]] = {name: math.nan if v is None else v for name, v in metrics}
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # the line that was being written when the sweep was stopped
-    if (not done and len(lines) > 1) or lines == ["no text"]:
+    if not done and len(lines) > 1:
         raise ValueError(
             f"results must be a file of a sweep, {path} is another: name one that is not there yet"
         )
