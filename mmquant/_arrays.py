@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant.kernels.scan import first_decrease, first_infinite
+from mmquant._checks import MOST_SIZE, MOST_WHOLE
+from mmquant.kernels.scan import first_beyond, first_decrease
 
 __all__ = [
     "any_floats",
@@ -78,6 +79,8 @@ def _frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
 
 def as_array(field: str, values: object) -> NDArray[Any]:
     """Return `values` as an array of any shape; values that a mask hides are refused."""
+    if _is_frame(values):
+        return _of_frame(field, values)
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         at = int(np.flatnonzero(np.ma.getmaskarray(values))[0])
         raise ValueError(f"{field} must not be missing, got a masked value at {at}: drop that row")
@@ -87,6 +90,12 @@ def as_array(field: str, values: object) -> NDArray[Any]:
         raise ValueError(
             f"{field} must be one array, got rows of different lengths: make them equally long"
         ) from None
+
+
+def _of_frame(field: str, frame: Any) -> NDArray[Any]:
+    """Return a DataFrame as an array; of nullable columns together numpy makes objects."""
+    columns = [np.asarray(frame.iloc[:, k]) for k in range(frame.shape[1])]
+    return np.column_stack(columns) if columns else np.empty(frame.shape)
 
 
 def _nan_for_masked(values: object) -> object:
@@ -105,15 +114,16 @@ def _one_dimensional(field: str, values: object) -> NDArray[Any]:
 
 
 def floats(field: str, values: object) -> NDArray[np.float64]:
-    """Return `values` as float64; NaN (missing) stays, infinity is refused."""
+    """Return `values` as float64; NaN (missing) stays, infinity and beyond 1e140 is refused."""
     return without_infinity(field, unchecked_floats(field, values))
 
 
 def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return `xs`, or say where it is infinite."""
-    at = int(first_infinite(xs))
+    """Return `xs`, or say where it is infinite, or so large that sums of squares would be."""
+    at = int(first_beyond(xs, MOST_SIZE))
     if at >= 0:
-        raise ValueError(f"{field} must not be infinite, got {xs[at]} at {at}: drop or mask it")
+        rule = "not be infinite" if math.isinf(xs[at]) else f"be at most {MOST_SIZE} in size"
+        raise ValueError(f"{field} must {rule}, got {xs[at]} at {at}: drop or mask it")
     return xs
 
 
@@ -131,7 +141,7 @@ def shaped_floats(field: str, values: object) -> NDArray[np.float64]:
 
 def any_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` of any shape as float64, whatever they are."""
-    if _is_frame(values):  # by column: of nullable ones together numpy makes objects
+    if _is_frame(values):  # by column, as of pandas' missing values each makes NaN
         frame: Any = values
         columns = [any_floats(field, frame.iloc[:, k]) for k in range(frame.shape[1])]
         return np.column_stack(columns) if columns else np.empty(frame.shape)
@@ -142,6 +152,9 @@ def any_floats(field: str, values: object) -> NDArray[np.float64]:
     if array.dtype.kind not in "iufb" and array.size > 0:
         if array.dtype.kind != "O":
             raise TypeError(f"{field} must be numbers, got dtype {array.dtype}: convert it first")
+        text = next((value for value in array.flat if isinstance(value, str | bytes)), None)
+        if text is not None:  # numpy would read it
+            raise TypeError(f"{field} must be numbers, got the text {text!r}: convert it first")
         try:
             array = np.asarray(values, np.float64)
         except (TypeError, ValueError):
@@ -173,7 +186,7 @@ def _as_int64(field: str, array: NDArray[Any]) -> NDArray[np.int64]:
 
 def _index_times(field: str, values: object) -> object:
     index = getattr(values, "index", None)
-    if not is_pandas(values) or not hasattr(index, "tz"):
+    if not is_pandas(values) or getattr(getattr(index, "dtype", None), "kind", "") != "M":
         raise TypeError(
             f"{field} must be given, got None: pass datetime64 or int64 nanoseconds, or values "
             f"with a DatetimeIndex"
@@ -181,9 +194,16 @@ def _index_times(field: str, values: object) -> object:
     return index
 
 
+def _datetimes(times: object) -> Any:
+    """Return Arrow's timestamps in a Series or an index as a DatetimeIndex, all else as it is."""
+    if hasattr(getattr(times, "dtype", None), "pyarrow_dtype") and times.dtype.kind == "M":  # type: ignore[attr-defined]
+        return sys.modules["pandas"].DatetimeIndex(times)
+    return times
+
+
 def zone_of(times: object, values: object) -> Any:
     """Return the time zone of what `times_ns` takes, None for none."""
-    source = getattr(values, "index", None) if times is None else times
+    source = _datetimes(getattr(values, "index", None) if times is None else times)
     return getattr(source, "tz", None) or getattr(getattr(source, "dtype", None), "tz", None)
 
 
@@ -192,7 +212,8 @@ def times_ns(times: object, values: object, field: str = "times") -> NDArray[np.
 
     Datetimes of any unit and zone become UTC nanoseconds; whole numbers are nanoseconds as they
     are, with a warning where they look like an epoch in another unit. Equal times may follow each
-    other. `field` is what the argument is called.
+    other; times beyond 2^62, of which int64 does not hold the differences, are refused. `field` is
+    what the argument is called.
     """
     return in_order(unchecked_times_ns(times, values, field), field)
 
@@ -214,15 +235,25 @@ def _nanoseconds(field: str, times: object) -> NDArray[np.datetime64]:
     except OverflowError:
         array = np.asarray(times)
         raise ValueError(
-            f"{field} must lie in the years 1678 to 2261, more than which int64 nanoseconds do "
-            f"not hold, got {array.min()} to {array.max()}: drop what does not"
+            f"{field} must lie in the years 1824 to 2115, got {array.min()} to {array.max()}: "
+            f"drop what does not"
         ) from None
+
+
+def _held(field: str, ts_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return times of which the first and last, and so all that are in order, are within 2^62."""
+    for at in (0, -1) if ts_ns.size > 0 else ():
+        if not -MOST_WHOLE < ts_ns[at] < MOST_WHOLE:
+            raise ValueError(
+                f"{field} must be within 2^62 nanoseconds of 1970 (the years 1824 to 2115), got "
+                f"{ts_ns[at]} at {at % ts_ns.size}: drop what is not"
+            )
+    return ts_ns
 
 
 def unchecked_times_ns(times: object, values: object, field: str = "times") -> NDArray[np.int64]:
     """Return what `times_ns` does, in whatever order."""
-    if times is None:
-        times = _index_times(field, values)
+    times = _datetimes(_index_times(field, values) if times is None else times)
     if zone_of(times, None) is not None:
         times = _nanoseconds(field, times)  # in UTC
     array = _one_dimensional(field, times)
@@ -230,7 +261,7 @@ def unchecked_times_ns(times: object, values: object, field: str = "times") -> N
         if np.isnat(array).any():
             at = int(np.flatnonzero(np.isnat(array))[0])
             raise ValueError(f"{field} must not be missing, got NaT at {at}: drop that row")
-        return _frozen(_nanoseconds(field, array).view(np.int64))
+        return _held(field, _frozen(_nanoseconds(field, array).view(np.int64)))
     if array.dtype.kind not in "iu" and array.size > 0:
         remedy = f"pd.DatetimeIndex({field})"
         if array.dtype.kind == "f":
@@ -239,7 +270,7 @@ def unchecked_times_ns(times: object, values: object, field: str = "times") -> N
             f"{field} must be datetime64 or whole nanoseconds, got dtype {array.dtype}: convert "
             f"with {remedy}"
         )
-    ts_ns = _frozen(_as_int64(field, array))
+    ts_ns = _held(field, _frozen(_as_int64(field, array)))
     _warn_of_epoch(field, ts_ns)
     return ts_ns
 

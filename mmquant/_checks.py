@@ -2,19 +2,27 @@
 
 import math
 import sys
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_WHOLE", "flag", "number", "number_or_missing", "one_record", "whole"]
+__all__ = ["MOST_SIZE", "MOST_WHOLE", "flag", "number", "number_or_missing", "one_record", "whole"]
 
 MOST_WHOLE = 2**62  # leaves int64 room for a sum
+MOST_SIZE = 1e140  # leaves float64 room for sums of squares
+
+
+def _is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
+    """Tell whether it is a whole number; numpy's timedelta64 is an integer to Python alone."""
+    if isinstance(value, bool | np.timedelta64):
+        return False
+    return isinstance(value, int | np.integer)
 
 
 def whole(field: str, value: object, least: int, most: int = MOST_WHOLE) -> int:
     """Return `value` as an int within [least, most], or say what is wrong with it."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if not _is_whole(value):
         raise TypeError(f"{field} must be a whole number, got {value!r}: pass an int")
     if not least <= value <= most:
         raise ValueError(f"{field} must be between {least} and {most}, got {value}")
@@ -23,7 +31,7 @@ def whole(field: str, value: object, least: int, most: int = MOST_WHOLE) -> int:
 
 def number(field: str, value: object, least: float, most: float = math.inf) -> float:
     """Return `value` as a finite float within [least, most], or say what is wrong with it."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if not (_is_whole(value) or isinstance(value, float | np.floating)):
         raise TypeError(f"{field} must be a number, got {value!r}: pass a float")
     if not math.isfinite(value) or not least <= value <= most:
         raise ValueError(f"{field} must be finite and between {least} and {most}, got {value}")
@@ -31,18 +39,18 @@ def number(field: str, value: object, least: float, most: float = math.inf) -> f
 
 
 def number_or_missing(field: str, value: object) -> float:
-    """Return `value` as a finite float, or NaN where it is NaN, pandas' NA or a masked one."""
+    """Return `value` as a float of at most 1e140, NaN for NaN, pandas' NA and a masked one."""
     pandas = sys.modules.get("pandas")
     if value is np.ma.masked or (pandas is not None and value is pandas.NA):
         return math.nan
     if isinstance(value, float | np.floating) and math.isnan(value):
         return math.nan
-    return number(field, value, -math.inf)
+    return number(field, value, -MOST_SIZE, MOST_SIZE)
 
 
 def flag(field: str, value: object) -> int:
     """Return `value`, which is true or false, as 1 or 0, or say what it is."""
-    if isinstance(value, bool | int | np.bool_ | np.integer) and value in (0, 1):
+    if (isinstance(value, bool | np.bool_) or _is_whole(value)) and value in (0, 1):
         return int(value)
     raise TypeError(f"{field} must be True or False, got {value!r}: pass one of them")
 

@@ -3,15 +3,20 @@
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
+import numpy as np
+
 __all__ = ["Number", "exact_decimal", "exact_units"]
 
 Number = str | int | Decimal
 
 _INT64_MOST = 2**63 - 1
+_MOST_EXPONENT = 40  # an exact fraction of 1e10000000 would take minutes
 
 
 def exact_decimal(field: str, value: Number) -> Decimal:
     """Return `value` as a finite Decimal, or say what is wrong with it."""
+    if isinstance(value, np.integer) and not isinstance(value, np.timedelta64):
+        value = int(value)
     if not isinstance(value, str | int | Decimal) or isinstance(value, bool):
         raise TypeError(f"{field} must be a decimal string, got {value!r}: floats are not exact")
     try:
@@ -20,6 +25,11 @@ def exact_decimal(field: str, value: Number) -> Decimal:
         raise ValueError(f"{field} must be a decimal number, got {value!r}") from None
     if not number.is_finite():
         raise ValueError(f"{field} must be finite, got {value!r}")
+    if number and abs(number.adjusted()) > _MOST_EXPONENT:
+        raise ValueError(
+            f"{field} must be 0 or between 1e-{_MOST_EXPONENT} and 1e{_MOST_EXPONENT} in size, got "
+            f"{value!r:.60}: check its exponent"
+        )
     return number
 
 

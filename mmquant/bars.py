@@ -165,6 +165,7 @@ def yang_zhang(
         NaN where there are not enough bars yet, or one of them is no bar: none stands in for it.
     """
     o, h, l, c = _columns(opens, highs, lows, closes)  # noqa: E741
+    window = whole("window", window, 2)
     out = np.empty(o.size)
-    bar_ranges.yang_zhang_path(o, h, l, c, whole("window", window, 2), out)
+    bar_ranges.yang_zhang_path(o, h, l, c, window, np.empty((o.size, 3)), out)
     return _arrays.like(_arrays.kind_of(opens, highs, lows, closes), out, "variance")

@@ -147,7 +147,7 @@ class OrderBook:
         return code
 
     def clear(self) -> None:
-        """Empty the book and forget its ids: `last_update_id` is 0.
+        """Empty the book and forget its ids: `last_update_id` is 0 (behind a replayed clear, its).
 
         The counters of `state` (loads, updates, gaps, ...) stay.
         """

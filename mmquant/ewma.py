@@ -7,6 +7,7 @@ A NaN sample is missing: it changes nothing, and the answer there is the last on
 one time all count. docs/estimators.md says which estimator to use when.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def ewm_mean(
     Parameters
     ----------
     values : array_like, Series or DataFrame of numbers, shape (n,) or (n, columns)
-        NaN is missing; infinity is refused.
+        NaN is missing; infinity is refused, and so is beyond 1e140 what sums overflow with.
     times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
         Not decreasing; by default the DatetimeIndex of `values`.
     half_life_ns : int
@@ -122,7 +123,9 @@ def ewm_mean(
         _arrays.same_length(values=xs, times=ts_ns)
         means = np.empty(xs.size) if out is None else out
         # The kernel sees on its way whether anything is odd: no pass of its own to look for it.
-        if kernels.ewma_path(_state(half_life_ns, adjust), xs, ts_ns, means) > 0:
+        state = _state(half_life_ns, adjust)
+        odd = kernels.ewma_path(state, xs, ts_ns, means)
+        if odd > 0 or not math.isfinite(state[0]["num"]):  # infinite for good once it is
             _arrays.without_infinity("values", xs)
             _arrays.in_order(ts_ns)
         _blank_while_cold(means, xs, ts_ns, warmup_ns)
@@ -299,12 +302,15 @@ class Ewma:
         self.warmup_ns = whole("warmup_ns", warmup_ns, 0)
 
     def update(self, x: float, ts_ns: int) -> float:
-        """Take in one sample and return the mean; a sample of the past counts as of now."""
+        """Take in one sample and return the mean, cold (see `warm`) or not.
+
+        A sample of the past counts as of now.
+        """
         value = number_or_missing("x", x)
         return float(kernels.ewma_step(self.state, value, whole("ts_ns", ts_ns, -(2**62))))
 
     def path(self, values: ArrayLike, times: ArrayLike | None = None) -> Any:
-        """Take in `values` at `times`, both (n,), and return the mean after each, as `ewm_mean`."""
+        """Take in `values` at `times`, both (n,), and return the mean after each, as `update`."""
         _arrays.same_index(values=values, times=times)
         xs = _arrays.floats("values", values)
         ts_ns = _arrays.times_ns(times, values)

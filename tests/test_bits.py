@@ -119,7 +119,7 @@ def test_variances_of_bars():
     columns = paths[:, 0].copy(), paths.max(axis=1), paths.min(axis=1), paths[:, -1].copy()
     for kind in (bar_ranges.PARKINSON, bar_ranges.GARMAN_KLASS, bar_ranges.ROGERS_SATCHELL):
         assert_same_bits(bar_ranges.bar_variance_path, kind, *columns, np.zeros(60))
-    assert_same_bits(bar_ranges.yang_zhang_path, *columns, 5, np.zeros(60))
+    assert_same_bits(bar_ranges.yang_zhang_path, *columns, 5, np.zeros((60, 3)), np.zeros(60))
 
 
 def test_fair_values():

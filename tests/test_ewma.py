@@ -53,7 +53,7 @@ PANDAS = {
     ],
 }
 
-gaps = st.integers(0, 3 * S) | st.sampled_from([0, 60 * S, 10**18])
+gaps = st.integers(0, 3 * S) | st.sampled_from([0, 60 * S, 10**17])
 numbers = st.integers(-50, 50).map(lambda n: n / 2) | st.just(math.nan)
 samples = st.lists(st.tuples(gaps, numbers, numbers), max_size=20)
 

@@ -59,35 +59,59 @@ def bar_variance_path(
 
 
 @njit
-def yang_zhang(opens: np.ndarray, highs: np.ndarray, lows: np.ndarray, closes: np.ndarray) -> float:
-    """Return the variance a bar of bars 1 to n, bar 0 lending its close.
+def _fill_moves(
+    opens: np.ndarray, highs: np.ndarray, lows: np.ndarray, closes: np.ndarray, moves: np.ndarray
+) -> None:
+    """Write what `_variance` reads of each bar, NaN where it is none or has none before it."""
+    moves[:1] = math.nan
+    for i in range(1, opens.size):
+        m = moves[i]
+        if _is_bar(opens[i], highs[i], lows[i], closes[i]) and closes[i - 1] > 0.0:
+            m[0] = math.log(opens[i] / closes[i - 1])
+            m[1] = math.log(closes[i] / opens[i])
+            m[2] = _rogers_satchell(opens[i], highs[i], lows[i], closes[i])
+        else:
+            m[:] = math.nan
 
-    NaN for n < 2, and where one of them is no bar or bar 0 has no close.
 
-    Yang and Zhang (2000): V_o + k V_c + (1 - k) V_RS with k = 0.34 / (1.34 + (n + 1) / (n - 1)),
-    sample variances of the openings and of open to close, and the mean of Rogers and Satchell.
-    """
-    n = opens.size - 1
+@njit
+def _variance(moves: np.ndarray) -> float:
+    """Return the variance a bar of bars (n, 3): openings, open to close, Rogers and Satchell's."""
+    n = moves.shape[0]
     if n < 2:
         return math.nan
     gaps = 0.0
     days = 0.0
     ranges = 0.0
-    for i in range(1, n + 1):
-        if not (_is_bar(opens[i], highs[i], lows[i], closes[i]) and closes[i - 1] > 0.0):
-            return math.nan
-        gaps += math.log(opens[i] / closes[i - 1]) / n
-        days += math.log(closes[i] / opens[i]) / n
-        ranges += _rogers_satchell(opens[i], highs[i], lows[i], closes[i]) / n
+    for i in range(n):
+        gaps += moves[i, 0]
+        days += moves[i, 1]
+        ranges += moves[i, 2]
     gaps2 = 0.0
     days2 = 0.0
-    for i in range(1, n + 1):
-        gap = math.log(opens[i] / closes[i - 1]) - gaps
-        day = math.log(closes[i] / opens[i]) - days
-        gaps2 += gap * gap / (n - 1)
-        days2 += day * day / (n - 1)
+    for i in range(n):
+        gap = moves[i, 0] - gaps / n
+        day = moves[i, 1] - days / n
+        gaps2 += gap * gap
+        days2 += day * day
     k = 0.34 / (1.34 + (n + 1.0) / (n - 1.0))
-    return gaps2 + k * days2 + (1.0 - k) * ranges
+    return float((gaps2 + k * days2) / (n - 1) + (1.0 - k) * ranges / n)
+
+
+@njit
+def yang_zhang(
+    opens: np.ndarray, highs: np.ndarray, lows: np.ndarray, closes: np.ndarray, moves: np.ndarray
+) -> float:
+    """Return the variance a bar of bars 1 to n, bar 0 lending its close.
+
+    NaN for n < 2, and where one of them is no bar or bar 0 has no close. `moves` is room for
+    float64 (n + 1, 3).
+
+    Yang and Zhang (2000): V_o + k V_c + (1 - k) V_RS with k = 0.34 / (1.34 + (n + 1) / (n - 1)),
+    sample variances of the openings and of open to close, and the mean of Rogers and Satchell.
+    """
+    _fill_moves(opens, highs, lows, closes, moves)
+    return _variance(moves[1:])
 
 
 @njit
@@ -97,16 +121,13 @@ def yang_zhang_path(
     lows: np.ndarray,
     closes: np.ndarray,
     window: int,
+    moves: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Write `yang_zhang` of the last `window` bars and the one before; NaN until there are."""
+    """Write `yang_zhang` of the last `window` bars and the one before; NaN until there are.
+
+    `moves` is room for float64 (n, 3): the logarithms, which take the time, once for all windows.
+    """
+    _fill_moves(opens, highs, lows, closes, moves)
     for i in range(out.size):
-        out[i] = math.nan
-        if i >= window:
-            first = i - window
-            out[i] = yang_zhang(
-                opens[first : i + 1],
-                highs[first : i + 1],
-                lows[first : i + 1],
-                closes[first : i + 1],
-            )
+        out[i] = _variance(moves[i + 1 - window : i + 1]) if i >= window else math.nan

@@ -83,7 +83,7 @@ def _fill_ranges(state: np.ndarray, n: int, seconds: float) -> None:
         garman_klass += bar_variance(GARMAN_KLASS, opens[k], highs[k], lows[k], closes[k])
         rogers_satchell += bar_variance(ROGERS_SATCHELL, opens[k], highs[k], lows[k], closes[k])
     mid = s["mids_ticks"][n - 1]
-    whole = WINDOW_BARS * yang_zhang(opens, highs, lows, closes)
+    whole = WINDOW_BARS * yang_zhang(opens, highs, lows, closes, s["moves"][:])
     c["parkinson_ticks_per_sqrt_s"] = _per_sqrt_s(parkinson, seconds) * mid
     c["garman_klass_ticks_per_sqrt_s"] = _per_sqrt_s(garman_klass, seconds) * mid
     c["rogers_satchell_ticks_per_sqrt_s"] = _per_sqrt_s(rogers_satchell, seconds) * mid

@@ -15,9 +15,9 @@ def first_decrease(ts_ns: np.ndarray) -> int:
 
 
 @njit
-def first_infinite(xs: np.ndarray) -> int:
-    """Return the first index whose float64 value is infinite, or -1; NaN is not infinite."""
+def first_beyond(xs: np.ndarray, most: float) -> int:
+    """Return the first index whose float64 value is above `most` in size, or -1; NaN is not."""
     for i in range(xs.size):
-        if abs(xs[i]) == np.inf:
+        if abs(xs[i]) > most:
             return i
     return -1

@@ -10,7 +10,7 @@ LN2 = math.log(2.0)
 S_PER_NS = 1e-9
 # A move is a jump if it exceeds its limit in standard deviations over at least this time.
 JUMP_LEAST_S = 1.0
-JUMP_AFTER_SAMPLES = 10  # before, there is no scale to judge by
+JUMP_AFTER_SAMPLES = 10  # and the next: before, there is no scale to judge by
 
 
 @njit
@@ -61,7 +61,7 @@ def volatility_robust_step(
     A move of more than `jump_sigmas` of the volatility so far, over the interval but at least a
     second, counts as a move of that size (of at least `least_jump_ticks`): one bad price cannot
     poison the estimate, a new regime takes it over within a few samples. Such moves are counted
-    in `jumps`. The first ten samples are taken as they are.
+    in `jumps`. The first eleven prices are taken as they are.
 
     Parameters
     ----------

@@ -105,10 +105,11 @@ REALISED_WINDOW = record(
         ("highs_ticks", "<f8", (WINDOW_BARS + 1,)),
         ("lows_ticks", "<f8", (WINDOW_BARS + 1,)),
         ("closes_ticks", "<f8", (WINDOW_BARS + 1,)),
+        ("moves", "<f8", (WINDOW_BARS + 1, 3)),  # scratch of `yang_zhang`
         ("times_ns", "<i8", (MAX_WINDOW_MIDS,)),
         ("mids_ticks", "<f8", (MAX_WINDOW_MIDS,)),
     ],
-    16 + REALISED.itemsize + 4 * 8 * (WINDOW_BARS + 1) + 16 * MAX_WINDOW_MIDS,
+    16 + REALISED.itemsize + 7 * 8 * (WINDOW_BARS + 1) + 16 * MAX_WINDOW_MIDS,
 )
 TRADE_FLOW = record(
     [
