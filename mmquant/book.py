@@ -194,7 +194,8 @@ class OrderBook:
         -------
         int
             A BookCode: what an event says is checked by the kernel, which raises nothing. A
-            negative update id is BAD_LEVEL: nothing was applied.
+            kind that is none, and an update id below 0 or above 2^62, is BAD_LEVEL: nothing was
+            applied.
 
         Raises
         ------

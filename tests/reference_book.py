@@ -29,6 +29,9 @@ class Book:
                     side.pop(tick, None)
                 else:
                     side[tick] = qty
+        has_ended = self.bbo is not None and self.bbo[0] <= self.last_update_id
+        if has_ended and last_update_id < self.last_update_id:
+            self.bbo = None
         self.last_update_id = last_update_id
         crossed = self.bids and self.asks and max(self.bids) >= min(self.asks)
         return CROSSED if crossed else OK

@@ -263,3 +263,23 @@ def test_bytes_of_a_book_may_be_a_view_and_what_is_none_is_named():
     for wrong in (None, "text", np.frombuffer(data, np.uint8), [1]):
         with pytest.raises(TypeError, match=f"must be bytes, got {type(wrong).__name__}: pass"):
             OrderBook.from_bytes(wrong)
+
+
+def test_an_override_that_ended_does_not_begin_again_where_ids_go_back():
+    book = OrderBook("0.1", "0.001")
+    book.load([("100", "1"), ("99.9", "2")], [("100.1", "1.5")], 5)
+    book.apply_bbo(("100", "7"), ("100.1", "7"), 6)
+    book.apply([("100", "3")], [], 7)
+    assert (book.best_bid, book.best_ask) == ((100, 3), (Decimal("100.1"), Decimal("1.5")))
+    book.apply([("99.9", "2")], [], 5)
+    assert (book.best_bid, book.best_ask) == ((100, 3), (Decimal("100.1"), Decimal("1.5")))
+    assert book.apply_bbo(("100", "8"), ("100.1", "8"), 6) == BookCode.OK
+    assert book.best_bid == (100, 8)
+
+
+@pytest.mark.parametrize("head", [[-1, 2], [4, 2], [9, 2], [0, 2**62 + 1], [0, -1]])
+def test_a_packed_event_of_no_kind_or_id_is_a_bad_level(head):
+    book = OrderBook("0.1", "0.001")
+    book.load([("100", "1")], [], 1)
+    assert book.step(np.array([*head, 1, 0, 1000, 0], np.int64)) == BookCode.BAD_LEVEL
+    assert (book.best_bid, book.last_update_id) == ((100, 1), 1)

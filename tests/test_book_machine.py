@@ -51,6 +51,11 @@ class BookMachine(RuleBasedStateMachine):
     def change(self, bids, asks):
         self.apply(self.priced(bids), self.priced(asks), 0)
 
+    @rule(bids=LEVELS, asks=LEVELS, back=st.integers(1, 4))
+    def change_by_an_older_event(self, bids, asks, back):
+        self.update_id = max(self.update_id - back, 0)
+        self.apply(self.priced(bids), self.priced(asks), 0)
+
     @rule(bids=LEVELS, asks=LEVELS)
     def snapshot(self, bids, asks):
         self.apply(self.priced(bids), self.priced(asks), 1)

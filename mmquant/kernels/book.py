@@ -131,6 +131,15 @@ def _centre(book: np.ndarray, bid_ticks: int, ask_ticks: int) -> None:
 
 
 @inlined
+def take_id(book: np.ndarray, update_id: int) -> None:
+    """Make an event's id the book's; where ids go back, what had ended does not begin again."""
+    b = book[0]
+    if update_id < b["last_update_id"] and b["bbo_update_id"] <= b["last_update_id"]:
+        b["bbo_update_id"] = 0
+    b["last_update_id"] = update_id
+
+
+@inlined
 def apply_event(
     book: np.ndarray,
     words: np.ndarray,
@@ -164,7 +173,7 @@ def apply_event(
         at = asks_at
         n = n_asks
     follow_touch(book)
-    b["last_update_id"] = last_update_id
+    take_id(book, last_update_id)
     b["updates"] += 1
     b["levels"] += n_bids + n_asks
     if b["best_bid_ticks"] >= b["best_ask_ticks"]:

@@ -5,7 +5,7 @@ import numpy as np
 from mmquant._jit import bare_inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode
-from mmquant.kernels.book import book_apply
+from mmquant.kernels.book import book_apply, take_id
 from mmquant.kernels.book_ring import MASK, follow_touch, level_lots, next_level
 from mmquant.kernels.book_store import MAX_PRICE_TICKS, RING_BITS, set_best
 
@@ -90,7 +90,7 @@ def book_apply_level(
     b["ask_ceiling_ticks"] = max(ceiling, ceiling if is_bid else tick)
     if (behind < 0) | ((behind == 0) & (qty == 0)):
         _best_moved(book, sign, tick, qty)
-    b["last_update_id"] = last_update_id
+    take_id(book, last_update_id)
     b["updates"] += 1
     b["levels"] += 1
     if b["best_bid_ticks"] >= b["best_ask_ticks"]:

@@ -9,16 +9,19 @@ import numpy as np
 
 from mmquant._jit import bare_inlined as inlined
 from mmquant._jit import bare_njit as njit
+from mmquant._checks import MOST_WHOLE
 from mmquant.codes import BookCode, BookEvent
 from mmquant.kernels import wire
 from mmquant.kernels.book import BAD_LEVEL, OK, apply_event, book_bbo, book_clear
 from mmquant.kernels.book_read import book_touch
 
+DELTA = int(BookEvent.DELTA)
 SNAPSHOT = int(BookEvent.SNAPSHOT)
 CLEAR = int(BookEvent.CLEAR)
 BBO = int(BookEvent.BBO)
 TRUNCATED = int(BookCode.TRUNCATED)
 
+MOST_UPDATE_ID = MOST_WHOLE
 LEVEL_WORDS = wire.LEVEL_WORDS
 KIND = 0  # words of an event
 UPDATE_ID = 1
@@ -64,8 +67,9 @@ def book_step(book: np.ndarray, words: np.ndarray, at: int) -> int:
     Returns
     -------
     int
-        As `book_apply` and `book_bbo`; `BAD_LEVEL` as well when the update id is negative, and
-        `TRUNCATED` when the event does not lie within `words`: then nothing of it was applied.
+        As `book_apply` and `book_bbo`; `BAD_LEVEL` as well when the update id is below 0 or above
+        2^62 or the kind is no BookEvent, and `TRUNCATED` when the event does not lie within
+        `words`: then nothing of it was applied.
     """
     if at < 0 or at + EVENT_WORDS > words.size:
         return TRUNCATED
@@ -76,10 +80,13 @@ def book_step(book: np.ndarray, words: np.ndarray, at: int) -> int:
     if n_bids < 0 or n_asks < 0 or n_bids > room or n_asks > room - n_bids:
         return TRUNCATED
     update_id = words[np.uint64(at + UPDATE_ID)]
-    if update_id < 0:  # no best bid and offer has id 0, and would be newer
+    if update_id < 0 or update_id > MOST_UPDATE_ID:  # no best bid and offer has id 0
         book[0]["bad_levels"] += 1
         return BAD_LEVEL
     kind = words[np.uint64(at + KIND)]
+    if kind < DELTA or kind > BBO:
+        book[0]["bad_levels"] += 1
+        return BAD_LEVEL
     if kind == BBO:
         return _best_bid_offer(book, words, at, n_bids, n_asks)
     if kind == CLEAR:
