@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant._checks import whole
-from mmquant._exact import Number, exact_decimal, exact_units
+from mmquant._exact import Number, exact_decimal, exact_units, in_units, ratio_in_units
 from mmquant.book_bytes import check_version, dump_book, restore_book
 from mmquant.book_events import pack_events, side_sign, touches_frame
 from mmquant.codes import BookCode, BookFault, Side
@@ -30,6 +30,7 @@ TOP = np.dtype(
 )
 
 _INT64 = np.dtype(np.int64)
+_INT64_MOST = 2**63 - 1
 _TEXT_BYTES = 32
 _CHECKSUM_BYTES = 4  # CRC-32 of all that is before it
 
@@ -126,15 +127,12 @@ class OrderBook:
             if not isinstance(side, Iterable):
                 raise TypeError(f"{field} must be pairs (price, quantity), got {side!r}: pass []")
             levels = [_pair(field, level) for level in side]
-            pairs.append(
-                [
-                    (
-                        exact_units("price", p, self.tick_size, 1),
-                        exact_units("quantity", q, self.lot_size, 0),
-                    )
-                    for p, q in levels
-                ]
-            )
+            pairs.append([])
+            for i, level in enumerate(levels):
+                try:
+                    pairs[-1].append(self._steps(*level))
+                except (TypeError, ValueError) as error:
+                    raise type(error)(f"{field}[{i}] {error}") from None
         n_bids, n_asks = len(pairs[0]), len(pairs[1])
         words = np.array(pairs[0] + pairs[1], np.int64).reshape(-1)
         ident = whole("update_id", update_id, 0)
@@ -142,9 +140,18 @@ class OrderBook:
             kernels.book_apply(self.state, words, 0, n_bids, 2 * n_bids, n_asks, ident, load)
         )
         if code == BookCode.BAD_LEVEL:
-            highest = kernels.MAX_PRICE_TICKS
-            raise ValueError(f"prices must be at most {highest} ticks, got {words[0::2].max()}")
+            raise self._too_high(int(words[0::2].max()))
         return code
+
+    def _steps(self, price: Number, quantity: Number) -> tuple[int, int]:
+        return (
+            exact_units("price", price, self.tick_size, 1),
+            exact_units("quantity", quantity, self.lot_size, 0),
+        )
+
+    def _too_high(self, ticks: int) -> ValueError:
+        most, got = (in_units(n, self.tick_size) for n in (kernels.MAX_PRICE_TICKS, ticks))
+        return ValueError(f"prices must be at most {most} (2^53 ticks), got {got}: check its unit")
 
     def clear(self) -> None:
         """Empty the book and forget its ids: `last_update_id` is 0 (behind a replayed clear, its).
@@ -173,13 +180,12 @@ class OrderBook:
         values = [whole("update_id", update_id, 0)]
         for field, level in (("bid", bid), ("ask", ask)):
             price, quantity = _pair(field, level)
-            lots = exact_units("quantity", quantity, self.lot_size, 0)
-            values += [exact_units("price", price, self.tick_size, 1 if lots else 0), lots]
+            lots = exact_units(f"{field} quantity", quantity, self.lot_size, 0)
+            ticks = exact_units(f"{field} price", price, self.tick_size, 1 if lots else 0)
+            values += [ticks, lots]
         code = BookCode(kernels.book_bbo(self.state, *values))
         if code == BookCode.BAD_LEVEL:
-            raise ValueError(
-                f"prices must be at most {kernels.MAX_PRICE_TICKS} ticks, got {values}"
-            )
+            raise self._too_high(max(values[1::2]))
         return code
 
     def step(self, event: NDArray[np.int64]) -> int:
@@ -219,9 +225,9 @@ class OrderBook:
             1, -1; in capitals as well); `price_ticks` or `price`;
             `qty_lots` or `quantity`; optional `kind` ("delta", "snapshot", "clear", "bbo", or its
             BookEvent). Consecutive rows of one update id and kind are one event; a second bid
-            or ask of a "bbo" begins the next. Floats must lie on the grid of tick and lot, all
-            else is exact; NaN is refused (except in a "clear" row, whose side,
-            price and quantity are not read).
+            or ask of a "bbo" begins the next, and a side without a row is empty there. Floats must
+            lie on the grid of tick and lot, all else is exact; NaN is refused (except in a "clear"
+            row, whose side, price and quantity are not read).
 
         Returns
         -------
@@ -250,19 +256,26 @@ class OrderBook:
     def best_bid(self) -> tuple[Decimal, Decimal] | None:
         """Price and quantity of the best bid, None where there is none."""
         ticks, lots, _, _ = book_read.book_touch(self.state)
-        return (ticks * self.tick_size, lots * self.lot_size) if lots else None
+        return self._level(ticks, lots)
 
     @property
     def best_ask(self) -> tuple[Decimal, Decimal] | None:
         """Price and quantity of the best ask, None where there is none."""
         _, _, ticks, lots = book_read.book_touch(self.state)
-        return (ticks * self.tick_size, lots * self.lot_size) if lots else None
+        return self._level(ticks, lots)
+
+    def _level(self, ticks: int, lots: int) -> tuple[Decimal, Decimal] | None:
+        if not lots:
+            return None
+        return in_units(ticks, self.tick_size), in_units(lots, self.lot_size)
 
     @property
     def mid(self) -> Decimal | None:
         """Middle of the best prices, None where a side is empty."""
-        bid, ask = self.best_bid, self.best_ask
-        return None if bid is None or ask is None else (bid[0] + ask[0]) / 2
+        bid, bid_lots, ask, ask_lots = book_read.book_touch(self.state)
+        if not (bid_lots and ask_lots):
+            return None
+        return in_units(5 * (int(bid) + int(ask)), self.tick_size.scaleb(-1))
 
     @property
     def is_crossed(self) -> bool:
@@ -291,7 +304,7 @@ class OrderBook:
         """
         sign = side_sign(side)
         tick = exact_units("price", price, self.tick_size, 1)
-        return int(book_read.book_depth_at(self.state, sign, tick)) * self.lot_size
+        return in_units(book_read.book_depth_at(self.state, sign, tick), self.lot_size)
 
     def to_frame(self, n: int = 10) -> "pandas.DataFrame":
         """Return the best `n` levels as a DataFrame: prices, quantities, cumulative quantities.
@@ -315,9 +328,21 @@ class OrderBook:
         return pd.DataFrame(columns)
 
     def depth_to(self, side: Side | str, price: Number) -> Decimal:
-        """Return the quantity of a side from the touch to `price`, that price included."""
+        """Return the quantity of a side from the touch to `price`, that price included.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A price off tick, or a sum too large for int64.
+        """
         tick = exact_units("price", price, self.tick_size, 1)
-        return int(book_read.book_cumulative(self.state, side_sign(side), tick)) * self.lot_size
+        lots = book_read.book_cumulative(self.state, side_sign(side), tick)
+        if lots == _INT64_MOST:
+            raise ValueError(
+                f"the quantity up to price must fit int64 lots, got more up to {price!r}: pass a "
+                f"nearer price"
+            )
+        return in_units(lots, self.lot_size)
 
     def cost_to_fill(self, side: Side | str, quantity: Number) -> FillCost:
         """Return what an order of `quantity` that takes at once would cost.
@@ -338,13 +363,12 @@ class OrderBook:
         code, filled, cost, worst = book_read.book_cost(self.state, side_sign(side), lots)
         if code == BookCode.TOO_LARGE:
             raise ValueError(f"quantity times price must fit int64, got {quantity!r}: fill less")
-        unit = self.tick_size * self.lot_size
         return FillCost(
-            filled=filled * self.lot_size,
-            cost=cost * unit,
-            average_price=cost * self.tick_size / filled if filled else None,
-            worst_price=worst * self.tick_size if filled else None,
-            shortfall=(lots - filled) * self.lot_size,
+            filled=in_units(filled, self.lot_size),
+            cost=in_units(cost, in_units(1, self.tick_size) * self.lot_size),
+            average_price=ratio_in_units(cost, filled, self.tick_size) if filled else None,
+            worst_price=in_units(worst, self.tick_size) if filled else None,
+            shortfall=in_units(lots - filled, self.lot_size),
         )
 
     def would_cross(self, side: Side | str, price: Number) -> bool:
@@ -361,7 +385,25 @@ class OrderBook:
             return "none" if level is None else f"{level[1]} @ {level[0]}"
 
         bid, ask = text(self.best_bid), text(self.best_ask)
-        return f"OrderBook(bid {bid}, ask {ask}, depth update {self.last_update_id})"
+        b = self.state[0]
+        touch = ""
+        if b["bbo_update_id"] > b["last_update_id"]:
+            touch = f" by best bid and offer {b['bbo_update_id']}"
+        dropped = f", {b['tail_evicted']} far levels dropped" if b["tail_evicted"] else ""
+        return (
+            f"OrderBook(bid {bid}, ask {ask}{touch}, depth update {self.last_update_id}{dropped})"
+        )
+
+    def copy(self) -> "OrderBook":
+        """Return a book of its own with the same levels and counters."""
+        book = OrderBook(self.tick_size, self.lot_size)
+        book.state = self.state.copy()
+        return book
+
+    __copy__ = copy
+
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
+        return OrderBook.from_bytes, (self.to_bytes(),)
 
     def to_bytes(self) -> bytes:
         """Return the whole book as bytes (16 a level), for `from_bytes`."""

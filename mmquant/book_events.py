@@ -57,10 +57,10 @@ def _columns(rows: Any) -> dict[str, NDArray[Any]]:
         raise ValueError(f"events must have columns update_id and side, got {names}")
     given = {name: rows[name] for name in _COLUMNS if name in names}
     for exact, name in _EXACT.items():
-        if exact not in names and name not in names:
-            raise ValueError(f"events must have a column {exact} or {name}, got {names}")
+        if (exact in names) == (name in names):
+            raise ValueError(f"events must have a column {exact} or {name}, one, got {names}")
     _arrays.same_index(**given)
-    columns = {name: np.asarray(values) for name, values in given.items()}
+    columns = {name: _arrays.as_array(name, values) for name, values in given.items()}
     for name, column in columns.items():
         if column.ndim != 1:
             raise ValueError(
@@ -135,6 +135,8 @@ def _exact_step(field: str, value: Any, unit: Decimal | None, row: int) -> int:
 
 def _whole(field: str, values: NDArray[Any], unit: Decimal | None) -> NDArray[np.int64]:
     """Return a column as int64 steps: exactly, but floats need only lie near the grid."""
+    if values.dtype.kind in "mM":
+        raise TypeError(f"{field} must be numbers, got dtype {values.dtype}: convert it first")
     if unit is None and values.dtype.kind in "iu" and values.dtype != np.uint64:
         return values.astype(np.int64)
     if values.dtype.kind == "f":

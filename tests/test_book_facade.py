@@ -1,6 +1,8 @@
 """What the book's facade takes: tables, words of sides, pairs and packed events; refusals."""
 
-from decimal import Decimal
+import copy
+import pickle
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pandas as pd
@@ -201,9 +203,9 @@ def test_replay_takes_ints_exactly_and_floats_near_the_grid():
     assert replayed(price=mixed)[["bid_ticks", "ask_ticks"]].tolist() == [(6180012, 6180013)]
     with pytest.raises(ValueError, match=r"price must be whole multiples of 0\.01 .* in row 1"):
         replayed(price=np.array(["9", 61800.121], object))
-    wrapped = {"price": ["9"], "qty_lots": np.array([2**63 + 1], np.uint64)}
-    with pytest.raises(ValueError, match=r"qty_lots must .* fit int64, got 9223372036854775809"):
-        OrderBook("0.01", "1").replay(rows | wrapped)
+    wrapped = {"quantity": np.array([2**63 + 1], np.uint64)}
+    with pytest.raises(ValueError, match=r"quantity must .* \(int64 .* got 9223372036854775809"):
+        OrderBook("0.01", "1").replay(rows | {"price": ["9"]} | wrapped)
 
 
 @pytest.mark.parametrize("column", ["update_id", "price", "quantity"])
@@ -283,3 +285,92 @@ def test_a_packed_event_of_no_kind_or_id_is_a_bad_level(head):
     book.load([("100", "1")], [], 1)
     assert book.step(np.array([*head, 1, 0, 1000, 0], np.int64)) == BookCode.BAD_LEVEL
     assert (book.best_bid, book.last_update_id) == ((100, 1), 1)
+
+
+def two_sided():
+    book = OrderBook("0.01", "0.001")
+    book.load([("61800.25", "1.5"), ("61800.24", "2")], [("61800.26", "1234567.891")], 5)
+    return book
+
+
+def test_answers_are_exact_whatever_the_decimal_context_rounds_to():
+    book, quantity = two_sided(), Decimal("1234567.891")
+    plain = book.cost_to_fill("buy", quantity)
+    with localcontext(prec=6):
+        assert book.best_bid == (Decimal("61800.25"), Decimal("1.500"))
+        assert book.best_ask == (Decimal("61800.26"), quantity)
+        assert str(book.mid) == "61800.255"
+        assert book.depth_at("ask", "61800.26") == book.depth_to("ask", "61800.26") == quantity
+        assert book.cost_to_fill("buy", quantity) == plain
+        assert book.load([("61800.25", "1")], [("61800.26", "1234567.8910")], 6) == BookCode.OK
+    assert plain.cost == Decimal("61800.26") * quantity
+    assert plain.average_price == Decimal("61800.26")
+
+
+def test_a_copy_is_a_book_of_its_own():
+    book = two_sided()
+    for copied in (book.copy(), copy.copy(book), copy.deepcopy(book), pickle.loads(dumped(book))):
+        assert copied.state.tobytes() == book.state.tobytes()
+        copied.apply([("61800.25", "0")], [], 6)
+        assert copied.best_bid == (Decimal("61800.24"), 2)
+        assert book.best_bid == (Decimal("61800.25"), Decimal("1.5"))
+
+
+def dumped(book):
+    data = pickle.dumps(book)
+    assert len(data) < 1000
+    return data
+
+
+def test_a_book_says_where_its_touch_is_from_and_what_was_dropped():
+    book = two_sided()
+    book.apply_bbo(("61800.25", "7"), ("61800.26", "1"), 8)
+    assert "61800.26 by best bid and offer 8, depth update 5)" in repr(book)
+    book.load([(k, 1) for k in range(1, 20_002)], [], 9)
+    assert repr(book).endswith(" far levels dropped)")
+
+
+def test_an_error_says_which_level_and_in_its_units():
+    book = two_sided()
+    with pytest.raises(
+        ValueError, match=r"asks\[1\] price must be a multiple of 0\.01, got '9\.005'"
+    ):
+        book.apply([], [("9", "1"), ("9.005", "1")], 6)
+    with pytest.raises(ValueError, match=r"quantity must be at least 0\.001, got '0'"):
+        book.cost_to_fill("buy", "0")
+    with pytest.raises(
+        ValueError, match=r"must be at most 90071992547409\.92 .*got 1000000000000000"
+    ):
+        book.apply_bbo(("1000000000000000", "1"), ("0", "0"), 7)
+    for size in ("1_0", "\uff11"):
+        with pytest.raises(ValueError, match="lot_size must be of the digits 0 to 9, got"):
+            OrderBook("0.1", size)
+
+
+def test_a_depth_that_int64_does_not_hold_is_refused():
+    book = OrderBook("0.1", "0.001")
+    most = "9223372036854775.807"
+    book.load([("100", most), ("99.9", most)], [], 1)
+    assert book.depth_at("buy", "99.9") == Decimal(most)
+    with pytest.raises(ValueError, match=r"quantity up to price must fit int64 lots, .*'99\.9'"):
+        book.depth_to("buy", "99.9")
+
+
+@pytest.mark.parametrize("column", ["price_ticks", "qty_lots", "side", "update_id"])
+def test_replay_refuses_what_a_mask_hides(column):
+    rows = {"update_id": [1, 2], "side": [1, 1], "price_ticks": [9, 9], "qty_lots": [1, 1]}
+    rows[column] = np.ma.array(rows[column], mask=[0, 1])
+    with pytest.raises(ValueError, match=f"{column} must not be missing, got a masked value at 1"):
+        OrderBook("1", "1").replay(rows)
+
+
+@pytest.mark.parametrize("dtype", ["m8[ns]", "M8[ns]", "M8[us]"])
+@pytest.mark.parametrize("column", ["price", "quantity", "update_id"])
+def test_replay_refuses_times_for_numbers(column, dtype):
+    with pytest.raises(TypeError, match=f"{column} must be numbers, got dtype (date|time)"):
+        replayed(**{column: np.array([5, 6]).astype(dtype)})
+
+
+def test_replay_takes_a_price_once():
+    with pytest.raises(ValueError, match="a column price_ticks or price, one, got"):
+        replayed(price_ticks=[1, 2])

@@ -7,9 +7,9 @@ more. A BBO has at most one level a side; a CLEAR has none.
 
 import numpy as np
 
+from mmquant._checks import MOST_WHOLE
 from mmquant._jit import bare_inlined as inlined
 from mmquant._jit import bare_njit as njit
-from mmquant._checks import MOST_WHOLE
 from mmquant.codes import BookCode, BookEvent
 from mmquant.kernels import wire
 from mmquant.kernels.book import BAD_LEVEL, OK, apply_event, book_bbo, book_clear
