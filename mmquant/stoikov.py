@@ -17,6 +17,9 @@ from mmquant.kernels import microprice as kernels
 
 __all__ = ["MicropriceModel", "fit_microprice", "solve_adjustments"]
 
+_SUM_ERROR = 1e-9  # of probabilities that sum to 1
+_DRIFT_ERROR = 1e-9  # of rises and falls that cancel, as a part of them
+
 
 _Book = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -91,13 +94,82 @@ class MicropriceModel:
         return _arrays.like(template, out, "stoikov_ticks")
 
 
+def _leads_to(steps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which state leads to which, over any number of steps, itself included."""
+    reach: NDArray[np.bool_] = (steps > 0.0) | np.eye(steps.shape[0], dtype=bool)
+    while True:
+        further = reach.astype(np.float32) @ reach.astype(np.float32) > 0.0
+        if np.array_equal(further, reach):
+            return reach
+        reach = further
+
+
+def _stationary(steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the stationary distribution of a chain whose states all lead to each other.
+
+    Grassmann, Taksar and Heyman (1985), Operations Research 33(5): nothing is subtracted, so every
+    probability is right to its last digits, however seldom parts of the chain meet.
+    """
+    flows, size = steps.copy(), steps.shape[0]
+    for k in range(size - 1, 0, -1):
+        flows[:k, k] /= flows[k, :k].sum()
+        flows[:k, :k] += np.outer(flows[:k, k], flows[k, :k])
+    shares = np.ones(size)
+    for k in range(1, size):
+        shares[k] = shares[:k] @ flows[:k, k]
+    probabilities: NDArray[np.float64] = shares / shares.sum()
+    return probabilities
+
+
+def _settle(
+    steps: NDArray[np.float64], moves: NDArray[np.float64], drift: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the limit for one closed class of states, see `solve_adjustments`."""
+    visits = _stationary(steps)
+    onward = float(visits @ drift)
+    if abs(onward) > _DRIFT_ERROR * float(visits @ np.abs(drift)):
+        raise ValueError(
+            f"books must lead from states that the mid rises from to states that it falls from, "
+            f"got some that never do, so the sum has no limit (the mid goes on by {onward:.2g} "
+            f"ticks a step): pass more of them, or ask for fewer buckets and spreads"
+        )
+    landings = visits @ moves
+    # visits @ left is landings / their sum, so that pi @ answer = visits @ drift = 0, as it must.
+    left = np.eye(drift.size) - steps + landings / landings.sum()
+    return np.linalg.solve(left, drift)
+
+
+def _check_chain(
+    stays: NDArray[np.float64], moves: NDArray[np.float64], drift: NDArray[np.float64]
+) -> None:
+    size = drift.size
+    if drift.shape != (size,) or stays.shape != (size, size) or moves.shape != (size, size):
+        raise ValueError(
+            f"stays and moves must have shape (s, s) for a drift of (s,), got {stays.shape}, "
+            f"{moves.shape} and {drift.shape}: pass a row and a column a state"
+        )
+    if not (np.isfinite(drift).all() and (stays >= 0.0).all() and (moves >= 0.0).all()):
+        raise ValueError(
+            f"stays and moves must not be negative and drift finite, got {stays.min()}, "
+            f"{moves.min()} and {drift[np.argmax(~np.isfinite(drift))]}: divide counts by the "
+            f"visits to their state"
+        )
+    sums = (stays + moves).sum(axis=1)
+    if not (np.abs(sums - 1.0) <= _SUM_ERROR).all():
+        raise ValueError(
+            f"rows of stays plus moves must sum to 1, got {sums[np.argmax(np.abs(sums - 1.0))]}: "
+            f"divide counts by the visits to their state"
+        )
+
+
 def solve_adjustments(
     stays: NDArray[np.float64], moves: NDArray[np.float64], drift: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the limit of the expected mid changes of a chain of states.
 
     Stoikov (2018), The micro-price, Quantitative Finance 18(12): G1 = (I - Q)^-1 E[dM | state],
-    B = (I - Q)^-1 R, G* = sum of B^i G1, found as the solution of (I - B) G* = G1 of least norm.
+    B = (I - Q)^-1 R, G* = sum of B^i G1. Where the partial sums end up in a circle (a mid that
+    bounces for ever), G* is the mean over that circle.
 
     Parameters
     ----------
@@ -106,28 +178,41 @@ def solve_adjustments(
     drift : ndarray of float64, shape (s,)
         Expected change of the mid in one step.
 
+    Returns
+    -------
+    ndarray of float64, shape (s,)
+
     Raises
     ------
     ValueError
-        Where the mid never moves again from some state, or the sum has no limit.
+        No such probabilities; the mid never moves again from some state; the sum has no limit.
+
+    Notes
+    -----
+    (I - B) G* = G1, that is (I - Q - R) G* = drift, leaves a constant open for each closed class
+    (states that lead to each other and nowhere else). B^i tends to the class' stationary pi, so
+    that a limit needs pi G1 = 0 and has pi G* = 0, which settles the constant. With mu stationary
+    for Q + R, pi is mu R and pi G1 is mu drift, but for a factor. The states that lead into
+    classes follow from those.
     """
-    identity = np.eye(drift.size)
-    try:
-        solved = np.linalg.solve(identity - stays, np.column_stack([drift, moves]))
-    except np.linalg.LinAlgError:
+    _check_chain(stays, moves, drift)
+    steps = stays + moves
+    reach = _leads_to(steps)
+    if not (reach & (moves.sum(axis=1) > 0.0)).any(axis=1).all():
         raise ValueError(
             "books must lead to a change of the mid from every state, got one that does not: "
             "pass more of them, or ask for fewer buckets and spreads"
-        ) from None
-    first, chain = solved[:, 0], solved[:, 1:]
-    adjustments: NDArray[np.float64] = np.linalg.lstsq(identity - chain, first, rcond=None)[0]
-    left = np.abs(first - (identity - chain) @ adjustments).max()
-    if left > 1e-9 * max(np.abs(first).max(), np.abs(adjustments).max()):
-        raise ValueError(
-            f"books must lead from states that the mid rises from to states that it falls from, "
-            f"got some that never do, so the sum has no limit (residual {left:.2g} ticks): "
-            f"pass more of them, or ask for fewer buckets and spreads"
         )
+    adjustments = np.zeros(drift.size)
+    is_closed = (reach <= reach.T).all(axis=1)
+    for first in np.flatnonzero(is_closed):
+        members = np.flatnonzero(reach[first])
+        if first == members[0]:
+            block = np.ix_(members, members)
+            adjustments[members] = _settle(steps[block], moves[block], drift[members])
+    rest = np.flatnonzero(~is_closed)
+    left = np.eye(rest.size) - steps[np.ix_(rest, rest)]
+    adjustments[rest] = np.linalg.solve(left, drift[rest] + steps[rest] @ adjustments)
     return adjustments
 
 
@@ -143,9 +228,9 @@ def fit_microprice(
     """Fit Stoikov's micro-price to a sequence of touches.
 
     Every step from one book to the next counts, with its mirror image: that makes the result
-    antisymmetric, and the limit exist where heavy bids and heavy asks lead to each other (where
-    they do not, it is refused). Sample as it will be applied: at each update, or at fixed times.
-    States that were not met get no adjustment.
+    antisymmetric, and the limit exist where heavy bids and heavy asks lead to each other. Where
+    they do not, rises and falls from each must cancel, or it is refused. Sample as it will be
+    applied: at each update, or at fixed times. States that were not met get no adjustment.
 
     Parameters
     ----------
@@ -184,4 +269,6 @@ def fit_microprice(
     adjustment[met] = solve_adjustments(
         stays[rows] / counts[:, None], moves[rows] / counts[:, None], drift[met] / 2.0 / counts
     )
-    return MicropriceModel(adjustment.reshape(spreads, buckets), steps)
+    table = adjustment.reshape(spreads, buckets)
+    # Antisymmetric it is but for rounding: now to the last bit.
+    return MicropriceModel((table - table[:, ::-1]) / 2.0, steps)
