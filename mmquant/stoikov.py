@@ -17,6 +17,7 @@ from mmquant.kernels import microprice as kernels
 
 __all__ = ["MicropriceModel", "fit_microprice", "solve_adjustments"]
 
+_MOST_TICKS = 1e6  # no next change of a mid is larger
 _SUM_ERROR = 1e-9  # of probabilities that sum to 1
 _DRIFT_ERROR = 1e-9  # of rises and falls that cancel, as a part of them
 
@@ -40,21 +41,56 @@ def _touch(
     return touch["bid_ticks"], touch["bid_lots"], touch["ask_ticks"], touch["ask_lots"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MicropriceModel:
     """What the mid is expected to move by, per state of the touch.
+
+    Models are equal, and one key of a dict, where their tables and steps are.
 
     Attributes
     ----------
     adjustment_ticks : ndarray of float64, shape (spreads, buckets)
         Row s: spreads of s + 1 ticks (the last row: and more); column b: the bid's share of the
-        size in [b, b + 1) / buckets. Antisymmetric in the bucket.
+        size in [b, b + 1) / buckets. Of a fit antisymmetric in the bucket. A read-only copy of
+        what is given; at most a million ticks either way.
     steps : int
-        Steps between books that were counted.
+        Steps between books that were counted, not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the attribute, the rule and the value received.
     """
 
     adjustment_ticks: NDArray[np.float64]
     steps: int
+
+    def __post_init__(self) -> None:
+        table = np.array(_arrays.any_floats("adjustment_ticks", self.adjustment_ticks))
+        if table.ndim != 2 or table.size == 0:
+            raise ValueError(
+                f"adjustment_ticks must be rows of numbers, a row a spread, got shape "
+                f"{table.shape}: pass what fit_microprice gives"
+            )
+        is_sound = np.abs(table) <= _MOST_TICKS  # NaN is not
+        if not is_sound.all():
+            raise ValueError(
+                f"adjustment_ticks must be numbers within {_MOST_TICKS:g} of 0, got "
+                f"{table[~is_sound][0]}: fit it to more books"
+            )
+        table.flags.writeable = False
+        object.__setattr__(self, "adjustment_ticks", table)
+        object.__setattr__(self, "steps", whole("steps", self.steps, 0))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MicropriceModel):
+            return NotImplemented
+        same = np.array_equal(self.adjustment_ticks, other.adjustment_ticks)
+        return same and self.steps == other.steps
+
+    def __hash__(self) -> int:
+        # By value, not by byte: 0.0 and -0.0 are equal.
+        return hash((self.steps, *map(tuple, self.adjustment_ticks.tolist())))
 
     def to_json(self) -> str:
         """Return the model as text, such as mm_pricing reads from a file."""
@@ -68,19 +104,17 @@ class MicropriceModel:
         Raises
         ------
         ValueError
-            Not such a text, or a table with other than finite numbers in rows of one length.
+            Not such a text, or of no such table and steps as a model has.
         """
         try:
             data = json.loads(text)
-            table = np.array(data["adjustment_ticks"], np.float64)
-            steps = int(data["steps"])
+            table, steps = data["adjustment_ticks"], data["steps"]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"text must be what to_json gives, got {text!r:.60}") from error
-        if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
-            raise ValueError(
-                f"adjustment_ticks must be rows of finite numbers, got shape {table.shape}"
-            )
-        return cls(table, steps)
+        try:
+            return cls(table, steps)
+        except TypeError as error:
+            raise ValueError(f"text must be what to_json gives: {error}") from None
 
     def apply(
         self, bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
@@ -88,8 +122,10 @@ class MicropriceModel:
         """Return mid plus adjustment in ticks, (n,); NaN for a side of 0 lots or a crossed book."""
         touch = _touch(bid_ticks, bid_lots, ask_ticks, ask_lots)
         out = np.empty(touch[0].size)
-        table = self.adjustment_ticks
-        kernels.estimated_microprice_path(*touch, table.reshape(-1), table.shape[1], out)
+        # A copy that may be written to, as mm_pricing's: numba compiles anew for one that may not.
+        table = self.adjustment_ticks.flatten()
+        buckets = self.adjustment_ticks.shape[1]
+        kernels.estimated_microprice_path(*touch, table, buckets, out)
         template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
         return _arrays.like(template, out, "stoikov_ticks")
 

@@ -1,5 +1,9 @@
 """Stoikov's micro-price: published chain, sums over paths, fit to books of a known chain."""
 
+import copy
+import json
+import pickle
+
 import numba
 import numpy as np
 import pytest
@@ -261,3 +265,57 @@ def test_a_fit_to_nothing_is_refused():
         fit_microprice([1, 1, 1], [1, 1, 1], [2, 2, 2], [1, 1, 1])
     with pytest.raises(ValueError, match="buckets must be between 2"):
         fit_microprice([1], [1], [2], [1], buckets=1)
+
+
+TABLE = [[-0.25, 0.25], [-0.5, 0.5]]
+
+
+def test_models_of_one_table_and_steps_are_equal_and_one_key():
+    model = MicropriceModel(np.array(TABLE), 9)
+    twins = (MicropriceModel.from_json(model.to_json()), copy.deepcopy(model))
+    for twin in (*twins, pickle.loads(pickle.dumps(model))):
+        assert model == twin
+        assert hash(model) == hash(twin)
+    zeros = [MicropriceModel(np.array([[0.0, zero]]), 9) for zero in (0.0, -0.0)]
+    assert zeros[0] == zeros[1]
+    assert len(set(zeros)) == 1
+    others = (MicropriceModel(np.array(TABLE), 8), MicropriceModel(np.array(TABLE[:1]), 9))
+    for other in (*others, MicropriceModel(np.array(TABLE[::-1]), 9), "model", None):
+        assert model != other
+
+
+def test_a_model_keeps_its_table_whatever_becomes_of_the_array():
+    table = np.array(TABLE)
+    model = MicropriceModel(table, 9)
+    table[0, 0] = 7.0
+    assert model.adjustment_ticks.tolist() == TABLE
+    with pytest.raises(ValueError, match="read-only"):
+        model.adjustment_ticks[0, 0] = 7.0
+    assert model.apply([100], [1], [101], [3]).tolist() == [100.25]
+
+
+@pytest.mark.parametrize(
+    ("table", "steps", "text"),
+    [
+        (TABLE, float("inf"), "steps must be a whole number, got inf"),
+        (TABLE, float("nan"), "steps must be a whole number, got nan"),
+        (TABLE, 2.5, "steps must be a whole number, got 2.5"),
+        (TABLE, True, "steps must be a whole number, got True"),
+        (TABLE, -1, "steps must be between 0 .* got -1"),
+        (TABLE, 10**30, "steps must be between 0"),
+        ([[1e300, -1e300]], 5, r"adjustment_ticks must be .* within 1e\+06 of 0, got 1e\+300"),
+        ([[10**400]], 5, "adjustment_ticks must fit float64"),
+        ([[float("nan")]], 5, "adjustment_ticks must be .* got nan"),
+        ([[None]], 5, "adjustment_ticks must be .* got nan"),
+        ([["a"]], 5, "adjustment_ticks must be numbers"),
+        ([0.5], 5, r"adjustment_ticks must be rows .* got shape \(1,\)"),
+        ([[]], 5, r"adjustment_ticks must be rows .* got shape \(1, 0\)"),
+        ([[1.0], [1.0, 2.0]], 5, "adjustment_ticks must be one array, got rows of different"),
+    ],
+)
+def test_a_text_that_is_no_model_is_refused_by_value(table, steps, text):
+    written = json.dumps({"adjustment_ticks": table, "steps": steps})
+    with pytest.raises(ValueError, match=text):
+        MicropriceModel.from_json(written)
+    with pytest.raises((TypeError, ValueError), match=text):
+        MicropriceModel(table, steps)
