@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _sides
 from mmquant._checks import whole
 from mmquant.kernels import microprice as kernels
 
 __all__ = ["MicropriceModel", "fit_microprice", "solve_adjustments"]
 
+_INT64_MOST = 2**63 - 1
 _MOST_TICKS = 1e6  # no next change of a mid is larger
 _SUM_ERROR = 1e-9  # of probabilities that sum to 1
 _DRIFT_ERROR = 1e-9  # of rises and falls that cancel, as a part of them
@@ -26,7 +27,11 @@ _Book = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[n
 
 
 def _touch(
-    bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
+    bid_ticks: ArrayLike,
+    bid_lots: ArrayLike,
+    ask_ticks: ArrayLike,
+    ask_lots: ArrayLike,
+    buckets: int,
 ) -> _Book:
     _arrays.same_index(
         bid_ticks=bid_ticks, bid_lots=bid_lots, ask_ticks=ask_ticks, ask_lots=ask_lots
@@ -38,6 +43,12 @@ def _touch(
         "ask_lots": _arrays.lots("ask_lots", ask_lots, 0),
     }
     _arrays.same_length(**touch)
+    _sides.check_ticks("bid_ticks", touch["bid_ticks"])
+    _sides.check_ticks("ask_ticks", touch["ask_ticks"])
+    _sides.check_sides(touch)
+    # The bucket is lots * buckets // lots, in whole numbers.
+    most = _INT64_MOST // max(buckets, 2)
+    _sides.check_lots(most, bid_lots=touch["bid_lots"], ask_lots=touch["ask_lots"])
     return touch["bid_ticks"], touch["bid_lots"], touch["ask_ticks"], touch["ask_lots"]
 
 
@@ -119,12 +130,12 @@ class MicropriceModel:
     def apply(
         self, bid_ticks: ArrayLike, bid_lots: ArrayLike, ask_ticks: ArrayLike, ask_lots: ArrayLike
     ) -> Any:
-        """Return mid plus adjustment in ticks, (n,); NaN for a side of 0 lots or a crossed book."""
-        touch = _touch(bid_ticks, bid_lots, ask_ticks, ask_lots)
+        """Return mid plus adjustment in ticks, (n,); NaN for an empty side or a crossed book."""
+        buckets = self.adjustment_ticks.shape[1]
+        touch = _touch(bid_ticks, bid_lots, ask_ticks, ask_lots, buckets)
         out = np.empty(touch[0].size)
         # A copy that may be written to, as mm_pricing's: numba compiles anew for one that may not.
         table = self.adjustment_ticks.flatten()
-        buckets = self.adjustment_ticks.shape[1]
         kernels.estimated_microprice_path(*touch, table, buckets, out)
         template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
         return _arrays.like(template, out, "stoikov_ticks")
@@ -271,8 +282,8 @@ def fit_microprice(
     Parameters
     ----------
     bid_ticks, bid_lots, ask_ticks, ask_lots : array_like of int, shape (n,)
-        Best prices and sizes in the order of time. A row without a touch (a side of 0 lots is
-        none) breaks the sequence.
+        Best prices (at most 2^53) and sizes in the order of time. A row without a touch (a side
+        of 0 lots is none, whatever its price reads) breaks the sequence.
     buckets : int
         Of equal width for the bid's share of the size, at least 2.
     max_spread_ticks : int
@@ -285,7 +296,7 @@ def fit_microprice(
     """
     buckets = whole("buckets", buckets, 2, 1000)
     spreads = whole("max_spread_ticks", max_spread_ticks, 1, 100)
-    touch = _touch(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    touch = _touch(bid_ticks, bid_lots, ask_ticks, ask_lots, buckets)
     states = np.empty(touch[0].size, np.int64)
     kernels.touch_states_path(*touch, buckets, spreads, states)
     size = buckets * spreads
