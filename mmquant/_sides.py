@@ -9,15 +9,34 @@ from numpy.typing import NDArray
 
 from mmquant.kernels.book import MAX_PRICE_TICKS, NO_ASK, NO_BID
 
-__all__ = ["MOST_FLOW_LOTS", "check_lots", "check_sides", "check_ticks", "is_none", "known_prices"]
+__all__ = [
+    "MOST_FLOW_LOTS",
+    "check_lots",
+    "check_sides",
+    "check_ticks",
+    "known_prices",
+    "without_empty",
+]
 
 MOST_FLOW_LOTS = 1 << 56  # whole sums over 20 levels of two sides do not wrap
 
 
-def is_none(ticks: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _is_none(ticks: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return where there is no price."""
     none: NDArray[np.bool_] = (ticks == NO_BID) | (ticks == NO_ASK)
     return none
+
+
+def _has_none(ticks: NDArray[np.int64]) -> bool:
+    """Tell at a glance whether a price is none somewhere, which in most books it is not."""
+    return ticks.size > 0 and bool(ticks.min() == NO_BID or ticks.max() == NO_ASK)
+
+
+def without_empty(out: NDArray[np.float64], *ticks: NDArray[np.int64]) -> None:
+    """Set `out` to NaN where one of `ticks` is no price."""
+    for side in ticks:
+        if _has_none(side):
+            out[_is_none(side)] = np.nan
 
 
 def check_ticks(field: str, ticks: NDArray[np.int64]) -> None:
@@ -49,8 +68,10 @@ def check_lots(most: int, **lots: NDArray[np.int64]) -> None:
 def check_sides(book: dict[str, NDArray[np.int64]]) -> None:
     """Refuse sizes without a price in `bid_ticks`, `bid_lots`, `ask_ticks` and `ask_lots`."""
     for side in ("bid", "ask"):
-        lots = book[f"{side}_lots"]
-        is_odd = is_none(book[f"{side}_ticks"]) & (lots > 0)
+        ticks, lots = book[f"{side}_ticks"], book[f"{side}_lots"]
+        if not _has_none(ticks):
+            continue
+        is_odd = _is_none(ticks) & (lots > 0)
         if is_odd.any():
             at = int(np.argmax(is_odd))
             raise ValueError(

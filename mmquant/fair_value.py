@@ -54,7 +54,7 @@ def mid(bid_ticks: ArrayLike, ask_ticks: ArrayLike) -> Any:
     (bid, ask), shape = _flat(bid_ticks=bid_ticks, ask_ticks=ask_ticks)
     out = np.empty(bid.size)
     kernels.mid_path(bid, ask, out)
-    out[_sides.is_none(bid) | _sides.is_none(ask)] = np.nan
+    _sides.without_empty(out, bid, ask)
     return _arrays.like(_arrays.kind_of(bid_ticks, ask_ticks), out.reshape(shape), "mid_ticks")
 
 
@@ -110,6 +110,6 @@ def microprice(
     )
     out = np.empty(bid.size)
     kernels.microprice_path(bid, bid_size, ask, ask_size, out)
-    out[_sides.is_none(bid) | _sides.is_none(ask)] = np.nan
+    _sides.without_empty(out, bid, ask)
     template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
     return _arrays.like(template, out.reshape(shape), "microprice_ticks")
