@@ -159,6 +159,8 @@ def any_floats(field: str, values: object) -> NDArray[np.float64]:
             array = np.asarray(values, np.float64)
         except (TypeError, ValueError):
             raise TypeError(f"{field} must be numbers, got objects: convert it first") from None
+        except OverflowError:
+            raise ValueError(f"{field} must fit float64, got a longer number: drop it") from None
     return array.astype(np.float64, copy=False)
 
 

@@ -233,9 +233,10 @@ class OrderBook:
         -------
         DataFrame or ndarray of BOOK_TOUCH
             An entry an event. A DataFrame gets a DataFrame: update_id, code, bid, bid_qty, ask,
-            ask_qty in units of price and quantity, NaN where a side is empty, with the index
-            label of each event's first row. Anything else gets ticks and lots, an empty side
-            reading NO_BID or NO_ASK with 0 lots.
+            ask_qty in units of price and quantity, NaN where a side is empty, then bid_ticks,
+            bid_lots, ask_ticks, ask_lots, with the index label of each event's first row.
+            Anything else gets ticks and lots alone. There an empty side reads NO_BID or NO_ASK
+            with 0 lots, which `mid` and all signals take for none.
 
         Raises
         ------

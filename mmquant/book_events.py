@@ -254,7 +254,10 @@ def pack_events(
 def touches_frame(
     touches: NDArray[Any], tick_size: Decimal, lot_size: Decimal, index: Any
 ) -> "pandas.DataFrame":
-    """Return touches (BOOK_TOUCH) as a DataFrame in prices and quantities, NaN where none."""
+    """Return touches (BOOK_TOUCH) as a DataFrame.
+
+    In prices and quantities, NaN where a side is empty; then in ticks and lots, as they are.
+    """
     import pandas as pd
 
     columns: dict[str, Any] = {"update_id": touches["update_id"], "code": touches["code"]}
@@ -269,4 +272,7 @@ def touches_frame(
             ratio = unit.as_integer_ratio()
             values = steps * float(ratio[0]) / float(ratio[1])
             columns[name] = np.where(empty, np.nan, values)
+    # What signals and models take: exact whole numbers.
+    for name in ("bid_ticks", "bid_lots", "ask_ticks", "ask_lots"):
+        columns[name] = np.ascontiguousarray(touches[name])
     return pd.DataFrame(columns, index=index)

@@ -4,8 +4,9 @@ flow = order_flow_imbalance(bid_ticks, bid_lots, ask_ticks, ask_lots)
 fair = blend({"microprice": (micro, 1.0)}, {"flow": (flow, 0.02)})
 
 Books are arrays of int64 ticks and lots with a row a book and a column a level, best first (a
-1-d array has the touch alone); a level that is not there has 0 lots. DataFrames and Series come
-back as such.
+1-d array has the touch alone). A level that is not there has 0 lots, and whatever `OrderBook` says
+for its price (0, NO_BID, NO_ASK); prices are at most 2^53 ticks. DataFrames and Series come back
+as such.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _sides
 from mmquant._checks import number, whole
 from mmquant.ewma import warn_of_unit
 from mmquant.kernels import signals as kernels
@@ -50,6 +51,9 @@ def _book(
         "ask_lots": _arrays.levels("ask_lots", ask_lots, 0),
     }
     _arrays.same_shape(**book)
+    _sides.check_ticks("bid_ticks", book["bid_ticks"])
+    _sides.check_ticks("ask_ticks", book["ask_ticks"])
+    _sides.check_sides(book)
     return book["bid_ticks"], book["bid_lots"], book["ask_ticks"], book["ask_lots"]
 
 
@@ -121,6 +125,7 @@ def order_flow_imbalance(
         Of the shape of the inputs; the first row is 0.
     """
     book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots)
+    _sides.check_lots(_sides.MOST_FLOW_LOTS, bid_lots=book[1], ask_lots=book[3])
     out = np.empty(book[1].shape, np.int64)
     kernels.order_flow_path(*book, out)
     template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
@@ -157,6 +162,7 @@ def decayed_order_flow(
         The first is 0.
     """
     book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots, times)
+    _sides.check_lots(_sides.MOST_FLOW_LOTS, bid_lots=book[1], ask_lots=book[3])
     whole("levels", book[1].shape[1], 1, MAX_SIGNAL_LEVELS)
     ts_ns = _arrays.times_ns(times, bid_ticks)
     _arrays.same_length(bid_ticks=book[0][:, 0], times=ts_ns)
@@ -227,10 +233,16 @@ def basis_bps(
     -------
     ndarray of float64 or Series, shape (n,)
         NaN without a reference that is young enough, and where a price is missing.
+
+    Notes
+    -----
+    A price of an empty side (0, or NO_ASK in ticks) is missing, as NaN is; a reference that is
+    missing leaves the one before it standing. Prices above 2^53 are refused.
     """
     _arrays.same_index(prices=prices, times=times)
     _arrays.same_index(references=references, reference_times=reference_times)
-    xs, ys = _arrays.floats("prices", prices), _arrays.floats("references", references)
+    xs = _sides.known_prices("prices", _arrays.floats("prices", prices))
+    ys = _sides.known_prices("references", _arrays.floats("references", references))
     ts_ns = _arrays.times_ns(times, prices)
     reference_ts_ns = _arrays.times_ns(reference_times, references, "reference_times")
     _arrays.same_length(prices=xs, times=ts_ns)

@@ -1,6 +1,8 @@
-"""Slow twins of the signals: plain Python, straight from the papers' formulas."""
+"""Slow twins of the signals: straight from the papers' formulas, sums in place of solutions."""
 
 import math
+
+import numpy as np
 
 
 def vamp(bids, asks):
@@ -52,3 +54,54 @@ def microprice_adjustments(stays, moves, drift, changes):
             row = [sum(visits[i] * moves[i][j] for i in range(size)) for j in range(size)]
         out.append(total)
     return out
+
+
+def sum_of_powers(matrix, doublings):
+    """Return I + M + ... + M^(n - 1) and M^n for n = 2^doublings."""
+    total, power = np.eye(len(matrix)), matrix
+    for _ in range(doublings):
+        total, power = total + power @ total, power @ power
+    return total, power
+
+
+def microprice_limit(stays, moves, drift, doublings, circle=60):
+    """Sum B^i G1 over 2^doublings changes of the mid; then `circle` sums more, and their mean.
+
+    A sum that goes round has a period that divides `circle` (60: for up to 6 states). Returns
+    that mean, by how much a sum has grown at the end of the circle, and by how much B^i still
+    changes: where that is not little, the sum has not got there.
+    """
+    visits, left = sum_of_powers(stays, 40)
+    first, chain = visits @ drift, visits @ moves
+    total, power = sum_of_powers(chain, doublings)
+    begin = now = total @ first
+    term, mean = power @ first, np.zeros(len(drift))
+    for _ in range(circle):
+        mean = mean + now / circle
+        now, term = now + term, chain @ term
+    unsettled = np.abs(power - power @ np.linalg.matrix_power(chain, circle)).max()
+    return mean, np.abs(now - begin).max(), max(unsettled, np.abs(left).max())
+
+
+def touch_chain(books, buckets, spreads):
+    """Count a sequence of touches and its mirror image: stays, moves and drift by state."""
+    size = buckets * spreads
+    stays, moves, drift = np.zeros((size, size)), np.zeros((size, size)), np.zeros(size)
+    old = None
+    for bid, bid_lots, ask, ask_lots in zip(*(column.tolist() for column in books), strict=True):
+        new = None
+        if min(bid, bid_lots, ask_lots) > 0 and ask > bid:
+            row = (min(ask - bid, spreads) - 1) * buckets
+            share = min(bid_lots * buckets // (bid_lots + ask_lots), buckets - 1)
+            new = (row + share, row + buckets - 1 - share, (bid + ask) / 2)
+        if old is not None and new is not None:
+            change = new[2] - old[2]
+            for image, sign in ((0, 1), (1, -1)):
+                (moves if change else stays)[old[image], new[image]] += 1
+                drift[old[image]] += sign * change
+        old = new
+    visits = (stays + moves).sum(axis=1)
+    for state in np.flatnonzero(visits == 0):
+        moves[state, state // buckets * buckets + buckets - 1 - state % buckets] = 1
+        visits[state] = 1
+    return stays / visits[:, None], moves / visits[:, None], drift / visits

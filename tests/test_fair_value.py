@@ -65,7 +65,8 @@ def test_frames_come_back_as_frames():
     ("error", "arguments", "text"),
     [
         (TypeError, (100.5, 1, 101, 1), "bid_ticks must be whole numbers"),
-        (ValueError, (0, 1, 101, 1), "bid_ticks must be at least 1, got 0"),
+        (ValueError, (0, 1, 101, 1), "bid_lots must be 0 where bid_ticks are 0"),
+        (ValueError, (-1, 0, 101, 1), "bid_ticks must be at least 0, got -1"),
         (ValueError, (100, 1, 101, -3), "ask_lots must be at least 0, got -3"),
     ],
 )

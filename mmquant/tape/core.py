@@ -206,7 +206,8 @@ class Tape:
         """Return the best bid and offer after each event of the book, as the book has it.
 
         Prices and quantities are NaN where a side is empty; `bid_ticks`, `bid_lots` and so on,
-        the same as exact whole numbers, have 0 lots there.
+        the same as exact whole numbers, have 0 lots there, and NO_BID or NO_ASK for a price, which
+        `mid` and all signals take for none.
         """
         return frames.touches_frame(self, self.index_of(symbol))
 

@@ -154,7 +154,7 @@ def touches_frame(tape: "Tape", index: int) -> "pandas.DataFrame":
         columns[f"{side}_qty"] = np.where(empty, np.nan, lots)
     frame = pd.DataFrame(columns, index=_index(tape.events["received_ns"][touches["update_id"]]))
     frame.insert(0, "mid", (frame["bid"] + frame["ask"]) / 2)
-    # What signals and models take: exact whole numbers, 0 where a side is empty.
+    # What signals and models take: exact whole numbers, 0 lots where a side is empty.
     for name in ("bid_ticks", "bid_lots", "ask_ticks", "ask_lots"):
         frame[name] = np.ascontiguousarray(touches[name])
     return frame
