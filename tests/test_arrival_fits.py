@@ -1,0 +1,144 @@
+"""The law of arrivals: a known one found again within its errors, hand examples, mistakes."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mmquant.arrival_fits import arrival_counts, fit_arrivals, fit_arrivals_log_linear
+
+pytestmark = pytest.mark.kernels
+
+A, K, SECONDS = 1.5, 0.4, 2e4
+
+
+def sample(seed, lattice=0.0):
+    """Depths of a Poisson number of orders with P(depth >= x) = exp(-K x)."""
+    rng = np.random.default_rng(seed)
+    depths = rng.exponential(1 / K, rng.poisson(A * SECONDS))
+    return np.floor(depths / lattice) * lattice if lattice else depths
+
+
+FITS = {
+    "likelihood": lambda x: fit_arrivals(x, SECONDS),
+    "beyond_two_ticks": lambda x: fit_arrivals(x, SECONDS, least_ticks=2.0),
+    "log_linear": lambda x: fit_arrivals_log_linear(x, SECONDS, bin_ticks=0.5),
+    "log_linear_beyond": lambda x: fit_arrivals_log_linear(x, SECONDS, least_ticks=2.0),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_known_law_is_found_again_and_the_errors_are_right(name):
+    fits = [FITS[name](sample(seed)) for seed in range(60)]
+    for value, error, truth in (
+        ("intensity_per_s", "intensity_error", A),
+        ("decay_per_tick", "decay_error", K),
+    ):
+        values = np.array([getattr(fit, value) for fit in fits])
+        stated = np.mean([getattr(fit, error) for fit in fits])
+        # A log of a small count is biased: the last bins of the log-linear fit hold few.
+        slack = 0.6 * stated if "log" in name else 0.0
+        assert values.mean() == pytest.approx(truth, abs=4 * stated / math.sqrt(60) + slack)
+        assert values.std() == pytest.approx(stated, rel=0.4)
+
+
+def test_depths_on_half_ticks_need_the_lattice():
+    depths = sample(1, lattice=0.5)
+    fit = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)
+    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
+    assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
+    with pytest.warns(UserWarning, match="set lattice_ticks"):
+        naive = fit_arrivals(depths, SECONDS)
+    assert naive.decay_per_tick > K + 0.04
+
+
+def test_depths_of_a_one_tick_spread_begin_at_half_a_tick():
+    reached = sample(1)
+    depths = 0.5 + np.floor(reached[reached >= 0.5] - 0.5)
+    fit = fit_arrivals(depths, SECONDS, least_ticks=0.5, lattice_ticks=1.0)
+    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
+    assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
+    second = fit_arrivals_log_linear(depths, SECONDS, least_ticks=0.5, bin_ticks=1.0)
+    assert second.decay_per_tick == pytest.approx(K, abs=4 * second.decay_error)
+    assert second.intensity_per_s == pytest.approx(A, abs=4 * second.intensity_error)
+    with pytest.warns(UserWarning, match="set lattice_ticks"):
+        halves = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)  # as if 0, 1, 2... could be
+    assert abs(halves.decay_per_tick - K) > 4 * halves.decay_error
+
+
+@pytest.mark.parametrize("most", [math.inf, 4.0])
+@pytest.mark.parametrize("lattice", [0.0, 0.5])
+def test_the_dispersion_of_the_law_is_one_and_its_errors_are_right(lattice, most):
+    options = {"lattice_ticks": lattice, "most_ticks": most}  # and a warning fails the test
+    fits = [fit_arrivals(sample(seed, lattice), SECONDS, **options) for seed in range(100)]
+    least = min(fit.degrees_of_freedom for fit in fits)
+    assert least >= 3
+    error = math.sqrt(2 / least / 100)
+    assert np.mean([fit.dispersion for fit in fits]) == pytest.approx(1.0, abs=4 * error)
+    ks = [(fit.decay_per_tick - K) / fit.decay_error for fit in fits]
+    rates = [(fit.intensity_per_s - A) / fit.intensity_error for fit in fits]
+    assert abs(np.mean(ks)) < 0.4
+    assert np.std(ks) == pytest.approx(1.0, abs=0.2)
+    assert np.std(rates) == pytest.approx(1.0, abs=0.2)
+
+
+def two_laws():
+    """Return depths of which nine tenths follow a law of 2 / tick, the others one of 0.05."""
+    rng = np.random.default_rng(3)
+    return np.concatenate([rng.exponential(0.5, 9_000), rng.exponential(20.0, 1_000)])
+
+
+@pytest.mark.parametrize("fit", [fit_arrivals, fit_arrivals_log_linear])
+def test_a_law_that_does_not_fit_is_said_and_widens_the_errors(fit):
+    with pytest.warns(UserWarning, match="law does not fit these depths: dispersion") as told:
+        wrong = fit(two_laws(), 1e4)
+    assert told[0].filename == __file__
+    assert wrong.dispersion > 50
+    # The two alone: k / sqrt(n), or less.
+    alone = wrong.decay_per_tick / math.sqrt(wrong.arrivals)
+    assert wrong.decay_error > 5 * alone
+
+
+def test_a_fit_may_be_limited_to_the_depths_that_matter():
+    deep = fit_arrivals(two_laws(), 1e4, least_ticks=5.0, most_ticks=30.0)
+    assert deep.decay_per_tick == pytest.approx(0.05, abs=4 * deep.decay_error)
+    assert deep.intensity_per_s == pytest.approx(0.1, abs=4 * deep.intensity_error)
+    line = fit_arrivals_log_linear(two_laws(), 1e4, least_ticks=5.0, most_ticks=30.0, bin_ticks=5)
+    assert line.decay_per_tick == pytest.approx(0.05, abs=4 * line.decay_error)
+    # By hand: 4 that stop, at 0, 0, 1 and 1, and one that reached 2; on a lattice S = 4, d = 4.
+    hand = fit_arrivals([0.0, 0.0, 1.0, 1.0, 9.0], 10.0, most_ticks=2.0, lattice_ticks=1.0)
+    assert hand.decay_per_tick == pytest.approx(math.log(2))
+    assert hand.intensity_per_s == 0.5
+    assert math.isnan(hand.dispersion)  # too few to tell
+
+
+def test_counts_by_depth_are_those_of_the_law():
+    counts = arrival_counts([0.5, 0.5, 1.0, 3.7, -2.0], 4.0, sides=2, least_ticks=0.5)
+    assert counts.depths_ticks.tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert counts.stopped.tolist() == [3, 0, 0, 1]
+    assert counts.reached.tolist() == [4, 1, 1, 1]
+    assert counts.reached_per_s.tolist() == [0.5, 0.125, 0.125, 0.125]
+    assert counts.seconds == 8.0
+    assert arrival_counts([1.0], 4.0, least_ticks=2.0).reached.size == 0
+
+
+def test_both_sides_together_have_the_intensity_of_one():
+    depths = sample(1)
+    one, two = fit_arrivals(depths, SECONDS), fit_arrivals(depths, SECONDS, sides=2)
+    assert two.intensity_per_s == one.intensity_per_s / 2
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: fit_arrivals([1.0], 10.0), "depths_ticks must hold 3 orders"),
+        (lambda: fit_arrivals([1.0] * 5, 0.0), "seconds must be finite and between"),
+        (lambda: fit_arrivals([0, 1, 2, 3], 1.0, most_ticks=1.5), "most_ticks=1.5, got 2"),
+        (lambda: fit_arrivals([0, 1, 2], 1.0, most_ticks=0.0), "most_ticks must be above least"),
+        (lambda: fit_arrivals([0.0] * 5, 1.0), "depths_ticks must differ"),
+        (lambda: fit_arrivals_log_linear([0.1] * 5, 1.0), "bin_ticks must leave 2 bins"),
+    ],
+)
+def test_mistakes_are_answered_by_name(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
