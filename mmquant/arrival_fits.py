@@ -63,27 +63,39 @@ class ArrivalFit(NamedTuple):
     degrees_of_freedom: int = 0
 
 
-def _beyond(depths_ticks: ArrayLike, seconds: float, least_ticks: float) -> NDArray[np.float64]:
+def _reaches(
+    depths: NDArray[np.float64], edge_ticks: float, width_ticks: float
+) -> NDArray[np.bool_]:
+    """Tell which depths are at an edge or beyond it, by the rule of bins `width_ticks` wide."""
+    return np.asarray((depths - edge_ticks) / width_ticks >= -arrivals.EDGE_SLACK)
+
+
+def _beyond(
+    depths_ticks: ArrayLike, seconds: float, least_ticks: float, width_ticks: float
+) -> NDArray[np.float64]:
+    """Return the depths at or beyond `least_ticks`, checked."""
     depths = _arrays.floats("depths_ticks", depths_ticks)
     number("seconds", seconds, 1e-9)
     number("least_ticks", least_ticks, -math.inf)
-    beyond: NDArray[np.float64] = depths[depths >= least_ticks]
+    beyond: NDArray[np.float64] = depths[_reaches(depths, least_ticks, width_ticks)]
     return beyond
 
 
-def _bins(span_ticks: float, bin_ticks: float, slack: float = 0.0) -> int:
+def _bins(span_ticks: float, bin_ticks: float) -> int:
     """Return how many bins reach `span_ticks` beyond the least, or say that they are too many."""
-    places = span_ticks / bin_ticks + slack
+    places = span_ticks / bin_ticks + arrivals.EDGE_SLACK
     if not places < _MOST_BINS:
         raise ValueError(
             f"depths_ticks must lie in at most {_MOST_BINS} bins of bin_ticks={bin_ticks} from "
             f"least_ticks on, got one {span_ticks:.6g} beyond it: drop what is no depth, or make "
             f"bin_ticks more"
         )
-    return max(int(places) + 1, 0)
+    return max(math.floor(places) + 1, 0)
 
 
-def _enough(beyond: NDArray[np.float64], least_ticks: float, most_ticks: float) -> int:
+def _enough(
+    beyond: NDArray[np.float64], least_ticks: float, most_ticks: float, width_ticks: float
+) -> int:
     """Return how many orders stopped before `most_ticks`, or say that they are too few."""
     if most_ticks != math.inf:
         number("most_ticks", most_ticks, -math.inf)
@@ -91,7 +103,7 @@ def _enough(beyond: NDArray[np.float64], least_ticks: float, most_ticks: float) 
         raise ValueError(
             f"most_ticks must be above least_ticks={least_ticks}, got {most_ticks}: make it more"
         )
-    stopped = int(np.count_nonzero(beyond < most_ticks))
+    stopped = beyond.size - int(np.count_nonzero(_reaches(beyond, most_ticks, width_ticks)))
     if stopped < 3:
         raise ValueError(
             f"depths_ticks must hold 3 orders at or beyond least_ticks={least_ticks} and below "
@@ -120,9 +132,9 @@ def arrival_counts(
     ArrivalCounts
         From `least_ticks` to the deepest order; of no depth where none lies there.
     """
-    beyond = _beyond(depths_ticks, seconds, least_ticks)
     whole("sides", sides, 1, 2)
     width = number("bin_ticks", bin_ticks, 1e-9)
+    beyond = _beyond(depths_ticks, seconds, least_ticks, width)
     bins = _bins(float(beyond.max()) - least_ticks, width) if beyond.size else 0
     counts = np.zeros(bins)
     arrivals.count_by_depth(beyond, float(least_ticks), width, counts)
@@ -152,16 +164,16 @@ def _dispersion(
     """
     width = min(1.0 / decay_per_tick, most_ticks - least_ticks) / _BINS
     if step_ticks > 0.0:
-        width = step_ticks * math.ceil(width / step_ticks)
-    most_bins = 1 + int(math.log(max(expected, 1.0)) / (decay_per_tick * width))
+        width = step_ticks * max(1, math.ceil(width / step_ticks - arrivals.EDGE_SLACK))
+    places = min(math.log(max(expected, 1.0)) / decay_per_tick, most_ticks - least_ticks) / width
+    most_bins = 1 + math.floor(places + arrivals.EDGE_SLACK)  # beyond these too few are expected
     beyonds = expected * np.exp(-decay_per_tick * width * np.arange(most_bins))
     in_bins = -np.diff(beyonds)
     good = (beyonds[1:] >= _LEAST_EXPECTED) & (in_bins >= _LEAST_EXPECTED)
-    good &= least_ticks + width * np.arange(1, most_bins) <= most_ticks
     bins = 1 + int(np.count_nonzero(good))
     law = np.append(in_bins[: bins - 1], beyonds[bins - 1])
-    places = np.floor((beyond - least_ticks) / width + 1e-9)  # a depth on an edge is beyond it
-    seen = np.bincount(np.minimum(places, bins - 1).astype(np.int64), minlength=bins)
+    seen = np.zeros(bins)
+    seen[-1] = beyond.size - arrivals.count_by_depth(beyond, float(least_ticks), width, seen[:-1])
     if not counts_rest:
         seen, law = seen[:-1], law[:-1]
     degrees = law.size - 2  # A and k are fitted
@@ -240,12 +252,12 @@ def fit_arrivals(
         The law does not fit: its dispersion is one that fewer than one sample in 10 000 of the
         law would show.
     """
-    beyond = _beyond(depths_ticks, seconds, least_ticks)
     whole("sides", sides, 1, 2)
     width = number("lattice_ticks", lattice_ticks, 0.0)
-    stopped = _enough(beyond, least_ticks, most_ticks)
+    beyond = _beyond(depths_ticks, seconds, least_ticks, width or 1.0)
+    stopped = _enough(beyond, least_ticks, most_ticks, width or 1.0)
     n = beyond.size
-    excess = float((np.minimum(beyond, most_ticks) - least_ticks).sum()) / stopped
+    excess = float((np.clip(beyond, least_ticks, most_ticks) - least_ticks).sum()) / stopped
     if not excess > 0.0:
         raise ValueError(f"depths_ticks must differ, got {n} equal ones: lower least_ticks")
     if width > 0.0:
@@ -285,12 +297,12 @@ def fit_arrivals_log_linear(
 
     Returns, raises and warns as `fit_arrivals`.
     """
-    beyond = _beyond(depths_ticks, seconds, least_ticks)
     whole("sides", sides, 1, 2)
     width = number("bin_ticks", bin_ticks, 1e-9)
-    _enough(beyond, least_ticks, most_ticks)
+    beyond = _beyond(depths_ticks, seconds, least_ticks, width)
+    _enough(beyond, least_ticks, most_ticks, width)
     reach = min(float(beyond.max()), most_ticks - width)
-    counts = np.zeros(_bins(reach - least_ticks, width, 1e-9))
+    counts = np.zeros(_bins(reach - least_ticks, width))
     n = int(arrivals.count_by_depth(beyond, float(least_ticks), width, counts))
     filled = counts > 0
     if filled.sum() < 2:

@@ -1,11 +1,13 @@
 """The law of arrivals: a known one found again within its errors, hand examples, mistakes."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from mmquant.arrival_fits import arrival_counts, fit_arrivals, fit_arrivals_log_linear
+from mmquant.kernels.arrivals import count_by_depth
 
 pytestmark = pytest.mark.kernels
 
@@ -120,6 +122,56 @@ def test_counts_by_depth_are_those_of_the_law():
     assert counts.reached_per_s.tolist() == [0.5, 0.125, 0.125, 0.125]
     assert counts.seconds == 8.0
     assert arrival_counts([1.0], 4.0, least_ticks=2.0).reached.size == 0
+
+
+@pytest.mark.parametrize("width", [0.1, 0.3, 1 / 3, 0.7, 1.0])
+@pytest.mark.parametrize("first", [0, 3, -7, 1000])
+def test_depths_on_an_edge_lie_in_the_bin_behind_it(width, first):
+    steps = np.repeat(np.arange(first, first + 40), np.arange(40, 0, -1))  # by exact numbers
+    least = width * first
+    for depths in (steps * width, least + (steps - first) * width, steps / (1 / width)):
+        counts = arrival_counts(depths, 1.0, least_ticks=least, bin_ticks=width)
+        assert counts.stopped.tolist() == list(range(40, 0, -1))
+        assert counts.reached[0] == depths.size
+
+
+@pytest.mark.parametrize("fit", [fit_arrivals, fit_arrivals_log_linear])
+def test_a_fit_is_the_same_in_steps_of_a_tenth_and_of_a_tick(fit):
+    rng = np.random.default_rng(5)
+    steps = np.floor(rng.exponential(10.0, 2_000))
+    by = "lattice_ticks" if fit is fit_arrivals else "bin_ticks"
+    whole = fit(steps, 1e3, least_ticks=3.0, most_ticks=29.0, **{by: 1.0})
+    for depths in (steps * 0.1, steps / 10, np.cumsum(np.full(200, 0.1))[steps.astype(int)] - 0.1):
+        tenth = fit(depths, 1e3, least_ticks=0.1 * 3, most_ticks=2.9, **{by: 0.1})
+        assert tenth.arrivals == whole.arrivals
+        assert 0.1 * tenth.decay_per_tick == pytest.approx(whole.decay_per_tick, rel=1e-9)
+        assert tenth.intensity_per_s == pytest.approx(whole.intensity_per_s, rel=1e-9)
+        assert tenth.dispersion == pytest.approx(whole.dispersion, rel=1e-9)
+        assert tenth.degrees_of_freedom == whole.degrees_of_freedom
+
+
+def test_orders_that_stopped_at_the_most_ticks_went_as_far():
+    depths = [0.0, 0.1, 0.2, 0.1 + 0.2, 0.3]  # 0.1 + 0.2 is above 0.3
+    with pytest.raises(ValueError, match="got 2: pass a longer sample"):
+        fit_arrivals(depths, 1.0, most_ticks=0.1 + 0.1)
+    assert (
+        fit_arrivals([*depths, 0.7 - 0.4], 1.0, least_ticks=0.0, most_ticks=0.3)[0:2]
+        == (fit_arrivals([*depths, 0.3], 1.0, least_ticks=0.0, most_ticks=0.3)[0:2])
+    )
+    assert fit_arrivals([0.7 - 0.4, 0.3, 0.4, 0.5], 1.0, least_ticks=0.3).arrivals == 4
+
+
+def test_counts_by_depth_are_those_of_exact_numbers():
+    rng = np.random.default_rng(8)
+    for _ in range(50):
+        width = Fraction(int(rng.integers(1, 50)), 10)
+        least = int(rng.integers(-20, 20)) * width
+        places = rng.integers(0, 30, 40)
+        depths = [least + int(place) * width for place in places]
+        counts = np.zeros(25)
+        inside = count_by_depth(np.array(depths, float), float(least), float(width), counts)
+        assert counts.tolist() == [np.count_nonzero(places == j) for j in range(25)]
+        assert inside == np.count_nonzero(places < 25)
 
 
 def test_both_sides_together_have_the_intensity_of_one():
