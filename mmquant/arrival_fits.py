@@ -272,6 +272,39 @@ def fit_arrivals(
     return _told(ArrivalFit(intensity, k, error, k_error, n, *spread))
 
 
+def _line(
+    counts: NDArray[np.float64], rest: int, width_ticks: float, *, are_all: bool
+) -> tuple[float, float, float, float, float]:
+    """Return the line ln(count + 1/2) = ln(first) - k x, weighted with what the law expects.
+
+    And the error of k, the mean x and the sum of the weights. x is from the first bin on. The law
+    is the likeliest one, of `rest` orders known that they went beyond the bins; they count where an
+    order or more is expected, behind `counts` as empty if these are all.
+    """
+    stopped = float(counts.sum())
+    steps = float(counts @ np.arange(counts.size)) + rest * counts.size
+    k = math.log1p(stopped / steps) / width_ticks
+    first = (stopped + rest) * -math.expm1(-k * width_ticks)
+    if not first >= 1.0:
+        raise ValueError(
+            f"bin_ticks must hold an order or more in the first bin by the law, got "
+            f"{width_ticks}: make it more"
+        )
+    bins = max(2, 1 + int(math.log(first) / (k * width_ticks)))
+    bins = bins if are_all else min(bins, counts.size)
+    seen = np.zeros(bins)
+    seen[: counts.size] = counts[:bins]
+    xs = width_ticks * np.arange(bins)
+    weights, ys = first * np.exp(-k * xs), np.log(seen + 0.5)
+    weight = float(weights.sum())
+    x_mean, y_mean = float(weights @ xs) / weight, float(weights @ ys) / weight
+    spread = float(weights @ (xs - x_mean) ** 2)
+    k = -float((weights * (xs - x_mean)) @ ys) / spread
+    if not k > 0.0:
+        raise ValueError(f"depths_ticks must get rarer with depth, got a decay of {k}: more data")
+    return math.exp(y_mean + k * x_mean), k, 1.0 / math.sqrt(spread), x_mean, weight
+
+
 def fit_arrivals_log_linear(
     depths_ticks: ArrayLike,
     seconds: float,
@@ -281,12 +314,18 @@ def fit_arrivals_log_linear(
     most_ticks: float = math.inf,
     bin_ticks: float = 1.0,
 ) -> ArrivalFit:
-    """Fit the arrival law to the logarithms of counts by depth, weighted with the counts.
+    """Fit the arrival law to the logarithms of counts by depth, weighted with the law's counts.
 
-    Orders are counted where they stop, in bins [x_j, x_j + w): ln N_j = ln(A T (1 - exp(-k w)))
-    - k x_j with variance 1 / N_j, independent (cumulated counts are not); empty bins are left
-    out. Where the law holds it agrees with `fit_arrivals`; where it does not, each is off in its
-    own way.
+    Orders are counted where they stop, in bins [x_j, x_j + w): ln(N_j + 1/2) = ln(A T (1 -
+    exp(-k w))) - k x_j with variance 1 / E N_j, independent (cumulated counts are not), over the
+    bins for which the likeliest law expects an order or more, empty ones among them. With a half
+    added the logarithm of a count is almost without bias (Anscombe 1948); were the counts seen the
+    weights, bins that happen to be full would weigh more, and k come out too small. Where the law
+    holds it agrees with `fit_arrivals`; where it does not, each is off in its own way.
+
+    Measured on 1500 samples each with k = 0.6 in bins of a tick: the mean of k is 0.592 of 30
+    orders, 0.598 of 60, 0.600 of 300; in bins of 0.1 ticks, 0.589 of 300. That is a tenth of its
+    error, a fifth in the latter; 95 to 98 % of intervals of 1.96 errors hold k and A.
 
     Parameters
     ----------
@@ -304,24 +343,15 @@ def fit_arrivals_log_linear(
     reach = min(float(beyond.max()), most_ticks - width)
     counts = np.zeros(_bins(reach - least_ticks, width))
     n = int(arrivals.count_by_depth(beyond, float(least_ticks), width, counts))
-    filled = counts > 0
-    if filled.sum() < 2:
+    if np.count_nonzero(counts) < 2:
         raise ValueError(f"bin_ticks must leave 2 bins with orders, got {bin_ticks}: make it less")
-    weights = counts[filled]
-    edges = least_ticks + width * np.flatnonzero(filled)
-    logs = np.log(weights)
-    x_mean, y_mean = np.average(edges, weights=weights), np.average(logs, weights=weights)
-    spread = float((weights * (edges - x_mean) ** 2).sum())
-    k = -float((weights * (edges - x_mean) * (logs - y_mean)).sum()) / spread
-    k_error = 1.0 / math.sqrt(spread)
-    if not k > 0.0:
-        raise ValueError(f"depths_ticks must get rarer with depth, got a decay of {k}: more data")
-    in_bin = -math.expm1(-k * width)
-    intensity = math.exp(y_mean + k * x_mean) / (seconds * sides * in_bin)
-    slope = x_mean - width * math.exp(-k * width) / in_bin  # d ln A / d k
-    error = intensity * math.sqrt(1.0 / weights.sum() + (slope * k_error) ** 2)
-    expected = intensity * seconds * sides * math.exp(-k * least_ticks)
     is_all = most_ticks == math.inf
+    first, k, k_error, x_mean, weight = _line(counts, beyond.size - n, width, are_all=is_all)
+    in_bin = -math.expm1(-k * width)
+    expected = first / in_bin
+    intensity = expected * math.exp(k * least_ticks) / (seconds * sides)
+    slope = least_ticks + x_mean - width * math.exp(-k * width) / in_bin  # d ln A / d k
+    error = intensity * math.sqrt(1.0 / weight + (slope * k_error) ** 2)
     dispersion = _dispersion(
         beyond, expected, k, least_ticks, most_ticks, width, counts_rest=is_all
     )
