@@ -286,7 +286,7 @@ def markout_curve(
         curve.trades[i] = moves.size
         if moves.size > 0:
             curve.mean_ticks[i] = moves.mean()
-        count = np.unique(of).size
+        count = np.count_nonzero(np.bincount(of))  # numpy.unique takes a hundred times as long
         if count > 1:
             sums = np.bincount(of, moves - moves.mean())
             curve.error_ticks[i] = math.sqrt(count / (count - 1) * (sums @ sums)) / moves.size

@@ -1,6 +1,7 @@
 """The law of arrivals: a known one found again within its errors, hand examples, mistakes."""
 
 import math
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -227,6 +228,17 @@ def test_the_log_linear_fit_says_which_bins_would_do():
         fit_arrivals_log_linear(rng.exponential(2.0, 50), 1.0, bin_ticks=90.0)
     with pytest.raises(ValueError, match="depths_ticks must get rarer with depth"):
         fit_arrivals_log_linear(10 - rng.exponential(0.5, 5000), 1.0, most_ticks=9.0)
+
+
+def test_few_orders_that_stopped_do_not_ask_for_bins_without_end():
+    depths = np.append([0.1, 0.2, 0.3, 0.4, 0.5], np.full(200_000, 9.0))
+    fit_arrivals(depths[:9], 1e3, most_ticks=1.0)
+    tracemalloc.start()
+    fit = fit_arrivals(depths, 1e3, most_ticks=1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000  # a quarter of 1 / k in bins, without end: 83 MB
+    assert fit.decay_per_tick == pytest.approx(4 / 200_001.5, rel=1e-3)
 
 
 def test_both_sides_together_have_the_intensity_of_one():

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+from time import process_time
 
 import numba
 import numpy as np
@@ -161,6 +162,42 @@ def test_trades_of_one_order_do_not_make_a_markout_more_certain():
     assert curves[1].error_ticks[0] == pytest.approx(curves[0].error_ticks[0])
     assert curves[1].mean_ticks[0] == pytest.approx(curves[0].mean_ticks[0])
     assert curves[1].trades[0] == 400
+
+
+def test_errors_of_a_markout_are_those_of_orders_counted_one_by_one():
+    rng = np.random.default_rng(9)
+    times = np.sort(rng.integers(0, 300, 500))
+    sides, prices = rng.choice([-1, 1], 500), 100 + rng.normal(size=500)
+    mids, mid_times = 100 + rng.normal(size=200), np.sort(rng.choice(320, 200, replace=False))
+    curve = markout_curve(prices, sides, mids, times, mid_times, horizons_ns=[0, 5, 40])
+    for i, horizon in enumerate(curve.horizons_ns):
+        moves, orders = [], []
+        for price, side, time in zip(prices, sides, times, strict=True):
+            at = np.flatnonzero(mid_times <= time + horizon)
+            if at.size > 0 and time + horizon <= mid_times[-1]:
+                moves.append(side * (mids[at[-1]] - price))
+                orders.append((time, side))
+        mean = np.mean(moves)
+        sums = {order: 0.0 for order in orders}
+        for order, move in zip(orders, moves, strict=True):
+            sums[order] += move - mean
+        part = len(sums) / (len(sums) - 1)
+        error = math.sqrt(part * sum(value**2 for value in sums.values())) / len(moves)
+        assert curve.trades[i] == len(moves)
+        assert curve.mean_ticks[i] == pytest.approx(mean)
+        assert curve.error_ticks[i] == pytest.approx(error)
+    assert curve.trades[-1] < 500
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the time is that of compiled kernels")
+def test_markouts_of_a_million_fills_take_no_time_to_speak_of():
+    n = 1_000_000
+    times, prices, sides = np.arange(n) * 1_000, np.full(n, 100.0), np.ones(n, np.int64)
+    markout_curve(prices[:9], sides[:9], prices[:9], times[:9], times[:9], horizons_ns=[1])
+    began = process_time()
+    curve = markout_curve(prices, sides, prices, times, times, horizons_ns=[1_000] * 8)
+    assert process_time() - began < 3.0  # 0.4; 8 where numpy.unique counted the orders
+    assert curve.trades.tolist() == [n - 1] * 8
 
 
 def test_the_half_life_of_a_drift_is_found_again_within_its_error():
