@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays
-from mmquant._checks import number, whole
+from mmquant._checks import MOST_WHOLE, number, whole
 from mmquant.kernels import arrivals
 
 __all__ = [
@@ -27,6 +27,9 @@ __all__ = [
 _MOST_BINS = 10_000_000  # 80 MB a column
 _LEAST_EXPECTED = 5.0  # orders in a bin, for chi-square to be near its law
 _BINS = 4  # in 1 / k, and in the depths that are fitted
+_MOST_SECONDS = MOST_WHOLE * 1e-9
+_MOST_EXPONENT = 700.0  # exp of more is no number
+_LEAST_WIDTH = 1e-9
 _UNLIKELY_Z = 3.72  # one sample in 10 000 lies further out
 
 
@@ -74,9 +77,9 @@ def _beyond(
     depths_ticks: ArrayLike, seconds: float, least_ticks: float, width_ticks: float
 ) -> NDArray[np.float64]:
     """Return the depths at or beyond `least_ticks`, checked."""
-    depths = _arrays.floats("depths_ticks", depths_ticks)
-    number("seconds", seconds, 1e-9)
-    number("least_ticks", least_ticks, -math.inf)
+    depths = _arrays.ticks("depths_ticks", depths_ticks)
+    number("seconds", seconds, 1e-9, _MOST_SECONDS)
+    number("least_ticks", least_ticks, -MOST_WHOLE, MOST_WHOLE)
     beyond: NDArray[np.float64] = depths[_reaches(depths, least_ticks, width_ticks)]
     return beyond
 
@@ -98,7 +101,7 @@ def _enough(
 ) -> int:
     """Return how many orders stopped before `most_ticks`, or say that they are too few."""
     if most_ticks != math.inf:
-        number("most_ticks", most_ticks, -math.inf)
+        number("most_ticks", most_ticks, -MOST_WHOLE, MOST_WHOLE)
     if not most_ticks > least_ticks:
         raise ValueError(
             f"most_ticks must be above least_ticks={least_ticks}, got {most_ticks}: make it more"
@@ -110,6 +113,17 @@ def _enough(
             f"most_ticks={most_ticks}, got {stopped}: pass a longer sample"
         )
     return stopped
+
+
+def _at_zero(rate: float, decay_per_tick: float, least_ticks: float) -> float:
+    """Return the rate at depth 0 of a law that has `rate` at `least_ticks`: A."""
+    exponent = decay_per_tick * least_ticks
+    if not abs(exponent) < _MOST_EXPONENT:
+        raise ValueError(
+            f"least_ticks must be within {_MOST_EXPONENT:.0f} / k of 0, got {least_ticks} with "
+            f"k={decay_per_tick:.6g}: subtract it from depths_ticks, and pass 0"
+        )
+    return rate * math.exp(exponent)
 
 
 def arrival_counts(
@@ -133,7 +147,7 @@ def arrival_counts(
         From `least_ticks` to the deepest order; of no depth where none lies there.
     """
     whole("sides", sides, 1, 2)
-    width = number("bin_ticks", bin_ticks, 1e-9)
+    width = number("bin_ticks", bin_ticks, _LEAST_WIDTH, MOST_WHOLE)
     beyond = _beyond(depths_ticks, seconds, least_ticks, width)
     bins = _bins(float(beyond.max()) - least_ticks, width) if beyond.size else 0
     counts = np.zeros(bins)
@@ -253,7 +267,11 @@ def fit_arrivals(
         law would show.
     """
     whole("sides", sides, 1, 2)
-    width = number("lattice_ticks", lattice_ticks, 0.0)
+    width = number("lattice_ticks", lattice_ticks, 0.0, MOST_WHOLE)
+    if 0.0 < width < _LEAST_WIDTH:
+        raise ValueError(
+            f"lattice_ticks must be 0, or {_LEAST_WIDTH} or more, got {width}: pass 0 for any depth"
+        )
     beyond = _beyond(depths_ticks, seconds, least_ticks, width or 1.0)
     stopped = _enough(beyond, least_ticks, most_ticks, width or 1.0)
     n = beyond.size
@@ -266,7 +284,7 @@ def fit_arrivals(
     else:
         k = (stopped - 1) / stopped / excess
         k_error = k / math.sqrt(stopped)
-    intensity = n / (seconds * sides) * math.exp(k * least_ticks)
+    intensity = _at_zero(n / (seconds * sides), k, least_ticks)
     error = intensity * math.sqrt(1.0 / n + (least_ticks * k_error) ** 2)
     spread = _dispersion(beyond, float(n), k, least_ticks, most_ticks, width)
     return _told(ArrivalFit(intensity, k, error, k_error, n, *spread))
@@ -337,7 +355,7 @@ def fit_arrivals_log_linear(
     Returns, raises and warns as `fit_arrivals`.
     """
     whole("sides", sides, 1, 2)
-    width = number("bin_ticks", bin_ticks, 1e-9)
+    width = number("bin_ticks", bin_ticks, _LEAST_WIDTH, MOST_WHOLE)
     beyond = _beyond(depths_ticks, seconds, least_ticks, width)
     _enough(beyond, least_ticks, most_ticks, width)
     reach = min(float(beyond.max()), most_ticks - width)
@@ -349,7 +367,7 @@ def fit_arrivals_log_linear(
     first, k, k_error, x_mean, weight = _line(counts, beyond.size - n, width, are_all=is_all)
     in_bin = -math.expm1(-k * width)
     expected = first / in_bin
-    intensity = expected * math.exp(k * least_ticks) / (seconds * sides)
+    intensity = _at_zero(expected / (seconds * sides), k, least_ticks)
     slope = least_ticks + x_mean - width * math.exp(-k * width) / in_bin  # d ln A / d k
     error = intensity * math.sqrt(1.0 / weight + (slope * k_error) ** 2)
     dispersion = _dispersion(

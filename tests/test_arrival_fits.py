@@ -261,3 +261,41 @@ def test_both_sides_together_have_the_intensity_of_one():
 def test_mistakes_are_answered_by_name(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+DEPTHS = [0.5, 0.7, 1.5, 2.5]
+WITHIN = r"must be (finite and )?between .* got "
+
+
+@pytest.mark.parametrize("fit", [fit_arrivals, fit_arrivals_log_linear])
+@pytest.mark.parametrize(
+    ("depths", "options", "text"),
+    [
+        ([*DEPTHS, 1e308], {}, rf"depths_ticks {WITHIN}1e\+308 at 4"),
+        (DEPTHS, {"seconds": 1e308}, rf"seconds {WITHIN}1e\+308"),
+        (DEPTHS, {"least_ticks": -1e308}, rf"least_ticks {WITHIN}-1e\+308"),
+        (DEPTHS, {"most_ticks": 1e308}, rf"most_ticks {WITHIN}1e\+308"),
+        ([1e6 + x for x in DEPTHS], {"least_ticks": 1e6}, "least_ticks must be within 700 / k"),
+        ([x - 1e6 for x in DEPTHS], {"least_ticks": -1e6}, "least_ticks must be within 700 / k"),
+    ],
+)
+def test_values_beyond_reason_are_refused_by_name(fit, depths, options, text):
+    with pytest.raises(ValueError, match=text):
+        fit(depths, **{"seconds": 1.0, **options})
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: fit_arrivals(DEPTHS, 1.0, lattice_ticks=1e308), rf"lattice_ticks {WITHIN}1e\+308"),
+        (lambda: fit_arrivals(DEPTHS, 1.0, lattice_ticks=1e-300), "lattice_ticks must be 0, or"),
+        (lambda: fit_arrivals([0.0, 1e-320, 0.0, 0.0], 1.0), "least_ticks must be within 700 / k"),
+        (
+            lambda: fit_arrivals_log_linear(DEPTHS, 1.0, bin_ticks=1e308),
+            rf"bin_ticks {WITHIN}1e\+308",
+        ),
+    ],
+)
+def test_widths_beyond_reason_are_refused_by_name(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()

@@ -306,3 +306,51 @@ def test_a_decay_is_not_fitted_to_errors_that_are_none(error):
         fit_drift_decay(us, np.arange(5.0), errors)
     with pytest.raises(ValueError, match=r"horizons_ns must hold 3 .* got 2"):
         fit_drift_decay(us, [1.0, np.nan, np.nan, np.nan, 2.0], np.ones(5))
+
+
+@pytest.mark.parametrize("scale", [1e-323, 1e-300, 1e-9, 1e12])
+def test_a_decay_is_the_same_in_whatever_size_of_errors(scale):
+    us = np.geomspace(0.1 * S, 60 * S, 25).astype(np.int64)
+    rng = np.random.default_rng(3)
+    curve = 1.5 * (1 - 2.0 ** (-us / (4 * S))) + 0.02 * rng.normal(size=25)
+    plain = fit_drift_decay(us, curve, np.full(25, 1.0))
+    other = fit_drift_decay(us, curve, np.full(25, scale))
+    assert other.half_life_ns == pytest.approx(plain.half_life_ns, rel=1e-9)
+    assert other.full_ticks == pytest.approx(plain.full_ticks, rel=1e-9)
+    assert other.half_life_error_ns == pytest.approx(plain.half_life_error_ns * scale, rel=0.2)
+    if scale > 1e-300:  # below are numbers of few digits
+        assert other.full_error_ticks == pytest.approx(plain.full_error_ticks * scale, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: fit_drift_decay([1, 2, 3], [1.0, 2.0, 2.5], [1e-300, 1.0, 1.0]),
+            r"errors_ticks must be within a factor of 1e\+08 of each other, got 1e-300 and 1.0",
+        ),
+        (
+            lambda: fit_drift_decay([1, 2, 3], [1.0, 2.0, 1e308], [1.0] * 3),
+            r"responses_ticks must be between .* got 1e\+308 at 2",
+        ),
+        (
+            lambda: fit_drift_decay([1, 2, 3], [1.0, 2.0, 3.0], [1.0, 1e308, 1.0]),
+            r"errors_ticks must be between .* got 1e\+308 at 1",
+        ),
+        (
+            lambda: markout_curve([1e308], [1], [1.0], [0], [0], horizons_ns=[0]),
+            r"prices_ticks must be between .* got 1e\+308 at 0",
+        ),
+        (
+            lambda: arrival_depths([1.0], [1], [1.0, -1e308], [0], [0, 1]),
+            r"mids_ticks must be between .* got -1e\+308 at 1",
+        ),
+        (
+            lambda: markout_curve([1.0], [1], [1.0], [0], [0], horizons_ns=[2**63 - 1]),
+            "horizons_ns must be at most 4611686018427387904, got 9223372036854775807",
+        ),
+    ],
+)
+def test_values_beyond_reason_are_refused_by_name(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
