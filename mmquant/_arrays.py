@@ -38,6 +38,7 @@ __all__ = [
     "same_length",
     "same_shape",
     "shaped_floats",
+    "ticks",
     "times_ns",
     "unchecked_floats",
     "unchecked_times_ns",
@@ -116,6 +117,18 @@ def _one_dimensional(field: str, values: object) -> NDArray[Any]:
 def floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64; NaN (missing) stays, infinity and beyond 1e140 is refused."""
     return without_infinity(field, unchecked_floats(field, values))
+
+
+def ticks(field: str, values: object) -> NDArray[np.float64]:
+    """Return `values` as float64 that whole ticks could be; NaN stays, what is more is refused."""
+    xs = floats(field, values)
+    if xs.size > 0 and not np.nanmax(abs(xs), initial=0.0) <= MOST_WHOLE:
+        at = int(np.nanargmax(abs(xs)))
+        raise ValueError(
+            f"{field} must be between {-MOST_WHOLE} and {MOST_WHOLE}, got {xs[at]} at {at}: drop "
+            f"what is no price in ticks"
+        )
+    return xs
 
 
 def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,9 @@ __all__ = ["Regression", "forward_moves", "regress_drift"]
 
 _S_PER_NS = 1e-9
 _MINUTE_NS = 60 * 10**9
+_MOST_CONDITION = 1e8  # half the digits are left
+_CONCERNED = 0.01  # of the largest weight in the sum of columns that is almost 0
+_SIZES = (1e-100, 1e100)  # whose squares and inverses are numbers
 
 
 class Regression(NamedTuple):
@@ -61,7 +64,7 @@ def _moves(
     prices_ticks: ArrayLike, times: ArrayLike | None, horizon_ns: int, max_age_ns: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the move after each time, and the times."""
-    xs = _arrays.floats("prices_ticks", prices_ticks)
+    xs = _arrays.ticks("prices_ticks", prices_ticks)
     ts_ns = _arrays.times_ns(times, prices_ticks)
     n = _arrays.same_length(prices_ticks=xs, times=ts_ns)
     later = np.empty(n)
@@ -93,6 +96,104 @@ def _of_pairs(
     return np.asarray(products + products.T)
 
 
+def _named(places: NDArray[np.int64], names: Any) -> str:
+    """Return how columns are called, one after another."""
+    called = [repr(names[j]) if names is not None else str(j) for j in places.tolist()]
+    return f"column{'s' if len(called) > 1 else ''} {', '.join(called)}"
+
+
+def _columns(signals: ArrayLike, rows: int) -> NDArray[np.float64]:
+    """Return signals as (rows, k), NaN where they are missing."""
+    xs = _arrays.any_floats("signals", signals)
+    xs = xs[:, None] if xs.ndim == 1 else xs
+    if xs.ndim != 2 or xs.shape[0] != rows or xs.shape[1] == 0:
+        raise ValueError(
+            f"signals must have a row for each of {rows} prices, got shape {xs.shape}: align them "
+            f"first"
+        )
+    return np.column_stack([_arrays.floats("signals", column) for column in xs.T])
+
+
+def _check_moves(
+    moves: NDArray[np.float64],
+    ts_ns: NDArray[np.int64],
+    prices_ticks: ArrayLike,
+    horizon_ns: int,
+    max_age_ns: int,
+) -> None:
+    """Say why no move is known, if none is."""
+    if not np.isnan(moves).all():
+        return
+    if np.isnan(_arrays.floats("prices_ticks", prices_ticks)).all():
+        raise ValueError("prices_ticks must hold numbers, got NaN alone or none: pass a sample")
+    span_ns = int(ts_ns[-1] - ts_ns[0])
+    if horizon_ns > span_ns:
+        raise ValueError(
+            f"horizon_ns must be at most the {span_ns} that times span, got {horizon_ns}: make it "
+            f"less, or pass a longer sample"
+        )
+    raise ValueError(
+        f"max_age_ns must be the age of a price after the horizon or more, got {max_age_ns}, less "
+        f"than that of each: make it more"
+    )
+
+
+def _known_rows(
+    xs: NDArray[np.float64], moves: NDArray[np.float64], names: Any
+) -> NDArray[np.bool_]:
+    """Tell which rows are known, or say why there are too few."""
+    later = ~np.isnan(moves)
+    there: NDArray[np.bool_] = later & ~np.isnan(xs).any(axis=1)
+    rows, columns = int(there.sum()), xs.shape[1]
+    if rows > columns:
+        return there
+    if rows > 0:
+        raise ValueError(
+            f"signals must have more rows than columns, got {rows} of {columns} columns without "
+            f"NaN where the move is known: pass a longer sample, or fewer columns"
+        )
+    empty = np.flatnonzero(np.isnan(xs[later]).all(axis=0))
+    which = f"{_named(empty, names)} is NaN in all of them, " if empty.size else ""
+    raise ValueError(
+        f"signals must have a row without NaN where the move is known, got NaN in each of "
+        f"{int(later.sum())}: {which}drop such a column"
+    )
+
+
+def _decomposed(
+    xs: NDArray[np.float64], names: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return orthonormal columns U (n, k), H (k, k) and scales (k,): xs = U inverse(H) scales.
+
+    Of columns of one length, whatever their units: the products of columns, X'X, would hold no
+    more than half the digits (Golub and Van Loan 2013, section 5.3).
+    """
+    sizes = abs(xs).max(axis=0)
+    if not sizes.all():
+        raise ValueError(
+            f"signals must not be 0 alone, got it in {_named(np.flatnonzero(sizes == 0), names)}: "
+            f"drop it"
+        )
+    odd = np.flatnonzero((sizes < _SIZES[0]) | (sizes > _SIZES[1]))
+    if odd.size > 0:
+        raise ValueError(
+            f"signals must be between {_SIZES[0]} and {_SIZES[1]} in size, got at most "
+            f"{sizes[odd[0]]} in {_named(odd[:1], names)}: scale it"
+        )
+    scales = sizes * np.linalg.norm(xs / sizes, axis=0)
+    u, values, vt = np.linalg.svd(xs / scales, full_matrices=False)
+    small = values * _MOST_CONDITION < values[0]
+    if small.any():
+        weights = abs(vt[small])
+        concerned = (weights > _CONCERNED * weights.max(axis=1, keepdims=True)).any(axis=0)
+        raise ValueError(
+            f"signals must be independent (columns of one length with a condition of at most "
+            f"{_MOST_CONDITION:.0e}), got {values[0] / max(values[-1], 1e-300):.1e} by "
+            f"{_named(np.flatnonzero(concerned), names)}: drop one"
+        )
+    return u, vt.T / values, scales
+
+
 def regress_drift(
     signals: ArrayLike,
     prices_ticks: ArrayLike,
@@ -117,7 +218,8 @@ def regress_drift(
     Parameters
     ----------
     signals : array_like of float, DataFrame or Series, shape (n, k) or (n,)
-        Known at each time. A row with NaN is left out, infinity is refused.
+        Known at each time. A row with NaN is left out, infinity is refused. Units are free: errors
+        go with them. Columns of which one is almost a sum of others are refused by name.
     prices_ticks : array_like or Series of numbers, shape (n,)
     times : array_like of datetime64 or int64 nanoseconds, shape (n,), optional
         By default the DatetimeIndex of `prices_ticks`.
@@ -137,35 +239,24 @@ def regress_drift(
     """
     _arrays.same_index(signals=signals, prices_ticks=prices_ticks, times=times)
     moves, ts_ns = _moves(prices_ticks, times, horizon_ns, max_age_ns)
-    xs = _arrays.any_floats("signals", signals)
-    xs = xs[:, None] if xs.ndim == 1 else xs
-    if xs.ndim != 2 or xs.shape[0] != moves.size or xs.shape[1] == 0:
-        raise ValueError(
-            f"signals must have a row for each of {moves.size} prices, got shape {xs.shape}: "
-            f"align them first"
-        )
-    xs = np.column_stack([_arrays.floats("signals", column) for column in xs.T])
-    there = ~(np.isnan(xs).any(axis=1) | np.isnan(moves))
-    xs, ys = xs[there], moves[there] / (horizon_ns * _S_PER_NS)
-    n = ys.size
-    if n <= xs.shape[1] or np.linalg.matrix_rank(xs) < xs.shape[1]:
-        raise ValueError(
-            f"signals must be independent, with more rows than columns, got {xs.shape}: drop one"
-        )
-    inverse = np.linalg.inv(xs.T @ xs)
-    beta = inverse @ (xs.T @ ys)
-    residuals = ys - xs @ beta
-    ts_ns = ts_ns[there]
-    scores = xs * residuals[:, None]
+    names = getattr(signals, "columns", None)
+    xs = _columns(signals, moves.size)
+    _check_moves(moves, ts_ns, prices_ticks, horizon_ns, max_age_ns)
+    there = _known_rows(xs, moves, names)
+    xs, ys, ts_ns = xs[there], moves[there] / (horizon_ns * _S_PER_NS), ts_ns[there]
+    u, half, scales = _decomposed(xs, names)
+    parts = u.T @ ys
+    beta = half @ parts / scales
+    residuals = ys - u @ parts
+    scores = u * residuals[:, None]
     own = scores.T @ scores
     full = own + _of_pairs(scores, ts_ns, horizon_ns, are_faded=False)
     faded = own + _of_pairs(scores, ts_ns, 2 * horizon_ns, are_faded=True)
-    variances = [np.diag(inverse @ middle @ inverse) for middle in (full, faded)]
-    errors = np.sqrt(np.maximum(np.maximum(*variances), 0.0))
+    variances = [np.diag(half @ middle @ half.T) for middle in (full, faded)]
+    errors = np.sqrt(np.maximum(np.maximum(*variances), 0.0)) / scales
     total = float(ys @ ys)
     explained = 1.0 - float(residuals @ residuals) / total if total > 0.0 else math.nan
-    names = getattr(signals, "columns", None)
     if names is not None:
         beta = _arrays.labelled(beta, names, "coefficients_per_s")
         errors = _arrays.labelled(errors, names, "errors_per_s")
-    return Regression(beta, errors, explained, n)
+    return Regression(beta, errors, explained, ys.size)

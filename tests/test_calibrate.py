@@ -1,8 +1,9 @@
-"""Calibration: known laws found again within their errors, hand examples, mistakes."""
+"""Calibration: depths, markouts and decays by hand and from captures, mistakes by name."""
 
 import gzip
 import json
 import math
+from time import process_time
 
 import numba
 import numpy as np
@@ -10,7 +11,6 @@ import pandas as pd
 import pytest
 
 from mmquant.calibrate import (
-    arrival_counts,
     arrival_depths,
     fit_arrivals,
     fit_arrivals_log_linear,
@@ -18,129 +18,12 @@ from mmquant.calibrate import (
     markout_curve,
     trades_and_mids,
 )
-from mmquant.regression import forward_moves, regress_drift
 from mmquant.tape import read_tape
 
 pytestmark = pytest.mark.kernels
 
 S = 10**9
-A, K, SECONDS = 1.5, 0.4, 2e4
-
-
-def sample(seed, lattice=0.0):
-    """Depths of a Poisson number of orders with P(depth >= x) = exp(-K x)."""
-    rng = np.random.default_rng(seed)
-    depths = rng.exponential(1 / K, rng.poisson(A * SECONDS))
-    return np.floor(depths / lattice) * lattice if lattice else depths
-
-
-FITS = {
-    "likelihood": lambda x: fit_arrivals(x, SECONDS),
-    "beyond_two_ticks": lambda x: fit_arrivals(x, SECONDS, least_ticks=2.0),
-    "log_linear": lambda x: fit_arrivals_log_linear(x, SECONDS, bin_ticks=0.5),
-    "log_linear_beyond": lambda x: fit_arrivals_log_linear(x, SECONDS, least_ticks=2.0),
-}
-
-
-@pytest.mark.parametrize("name", FITS)
-def test_a_known_law_is_found_again_and_the_errors_are_right(name):
-    fits = [FITS[name](sample(seed)) for seed in range(60)]
-    for value, error, truth in (
-        ("intensity_per_s", "intensity_error", A),
-        ("decay_per_tick", "decay_error", K),
-    ):
-        values = np.array([getattr(fit, value) for fit in fits])
-        stated = np.mean([getattr(fit, error) for fit in fits])
-        # A log of a small count is biased: the last bins of the log-linear fit hold few.
-        slack = 0.6 * stated if "log" in name else 0.0
-        assert values.mean() == pytest.approx(truth, abs=4 * stated / math.sqrt(60) + slack)
-        assert values.std() == pytest.approx(stated, rel=0.4)
-
-
-def test_depths_on_half_ticks_need_the_lattice():
-    depths = sample(1, lattice=0.5)
-    fit = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)
-    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
-    assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
-    with pytest.warns(UserWarning, match="set lattice_ticks"):
-        naive = fit_arrivals(depths, SECONDS)
-    assert naive.decay_per_tick > K + 0.04
-
-
-def test_depths_of_a_one_tick_spread_begin_at_half_a_tick():
-    reached = sample(1)
-    depths = 0.5 + np.floor(reached[reached >= 0.5] - 0.5)
-    fit = fit_arrivals(depths, SECONDS, least_ticks=0.5, lattice_ticks=1.0)
-    assert fit.decay_per_tick == pytest.approx(K, abs=4 * fit.decay_error)
-    assert fit.intensity_per_s == pytest.approx(A, abs=4 * fit.intensity_error)
-    second = fit_arrivals_log_linear(depths, SECONDS, least_ticks=0.5, bin_ticks=1.0)
-    assert second.decay_per_tick == pytest.approx(K, abs=4 * second.decay_error)
-    assert second.intensity_per_s == pytest.approx(A, abs=4 * second.intensity_error)
-    with pytest.warns(UserWarning, match="set lattice_ticks"):
-        halves = fit_arrivals(depths, SECONDS, lattice_ticks=0.5)  # as if 0, 1, 2... could be
-    assert abs(halves.decay_per_tick - K) > 4 * halves.decay_error
-
-
-@pytest.mark.parametrize("most", [math.inf, 4.0])
-@pytest.mark.parametrize("lattice", [0.0, 0.5])
-def test_the_dispersion_of_the_law_is_one_and_its_errors_are_right(lattice, most):
-    options = {"lattice_ticks": lattice, "most_ticks": most}  # and a warning fails the test
-    fits = [fit_arrivals(sample(seed, lattice), SECONDS, **options) for seed in range(100)]
-    least = min(fit.degrees_of_freedom for fit in fits)
-    assert least >= 3
-    error = math.sqrt(2 / least / 100)
-    assert np.mean([fit.dispersion for fit in fits]) == pytest.approx(1.0, abs=4 * error)
-    ks = [(fit.decay_per_tick - K) / fit.decay_error for fit in fits]
-    rates = [(fit.intensity_per_s - A) / fit.intensity_error for fit in fits]
-    assert abs(np.mean(ks)) < 0.4
-    assert np.std(ks) == pytest.approx(1.0, abs=0.2)
-    assert np.std(rates) == pytest.approx(1.0, abs=0.2)
-
-
-def two_laws():
-    """Return depths of which nine tenths follow a law of 2 / tick, the others one of 0.05."""
-    rng = np.random.default_rng(3)
-    return np.concatenate([rng.exponential(0.5, 9_000), rng.exponential(20.0, 1_000)])
-
-
-@pytest.mark.parametrize("fit", [fit_arrivals, fit_arrivals_log_linear])
-def test_a_law_that_does_not_fit_is_said_and_widens_the_errors(fit):
-    with pytest.warns(UserWarning, match="law does not fit these depths: dispersion") as told:
-        wrong = fit(two_laws(), 1e4)
-    assert told[0].filename == __file__
-    assert wrong.dispersion > 50
-    # The two alone: k / sqrt(n), or less.
-    alone = wrong.decay_per_tick / math.sqrt(wrong.arrivals)
-    assert wrong.decay_error > 5 * alone
-
-
-def test_a_fit_may_be_limited_to_the_depths_that_matter():
-    deep = fit_arrivals(two_laws(), 1e4, least_ticks=5.0, most_ticks=30.0)
-    assert deep.decay_per_tick == pytest.approx(0.05, abs=4 * deep.decay_error)
-    assert deep.intensity_per_s == pytest.approx(0.1, abs=4 * deep.intensity_error)
-    line = fit_arrivals_log_linear(two_laws(), 1e4, least_ticks=5.0, most_ticks=30.0, bin_ticks=5)
-    assert line.decay_per_tick == pytest.approx(0.05, abs=4 * line.decay_error)
-    # By hand: 4 that stop, at 0, 0, 1 and 1, and one that reached 2; on a lattice S = 4, d = 4.
-    hand = fit_arrivals([0.0, 0.0, 1.0, 1.0, 9.0], 10.0, most_ticks=2.0, lattice_ticks=1.0)
-    assert hand.decay_per_tick == pytest.approx(math.log(2))
-    assert hand.intensity_per_s == 0.5
-    assert math.isnan(hand.dispersion)  # too few to tell
-
-
-def test_counts_by_depth_are_those_of_the_law():
-    counts = arrival_counts([0.5, 0.5, 1.0, 3.7, -2.0], 4.0, sides=2, least_ticks=0.5)
-    assert counts.depths_ticks.tolist() == [0.5, 1.5, 2.5, 3.5]
-    assert counts.stopped.tolist() == [3, 0, 0, 1]
-    assert counts.reached.tolist() == [4, 1, 1, 1]
-    assert counts.reached_per_s.tolist() == [0.5, 0.125, 0.125, 0.125]
-    assert counts.seconds == 8.0
-    assert arrival_counts([1.0], 4.0, least_ticks=2.0).reached.size == 0
-
-
-def test_both_sides_together_have_the_intensity_of_one():
-    depths = sample(1)
-    one, two = fit_arrivals(depths, SECONDS), fit_arrivals(depths, SECONDS, sides=2)
-    assert two.intensity_per_s == one.intensity_per_s / 2
+K = 0.4
 
 
 def test_depths_are_against_the_mid_before_and_an_order_counts_once():
@@ -281,6 +164,42 @@ def test_trades_of_one_order_do_not_make_a_markout_more_certain():
     assert curves[1].trades[0] == 400
 
 
+def test_errors_of_a_markout_are_those_of_orders_counted_one_by_one():
+    rng = np.random.default_rng(9)
+    times = np.sort(rng.integers(0, 300, 500))
+    sides, prices = rng.choice([-1, 1], 500), 100 + rng.normal(size=500)
+    mids, mid_times = 100 + rng.normal(size=200), np.sort(rng.choice(320, 200, replace=False))
+    curve = markout_curve(prices, sides, mids, times, mid_times, horizons_ns=[0, 5, 40])
+    for i, horizon in enumerate(curve.horizons_ns):
+        moves, orders = [], []
+        for price, side, time in zip(prices, sides, times, strict=True):
+            at = np.flatnonzero(mid_times <= time + horizon)
+            if at.size > 0 and time + horizon <= mid_times[-1]:
+                moves.append(side * (mids[at[-1]] - price))
+                orders.append((time, side))
+        mean = np.mean(moves)
+        sums = {order: 0.0 for order in orders}
+        for order, move in zip(orders, moves, strict=True):
+            sums[order] += move - mean
+        part = len(sums) / (len(sums) - 1)
+        error = math.sqrt(part * sum(value**2 for value in sums.values())) / len(moves)
+        assert curve.trades[i] == len(moves)
+        assert curve.mean_ticks[i] == pytest.approx(mean)
+        assert curve.error_ticks[i] == pytest.approx(error)
+    assert curve.trades[-1] < 500
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the time is that of compiled kernels")
+def test_markouts_of_a_million_fills_take_no_time_to_speak_of():
+    n = 1_000_000
+    times, prices, sides = np.arange(n) * 1_000, np.full(n, 100.0), np.ones(n, np.int64)
+    markout_curve(prices[:9], sides[:9], prices[:9], times[:9], times[:9], horizons_ns=[1])
+    began = process_time()
+    curve = markout_curve(prices, sides, prices, times, times, horizons_ns=[1_000] * 8)
+    assert process_time() - began < 3.0  # 0.4; 8 where numpy.unique counted the orders
+    assert curve.trades.tolist() == [n - 1] * 8
+
+
 def test_the_half_life_of_a_drift_is_found_again_within_its_error():
     rng = np.random.default_rng(1)
     us = np.geomspace(0.1 * S, 60 * S, 25).astype(np.int64)
@@ -310,91 +229,11 @@ def test_horizons_that_do_not_show_the_half_life_are_said():
     assert (straight.half_life_error_ns, straight.full_error_ticks) == (math.inf, math.inf)
 
 
-def drifting(n=20_000):
-    """Return a slow signal, a price that drifts 0.5 ticks/s times it, and irregular times."""
-    rng = np.random.default_rng(7)
-    ts = np.cumsum(rng.integers(S // 100, S // 10, n))
-    signal = np.convolve(rng.normal(size=n + 199), np.ones(200) / 14, "valid")
-    seconds = np.diff(ts, append=ts[-1]) / S
-    steps = 0.5 * signal * seconds + 0.05 * np.sqrt(seconds) * rng.normal(size=n)
-    return signal, 1000 + np.concatenate([[0.0], np.cumsum(steps)[:-1]]), ts
-
-
-def test_a_drift_that_a_signal_foretells_is_found_by_regression():
-    signal, prices, ts = drifting()
-    fit = regress_drift(signal, prices, ts, horizon_ns=S // 2)
-    # The price after half a second is the last before it, 0.03 s old; the signal fades by 2 %.
-    assert fit.coefficients_per_s[0] == pytest.approx(0.5 * 0.94 * 0.98, rel=0.05)
-    assert fit.errors_per_s[0] < 0.02
-    noise = np.random.default_rng(1).normal(size=signal.size)
-    both = regress_drift(np.column_stack([signal, noise]), prices, ts, horizon_ns=S // 2)
-    assert abs(both.coefficients_per_s[1]) < 4 * both.errors_per_s[1]
-
-
-def null_fit(seed, horizon_ns=2 * S, n=2_000):
-    """Regress a random walk on a slow signal that says nothing of it."""
-    rng = np.random.default_rng(seed)
-    ts = np.cumsum(rng.exponential(S // 10, n)).astype(np.int64)
-    walk = np.cumsum(rng.normal(size=n) * np.sqrt(np.diff(ts, prepend=0) / S))
-    signal = np.convolve(rng.normal(size=n + 99), np.ones(100) / 10, "valid")
-    return signal, walk, ts, regress_drift(signal, walk, ts, horizon_ns=horizon_ns)
-
-
-def test_errors_of_overlapping_moves_are_right():
-    zs = [fit.coefficients_per_s[0] / fit.errors_per_s[0] for *_, fit in map(null_fit, range(200))]
-    # Lags up to the horizon with weights that fall to 0 give 1.26.
-    assert np.std(zs) == pytest.approx(1.0, abs=0.14)
-
-
-def test_errors_of_overlapping_moves_are_the_sum_over_all_pairs():
-    xs, walk, ts, fit = null_fit(1, n=300)
-    xs = np.column_stack([xs, np.arange(300) % 7])
-    fit = regress_drift(xs, walk, ts, horizon_ns=2 * S)
-    moves = forward_moves(walk, ts, horizon_ns=2 * S)
-    xs, ts, moves = xs[~np.isnan(moves)], ts[~np.isnan(moves)], moves[~np.isnan(moves)] / 2
-    scores = xs * (moves - xs @ fit.coefficients_per_s)[:, None]
-    apart = abs(ts[:, None] - ts)
-    inverse = np.linalg.inv(xs.T @ xs)
-    variances = [
-        np.diag(inverse @ scores.T @ weights @ scores @ inverse)
-        for weights in (apart < 2 * S, np.maximum(0.0, 1 - apart / (4 * S)))
-    ]
-    assert fit.errors_per_s == pytest.approx(np.sqrt(np.maximum(*variances)), rel=1e-9)
-
-
-def test_what_comes_after_the_horizon_is_only_known_within_the_sample():
-    moves = forward_moves([1.0, 2.0, 4.0, 9.0], np.array([0, 1, 2, 50]) * S, horizon_ns=S)
-    assert moves[:3].tolist() == [1.0, 2.0, 0.0]
-    assert math.isnan(moves[3])
-    times = np.array([0, 1, 2, 50]) * S
-    aged = forward_moves([1.0, 2.0, 4.0, 9.0], times, horizon_ns=9 * S, max_age_ns=7 * S)
-    assert np.isnan(aged).tolist() == [False, True, True, True]
-    holed = forward_moves([1.0, math.nan, 4.0, 9.0], times, horizon_ns=S)  # the last one stands
-    assert holed[0] == 0.0
-    assert np.isnan(holed).tolist() == [False, True, False, True]
-    series = pd.Series([1.0, 2.0, 4.0, 9.0], index=pd.to_datetime(times), name="mid")
-    same = forward_moves(series, horizon_ns=S)
-    assert same.index.equals(series.index)
-    assert same.to_numpy().tobytes() == moves.tobytes()
-
-
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: fit_arrivals([1.0], 10.0), "depths_ticks must hold 3 orders"),
-        (lambda: fit_arrivals([1.0] * 5, 0.0), "seconds must be finite and between"),
-        (lambda: fit_arrivals([0, 1, 2, 3], 1.0, most_ticks=1.5), "most_ticks=1.5, got 2"),
-        (lambda: fit_arrivals([0, 1, 2], 1.0, most_ticks=0.0), "most_ticks must be above least"),
-        (lambda: fit_arrivals([0.0] * 5, 1.0), "depths_ticks must differ"),
-        (lambda: fit_arrivals_log_linear([0.1] * 5, 1.0), "bin_ticks must leave 2 bins"),
         (lambda: arrival_depths([1.0], [0], [1.0], [0], [0]), "sides must be 1 or -1"),
         (lambda: fit_drift_decay([1, 2], [1, 2], [1, 1]), "horizons_ns must hold 3"),
-        (lambda: regress_drift([[1.0]], [1.0], [0], horizon_ns=1), "signals must be independent"),
-        (lambda: regress_drift([1.0, 2.0], [1.0], [0], horizon_ns=1), "signals must have a row"),
-        (
-            lambda: regress_drift([[1.0, 2.0], [3.0, math.inf]], [1.0, 2.0], [0, 1], horizon_ns=1),
-            "signals must not be infinite, got inf at 1",
-        ),
     ],
 )
 def test_mistakes_are_answered_by_name(call, text):
@@ -467,3 +306,51 @@ def test_a_decay_is_not_fitted_to_errors_that_are_none(error):
         fit_drift_decay(us, np.arange(5.0), errors)
     with pytest.raises(ValueError, match=r"horizons_ns must hold 3 .* got 2"):
         fit_drift_decay(us, [1.0, np.nan, np.nan, np.nan, 2.0], np.ones(5))
+
+
+@pytest.mark.parametrize("scale", [1e-323, 1e-300, 1e-9, 1e12])
+def test_a_decay_is_the_same_in_whatever_size_of_errors(scale):
+    us = np.geomspace(0.1 * S, 60 * S, 25).astype(np.int64)
+    rng = np.random.default_rng(3)
+    curve = 1.5 * (1 - 2.0 ** (-us / (4 * S))) + 0.02 * rng.normal(size=25)
+    plain = fit_drift_decay(us, curve, np.full(25, 1.0))
+    other = fit_drift_decay(us, curve, np.full(25, scale))
+    assert other.half_life_ns == pytest.approx(plain.half_life_ns, rel=1e-9)
+    assert other.full_ticks == pytest.approx(plain.full_ticks, rel=1e-9)
+    assert other.half_life_error_ns == pytest.approx(plain.half_life_error_ns * scale, rel=0.2)
+    if scale > 1e-300:  # below are numbers of few digits
+        assert other.full_error_ticks == pytest.approx(plain.full_error_ticks * scale, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: fit_drift_decay([1, 2, 3], [1.0, 2.0, 2.5], [1e-300, 1.0, 1.0]),
+            r"errors_ticks must be within a factor of 1e\+08 of each other, got 1e-300 and 1.0",
+        ),
+        (
+            lambda: fit_drift_decay([1, 2, 3], [1.0, 2.0, 1e308], [1.0] * 3),
+            r"responses_ticks must be between .* got 1e\+308 at 2",
+        ),
+        (
+            lambda: fit_drift_decay([1, 2, 3], [1.0, 2.0, 3.0], [1.0, 1e308, 1.0]),
+            r"errors_ticks must be between .* got 1e\+308 at 1",
+        ),
+        (
+            lambda: markout_curve([1e308], [1], [1.0], [0], [0], horizons_ns=[0]),
+            r"prices_ticks must be between .* got 1e\+308 at 0",
+        ),
+        (
+            lambda: arrival_depths([1.0], [1], [1.0, -1e308], [0], [0, 1]),
+            r"mids_ticks must be between .* got -1e\+308 at 1",
+        ),
+        (
+            lambda: markout_curve([1.0], [1], [1.0], [0], [0], horizons_ns=[2**63 - 1]),
+            "horizons_ns must be at most 4611686018427387904, got 9223372036854775807",
+        ),
+    ],
+)
+def test_values_beyond_reason_are_refused_by_name(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()

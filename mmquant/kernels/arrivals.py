@@ -1,10 +1,10 @@
 """Which trades are of one order, and how many orders stop at a depth."""
 
-import math
-
 import numpy as np
 
 from mmquant._jit import njit
+
+EDGE_SLACK = 1e-9  # of a bin: tenths are no binary fractions, 0.7 - 0.4 is to be 0.3
 
 
 @njit
@@ -45,11 +45,14 @@ def number_orders(sides: np.ndarray, ts_ns: np.ndarray, orders: np.ndarray) -> i
 
 @njit
 def count_by_depth(depths: np.ndarray, least: float, width: float, counts: np.ndarray) -> int:
-    """Count depths into bins [least + j width, least + (j + 1) width); return how many fell in."""
+    """Count depths into bins [least + j width, least + (j + 1) width); return how many fell in.
+
+    A depth less than `EDGE_SLACK` of a bin below an edge is on it.
+    """
     total = 0
     for i in range(depths.size):
-        j = math.floor((depths[i] - least) / width)
-        if 0 <= j < counts.size:
-            counts[int(j)] += 1.0
+        place = (depths[i] - least) / width + EDGE_SLACK
+        if 0.0 <= place < counts.size:
+            counts[int(place)] += 1.0
             total += 1
     return total
