@@ -23,7 +23,8 @@ def tape(tmp_path):
 def test_bars_have_the_mids_course_the_touch_and_the_volumes(tape):
     start = NS // (4 * US) * 4 * US
     bars = tape.resample(4 * US)
-    assert bars.index.tolist() == pd.to_datetime([start, start + 4 * US, start + 8 * US]).tolist()
+    starts = pd.to_datetime([start, start + 4 * US, start + 8 * US], utc=True)
+    assert bars.index.tolist() == starts.tolist()
     # The snapshot, and the event that waited for it: 100.0 and 100.2, then 100.1.
     first, second, third = (bars.iloc[i] for i in range(3))
     assert first[["open", "high", "low", "close"]].tolist() == [100.1, 100.1, 100.05, 100.1]
@@ -38,7 +39,7 @@ def test_bars_have_the_mids_course_the_touch_and_the_volumes(tape):
 
 def test_the_book_over_time_has_a_column_a_price(tape):
     book = tape.depth(US, ticks=2)
-    assert (book.index - pd.Timestamp(NS)).tolist() == [
+    assert (book.index - pd.Timestamp(NS, tz="UTC")).tolist() == [
         pd.Timedelta(US * k, "ns") for k in range(1, 10)
     ]
     assert book.columns.tolist() == [

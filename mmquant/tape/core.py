@@ -68,6 +68,8 @@ class ReadNotes:
 class Tape:
     """Recorded or synthetic market data, in the order it was received.
 
+    Times of its frames are in UTC and say so; one without a zone that is passed means UTC.
+
     Parameters
     ----------
     events : ndarray of TAPE_EVENT

@@ -55,10 +55,12 @@ def in_quantities(instrument: "TapeInstrument", lots: Any) -> NDArray[np.float64
     return _in_units(lots, instrument.lot_size_e8)
 
 
-def _index(received_ns: NDArray[np.int64]) -> "pandas.DatetimeIndex":
+def _index(ns: NDArray[np.int64]) -> "pandas.DatetimeIndex":
+    """Return times in UTC, said so: a backtest's frames have it, too, and both are joined."""
     import pandas as pd
 
-    return pd.DatetimeIndex(np.ascontiguousarray(received_ns).view("datetime64[ns]"), name="time")
+    stamps = np.ascontiguousarray(ns).view("datetime64[ns]")
+    return pd.DatetimeIndex(stamps, name="time").tz_localize("UTC")
 
 
 def rows_frame(tape: "Tape", symbol: str | None) -> "pandas.DataFrame":

@@ -4,7 +4,6 @@ Books are put together by the venue's rules: a depth event waits for a snapshot,
 came before it and fit stand behind it, at its time (TAPE_BUFFERED).
 """
 
-import json
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from mmquant.tape.errors import CaptureError, unreadable
 from mmquant.tape.lines import sorted_lines
 from mmquant.tape.order import FAR_OFF
 from mmquant.tape.progress import Progress
+from mmquant.tape.raw_frames import LATEST_MS, data_of, is_micro, market_of, may_be_known
 from mmquant.tape.store import Store
 
 __all__ = ["UNITS", "RawReader", "first_stamp"]
@@ -37,7 +37,6 @@ BLOCK_EVENTS = 1 << 16
 BLOCK_LEVELS = 1 << 18
 MOST_WAITING = 20_000  # depth events kept for a snapshot; older ones are given up
 NS_PER_MS, NS_PER_US = 1_000_000, 1_000
-LATEST_MS = 4_102_444_800_000  # the year 2100: a venue's stamp beyond is in microseconds
 _LOOKED_AHEAD = 1_000  # lines of a file that begins with a snapshot
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _SNAPSHOT = b'{"lastUpdateId":'
@@ -242,7 +241,7 @@ class RawReader:
         if payload.startswith(_SNAPSHOT):
             self._snapshot(payload)
             return
-        data = _data_of(payload)
+        data = data_of(payload)
         if not data:
             text = f"{self._path}, line {self._line}: not a frame of the venue: {payload[:60]!r}"
             self._notes.leave_out("malformed", text)
@@ -250,10 +249,10 @@ class RawReader:
         symbol = data.get("s")
         if data.get("e") == "marker":
             self._marker(data)
-        elif isinstance(symbol, str) and symbol not in self.symbols and _may_be_known(data):
-            self._add(symbol, _market_of(data))
+        elif isinstance(symbol, str) and symbol not in self.symbols and may_be_known(data):
+            self._add(symbol, market_of(data))
             self._again(payload, data)
-        elif isinstance(symbol, str) and _is_micro(data) and self._units[1] == NS_PER_MS:
+        elif isinstance(symbol, str) and is_micro(data) and self._units[1] == NS_PER_MS:
             self._units[1] = NS_PER_US
             self._again(payload, data)
         else:
@@ -275,7 +274,7 @@ class RawReader:
 
     def _again(self, payload: bytes, data: dict[str, Any]) -> None:
         """Take a frame whose symbol or unit has just become known."""
-        if _is_micro(data):
+        if is_micro(data):
             self._units[1] = NS_PER_US
         code = frame_kernels.frame_parse_at(
             payload + b"\n", 0, int(self._units[1]), self._parser.symbol_words, self._frame
@@ -380,7 +379,7 @@ class RawReader:
         if not self._here:
             data = self._first_named()
             if data is not None and data["s"] not in self.symbols:
-                self._add(data["s"], _market_of(data))
+                self._add(data["s"], market_of(data))
             if data is not None:
                 self._here.add(self.symbols.index(data["s"]))
         among = self._here or range(len(self.symbols))
@@ -399,9 +398,9 @@ class RawReader:
         """Return the first frame of the file that names its symbol, where it begins with none."""
         try:
             for _, payload in islice(read_capture([self._path]), _LOOKED_AHEAD):
-                data = {} if payload.startswith(_SNAPSHOT) else _data_of(payload)
+                data = {} if payload.startswith(_SNAPSHOT) else data_of(payload)
                 symbol = data.get("s")
-                if symbol in self.symbols or (isinstance(symbol, str) and _may_be_known(data)):
+                if symbol in self.symbols or (isinstance(symbol, str) and may_be_known(data)):
                     return data
         except CaptureError:
             pass  # cut short: said when it is read that far
@@ -446,37 +445,6 @@ class RawReader:
                 self._path,
                 1,
             )
-
-
-def _data_of(payload: bytes) -> dict[str, Any]:
-    """Return what a frame holds, alone or of a combined stream; nothing where it is none."""
-    try:
-        frame = json.loads(payload)
-        data = frame.get("data", frame)
-    except (ValueError, AttributeError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def _may_be_known(data: dict[str, Any]) -> bool:
-    """Tell whether a frame's kind is one that rows are made of."""
-    if data.get("e") is None:
-        return "u" in data and "b" in data
-    return data["e"] in ("depthUpdate", "bookTicker", "trade", "aggTrade")
-
-
-def _market_of(data: dict[str, Any]) -> Market:
-    """Return the market by what only one of them says."""
-    if data.get("e") == "depthUpdate":
-        return Market.USDM if "pu" in data else Market.SPOT
-    if data.get("e") in (None, "bookTicker"):
-        return Market.USDM if "e" in data else Market.SPOT
-    return Market.SPOT if "M" in data else Market.USDM
-
-
-def _is_micro(data: dict[str, Any]) -> bool:
-    stamp = data.get("T", data.get("E", 0))
-    return isinstance(stamp, int) and stamp > LATEST_MS
 
 
 def first_stamp(path: Path) -> int:

@@ -230,6 +230,7 @@ def _session_lines(result: "SessionResult") -> list[str]:
     lines = [f"recorded         {heard}"]
     for service in result.services:
         lines += _service_lines(service)
+    lines += [f"OTHER VERSION    {text}" for text in result.other_versions]
     lines += [f"PROBLEM          {problem}" for problem in result.problems]
     lines += [f"NOT VERIFIED     {text}" for text in result.unverified]
     words = {
@@ -238,6 +239,8 @@ def _session_lines(result: "SessionResult") -> list[str]:
         "INCOMPLETE": f"{result.compared} messages were compared and are the same, byte for byte; "
         "what was not compared stands above",
         "DIFFERENT": "the session does not compute to what was recorded",
+        "OTHER VERSION": "the session was recorded by another version and does not compute to what "
+        "was recorded: verify it with that version",
     }
     return [*lines, f"{result.verdict:16} {words[result.verdict]}"]
 
@@ -251,6 +254,7 @@ def _service_lines(service: "ServiceResult") -> list[str]:
     for counts, what in (
         (service.unrecorded, "computed, not recorded (replaced, or before the recorder listened)"),
         (service.beyond, "recorded, after the end of the journal (killed)"),
+        (service.unheard, "consumed, never heard by the recorder"),
     ):
         if counts:
             text = ", ".join(f"{n} {name}" for name, n in counts.items())

@@ -1,5 +1,6 @@
 """Computes a recorded session once more, and compares every message with what was sent."""
 
+import json
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from mm_runtime.session_file import MAGIC, Item, Kind, SessionError, SessionFile
+from mm_runtime.session_version import another_version
 from numpy.typing import NDArray
 
 from mm_cli.session_replay import Diverged, ReplayedJournal, replay_service
@@ -40,8 +42,11 @@ class ServiceResult:
 
     `unrecorded` counts, by stream, messages that the recorder did not hear: replaced by newer ones
     while the stream was blocked, or sent before it listened. `beyond` counts what was recorded and
-    is not in the journal any more, of a service that was killed. `unverified` says of which streams
-    something, or all, was not compared where no last words say how many messages it sent.
+    is not in the journal any more, of a service that was killed. `unheard` counts, by stream, what
+    it consumed and no recorder heard. `unverified` says of which streams something, or all, was
+    not compared: where no last words say how many messages it sent, and what was consumed unheard
+    in the midst of what was recorded. `other_version` says how the version that ran differs from
+    this one.
     """
 
     service: str
@@ -53,6 +58,8 @@ class ServiceResult:
     compared: dict[str, int] = field(default_factory=dict)
     unrecorded: dict[str, int] = field(default_factory=dict)
     beyond: dict[str, int] = field(default_factory=dict)
+    unheard: dict[str, int] = field(default_factory=dict)
+    other_version: str = ""
     unverified: list[str] = field(default_factory=list)
     difference: Difference | None = None
     problem: str = ""
@@ -71,6 +78,7 @@ class SessionResult:
     messages: dict[str, int]
     services: list[ServiceResult]
     problems: list[str]
+    other_versions: list[str]  # which files another version wrote, in words
 
     @property
     def compared(self) -> int:
@@ -89,11 +97,14 @@ class SessionResult:
 
     @property
     def verdict(self) -> str:
-        """EQUAL, INCOMPLETE (nothing differs, not all was compared), DIFFERENT, NOT VERIFIED."""
+        """EQUAL, INCOMPLETE (nothing differs, not all was compared), DIFFERENT, NOT VERIFIED.
+
+        And OTHER VERSION, where it differs and this version did not record it.
+        """
         if not self.compared:
             return "NOT VERIFIED"
         if not self.is_equal:
-            return "DIFFERENT"
+            return "OTHER VERSION" if self.other_versions else "DIFFERENT"
         return "INCOMPLETE" if self.unverified else "EQUAL"
 
     def as_json(self) -> dict[str, Any]:
@@ -106,6 +117,7 @@ class _Heard:
 
     def __init__(self, paths: list[Path]) -> None:
         self.problems: list[str] = []
+        self.other_versions: list[str] = []
         self.holes = 0
         self.is_closed = True  # each recorder ended in order: what came later is nobody's loss
         self.messages: Counter[str] = Counter()
@@ -148,6 +160,8 @@ class _Heard:
             is_closed = item.kind == Kind.CLOSED
             if item.kind == Kind.HOLE:
                 self.holes += item.session
+            if item.kind == Kind.OPENED and (other := another_version(json.loads(item.payload))):
+                self.other_versions.append(f"{file.path.name} {other}")
             if item.kind != Kind.MESSAGE:
                 continue
             self.messages[Stream(item.stream).name.lower()] += 1
@@ -164,6 +178,7 @@ class _Comparison:
     def __init__(self, journal: ReplayedJournal, heard: _Heard, result: ServiceResult) -> None:
         self._journal, self._heard, self._result = journal, heard, result
         self._computed: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self._unheard: dict[tuple[int, int], list[int]] = defaultdict(list)
         journal.heard_of = self._check_input
 
     def output(self, stream: int, session: int, message: bytes) -> None:
@@ -183,6 +198,10 @@ class _Comparison:
 
     def finish(self) -> None:
         """Look for what is only on one side."""
+        for (stream, session), seqs in sorted(self._unheard.items()):
+            self._judge_unheard(
+                Stream(stream).name.lower(), seqs, self._heard.seqs(stream, session)
+            )
         for stream, session in sorted(self._journal.publications):
             if stream not in VERIFIED:
                 continue
@@ -221,11 +240,24 @@ class _Comparison:
                 "replaced or dropped by their publisher"
             )
 
+    def _judge_unheard(self, name: str, seqs: list[int], recorded: NDArray[np.int64]) -> None:
+        """Say what was consumed and not recorded, unless the recorder listened later or no more."""
+        self._result.unheard[name] = self._result.unheard.get(name, 0) + len(seqs)
+        within = [n for n in seqs if not len(recorded) or recorded[0] < n < recorded[-1]]
+        if within:
+            self._result.unverified.append(
+                f"{name}: {len(within)} messages were consumed that the recorder never heard, the "
+                f"first is number {within[0]}: nothing confirms them"
+            )
+
     def _check_input(self, item: Item) -> None:
         """Compare a message that was consumed with what the recorder heard of it."""
         seq = int.from_bytes(item.payload[_SEQ], "little", signed=True)
         self._result.inputs += 1
-        for recorded in self._heard.find(item.stream, item.session, seq):
+        heard = self._heard.find(item.stream, item.session, seq)
+        if not heard:
+            self._unheard[item.stream, item.session].append(seq)
+        for recorded in heard:
             self._result.inputs_checked += 1
             if recorded != item.payload:
                 name = Stream(item.stream).name.lower()
@@ -268,7 +300,10 @@ def verify_session(directory: Path, say: Callable[[int, str], None]) -> SessionR
         problems = heard.problems + list(_orphans(heard, journals))
     finally:
         heard.close()
-    return SessionResult(str(directory), dict(heard.messages), results, problems)
+    others = [f"{each.journal} {each.other_version}" for each in results if each.other_version]
+    return SessionResult(
+        str(directory), dict(heard.messages), results, problems, heard.other_versions + others
+    )
 
 
 def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) -> ServiceResult:
@@ -281,6 +316,7 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
     try:
         file = SessionFile(path)
         journal = ReplayedJournal(file)
+        result.other_version = another_version(journal.opened)
         comparison = _Comparison(journal, heard, result)
         with tempfile.TemporaryDirectory(prefix="mm-verify-") as scratch:
             try:
@@ -293,7 +329,7 @@ def _verify_journal(path: Path, heard: _Heard, say: Callable[[int, str], None]) 
         if journal.closed is None and result.is_equal:
             result.ended = "by an error" if journal.has_failed else "killed"
             streams = sorted(stream for stream, _ in journal.publications if stream in VERIFIED)
-            result.unverified = list(_unverified(result, streams))
+            result.unverified += _unverified(result, streams)
     except (SessionError, Diverged) as error:
         result.problem = str(error)
     finally:

@@ -1,5 +1,6 @@
 """Recorder: every message of every stream to a file of the session, never holding anybody up."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from mm_runtime.clock import Clock
 from mm_runtime.config import load
 from mm_runtime.service import Service
 from mm_runtime.session_file import Item, Kind, SessionWriter
+from mm_runtime.session_version import own_version
 from mm_runtime.settings import RecorderSettings, RuntimeSettings
 from mm_runtime.transport import Subscriber
 
@@ -49,7 +51,8 @@ class Recorder(Service):
         except OSError as error:
             raise CannotStart(f"{path}: {error.strerror}") from error
         self._has_file = True
-        self._writer.put([Item(Kind.OPENED, now_ns=self.clock.now_ns(), payload=b"{}")])
+        opened = json.dumps({"service": "mm_recorder", "pid": os.getpid(), **own_version()})
+        self._writer.put([Item(Kind.OPENED, now_ns=self.clock.now_ns(), payload=opened.encode())])
         bus = self._transport()
         self._listeners: list[Subscriber] = [
             bus.subscriber(stream, self.inbox, {}, on_bytes=self._keep) for stream in Stream

@@ -15,6 +15,7 @@ from mm_runtime.clock import Clock
 from mm_runtime.journal import Journal, Phase, WrittenJournal, journal_path
 from mm_runtime.metrics_table import Sample
 from mm_runtime.session_file import SessionWriter
+from mm_runtime.session_version import own_version
 from mm_runtime.settings import RuntimeSettings
 from mm_runtime.transport import DriverLost, Publisher, Subscriber, Transport
 from mmquant.codes import BookState, Reason, RequestKind, Role, ServiceState, Stream, Template
@@ -336,6 +337,7 @@ class Service(ABC):
         opened = {
             "service": self.role.name.lower(),
             "pid": os.getpid(),
+            **own_version(),
             "runtime": msgspec.to_builtins(self.settings),
             "config": msgspec.to_builtins(self.config),
             "config_dir": str(self.config_dir.resolve()) if self.config_dir else "",
