@@ -110,8 +110,19 @@ def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
         (6 * S, {"tick_size_e8": 1}, CONFIG, "has another tick_size_e8"),
         (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "has another symbol"),
         (6 * S, {"market": Market.SPOT}, CONFIG, "nothing could be read from /"),
-        (6 * S, {}, PricingSettings(volatility_half_life_s=1.0), "other settings"),
-        (6 * S, {}, PricingSettings(warmup_s=3.0, realised_window_s=61.0), "other settings"),
+        (
+            6 * S,
+            {},
+            PricingSettings(volatility_half_life_s=1.0),
+            "is of other settings: volatility_half_life_s was 60, is 1",
+        ),
+        (
+            6 * S,
+            {},
+            PricingSettings(realised_window_s=60.5, order_flow_levels=4, jump_sigmas=0.0),
+            "is of other settings: order_flow_levels was 3, is 4, jump_sigmas was 6, is 0, "
+            "realised_window_s was 60, is 60.5",
+        ),
     ],
 )
 def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
@@ -120,6 +131,16 @@ def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
     state = np.zeros(1, PRICING_STATE)
     stored = other.read(instrument(**rules))
     assert why in other.restore(instrument(**rules), stored, state, now_ns)
+    assert not state.tobytes().strip(b"\0")
+
+
+def test_a_file_of_another_version_says_so(memory):
+    memory.save(instrument(), warm_service().state)
+    path = memory.path(instrument())
+    path.write_bytes(b"0123456789abcdef" + path.read_bytes()[16:])
+    state = np.zeros(1, PRICING_STATE)
+    why = memory.restore(instrument(), memory.read(instrument()), state, 6 * S)
+    assert why == f"{path} is of another version"
     assert not state.tobytes().strip(b"\0")
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "PRICING_MODEL_INPUTS",
     "PRICING_MODEL_PRICE",
     "PRICING_PARAMS",
+    "PRICING_SHAPE",
     "PRICING_STATE",
 ]
 
@@ -145,20 +146,35 @@ PRICING_STATE = record(
     + 4 * 8 * MAX_SIGNAL_LEVELS
     + REALISED_WINDOW.itemsize,
 )
+# The parameters that the stored sums depend on: under others they mean something else.
+PRICING_SHAPE = record(
+    [
+        ("volatility_half_life_ns", "<i8"),
+        ("drift_half_life_ns", "<i8"),
+        ("order_flow_half_life_ns", "<i8"),
+        ("trade_flow_half_life_ns", "<i8"),
+        ("order_flow_levels", "<i8"),
+        ("max_gap_ns", "<i8"),
+        ("jump_sigmas", "<f8"),
+        ("realised_window_ns", "<i8"),
+    ],
+    64,
+)
 # What is stored of an instrument, so that a restart does not begin cold: one record, one file.
 PRICING_MEMORY = record(
     [
-        ("layout", "S32"),  # digest of this record and of the settings behind the sums
+        ("layout", "S32"),  # digest of this record's fields: the version
         ("checksum", "<i8"),  # CRC-32 of the bytes behind it
         ("symbol", "S24"),
         ("market", "<i8"),
         ("tick_size_e8", "<i8"),
         ("lot_size_e8", "<i8"),
         ("now_ns", "<i8"),  # the market's time of the newest output
+        ("settings", PRICING_SHAPE, (1,)),
         ("volatility", VOLATILITY, (1,)),
         ("order_flow", ORDER_FLOW, (1,)),
         ("trade_flow", TRADE_FLOW, (1,)),
         ("realised", REALISED_WINDOW, (1,)),
     ],
-    56 + 5 * 8 + 80 + ORDER_FLOW.itemsize + 40 + REALISED_WINDOW.itemsize,
+    56 + 5 * 8 + 64 + 80 + ORDER_FLOW.itemsize + 40 + REALISED_WINDOW.itemsize,
 )
