@@ -52,3 +52,9 @@ def microprice_adjustments(stays, moves, drift, changes):
             row = [sum(visits[i] * moves[i][j] for i in range(size)) for j in range(size)]
         out.append(total)
     return out
+
+
+def signal_drift(values, ticks_per_s):
+    """Sum of the signals that there are times their factors."""
+    pairs = zip(values, ticks_per_s, strict=True)
+    return sum((c * x for x, c in pairs if not math.isnan(x)), 0.0)

@@ -7,10 +7,10 @@ import pytest
 from mm_pricing.memory import Memory
 from mm_pricing.parameters import check_pricing, load_model, load_table, pricing_params
 from mm_runtime.config import ConfigError
-from mm_runtime.settings import BlendSettings, PricingSettings
+from mm_runtime.settings import BlendSettings, PricingSettings, SignalDriftSettings
 from test_pricing_kernel import S, Service
 
-from mmquant.codes import Market, PricingFlag
+from mmquant.codes import Market, PricingFlag, Template
 from mmquant.records import INSTRUMENT
 from mmquant.state import PRICING_STATE
 from mmquant.stoikov import MicropriceModel
@@ -142,6 +142,22 @@ def test_a_file_of_another_version_says_so(memory):
     why = memory.restore(instrument(), memory.read(instrument()), state, 6 * S)
     assert why == f"{path} is of another version"
     assert not state.tobytes().strip(b"\0")
+
+
+def test_the_drift_is_of_other_signals_behind_a_restart_that_is_warm_at_once(memory):
+    factors = SignalDriftSettings(order_flow_ticks_per_s_per_lot=0.5, trade_flow_ticks_per_s=2.0)
+    config = PricingSettings(warmup_s=3.0, drift="signals", signal_drift=factors)
+    old, new = warm_service(), service(config)
+    trade = {"trade_id": 1, "qty_lots": 3, "aggressor": 1, "now_ns": 5 * S}
+    old.send(Template.TRADE, **trade)
+    old.delta(6 * S, 1, 10, 30, [(97, 40)], [])
+    memory.save(instrument(), old.state)
+    other = Memory(memory.folder, pricing_params(config), MAX_AGE_NS)
+    assert other.restore(instrument(), other.read(instrument()), new.state, 6 * S) == ""
+    new.snapshot(6 * S, 2, 50, [(97, 5)], [(101, 5)])
+    assert new["flags"] == PricingFlag.LIVE | PricingFlag.WARM | PricingFlag.WARM_STARTED
+    assert new["trade_flow_imbalance"] == 1.0
+    assert new["drift_ticks_per_s"] == 0.5 * old["order_flow_lots"] + 2.0 != 0.0
 
 
 @pytest.mark.parametrize(
