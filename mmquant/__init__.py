@@ -46,6 +46,7 @@ _HOMES = {
     "order_flow_imbalance": "signals",
     "decayed_order_flow": "signals",
     "price_by_model": "pricing_model",
+    "signal_drift": "signals",
     "trade_flow_imbalance": "signals",
     "vamp": "signals",
     # calibration

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant._checks import MOST_SIZE, MOST_WHOLE
+from mmquant._checks import MOST_SIZE, MOST_TICKS, MOST_WHOLE
 from mmquant.kernels.scan import first_beyond, first_decrease
 
 __all__ = [
@@ -122,10 +122,10 @@ def floats(field: str, values: object) -> NDArray[np.float64]:
 def ticks(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64 that whole ticks could be; NaN stays, what is more is refused."""
     xs = floats(field, values)
-    if xs.size > 0 and not np.nanmax(abs(xs), initial=0.0) <= MOST_WHOLE:
-        at = int(np.nanargmax(abs(xs)))
+    at = int(first_beyond(xs, MOST_TICKS))
+    if at >= 0:
         raise ValueError(
-            f"{field} must be between {-MOST_WHOLE} and {MOST_WHOLE}, got {xs[at]} at {at}: drop "
+            f"{field} must be between {-MOST_TICKS} and {MOST_TICKS}, got {xs[at]} at {at}: drop "
             f"what is no price in ticks"
         )
     return xs

@@ -353,7 +353,7 @@ def _reference_doubts(tape: TapeLike, config: Config) -> list[str]:
     return [
         f"pricing.toml: reference.symbol {symbol!r} has no effect here: the tape has "
         f"{', '.join(symbols)} alone, so the basis is unknown (live it is known): give a tape of "
-        'both, or set basis_ticks_per_bp to 0 and reference.symbol to ""'
+        'both, or set the factors of the basis to 0 and reference.symbol to ""'
     ]
 
 

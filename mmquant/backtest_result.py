@@ -18,7 +18,7 @@ from mmquant.backtest_faults import Faults
 from mmquant.backtest_metrics import metrics_of, total_of
 from mmquant.backtest_profit import bracket_frame, bracket_profits, profit_parts, profits_of
 from mmquant.backtest_words import describe_doubts, describe_run, names_of
-from mmquant.codes import OrderStatus, Reason, Template
+from mmquant.codes import OrderStatus, PricingFlag, Reason, Template
 from mmquant.kernels.backtest import Desk, Rows
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ _MICRO = 1e6
 _S = 1_000_000_000
 _HORIZONS_NS = (_S // 10, _S, 5 * _S, 30 * _S)
 _PARTS = ("spread", "adverse_selection", "inventory")
+# Of a touch with two sides; messages say 0.0 without one.
+_OF_TOUCH = (
+    "mid_ticks",
+    "microprice_minus_mid_ticks",
+    "depth_imbalance",
+    "touch_imbalance",
+)
 _ORDER_COLUMNS = [
     "now_ns",
     "known_ns",
@@ -312,9 +319,12 @@ class Result:
         return frame
 
     def signals(self, symbol: str | None = None) -> "pandas.DataFrame":
-        """Return what the strategy saw: touch, fair value, volatility, drift.
+        """Return what the strategy saw: touch, fair value, volatility, drift, and the signals.
 
-        `bid`, `ask`, `mid` and `fair` are prices, NaN where there was none.
+        `bid`, `ask`, `mid` and `fair` are prices, NaN where there was none, and so are `mid_ticks`
+        and the signals of the touch, and the basis where the reference was not young enough. The
+        columns named in `mmquant.settings_rules.SIGNAL_DRIFT` are those that a drift may be of:
+        `regress_drift(frame[["depth_imbalance"]], frame["mid_ticks"], horizon_ns=10**9)`.
         """
         one = self.instrument(symbol)
         frame = _frame(one.samples)
@@ -325,6 +335,10 @@ class Result:
         frame["mid"] = _prices(one, (frame["bid_ticks"] + frame["ask_ticks"]) / 2, is_live)
         fair = frame["fair_value_ticks"]
         frame["fair"] = _prices(one, fair, is_live & (fair > 0))
+        frame["microprice_minus_mid_ticks"] = frame["microprice_ticks"] - frame["mid_ticks"]
+        for name in _OF_TOUCH:
+            frame[name] = frame[name].where(is_live)
+        frame["basis_bps"] = frame["basis_bps"].where(frame["flags"] & PricingFlag.BASIS > 0)
         return frame
 
     def equity(self, symbol: str | None = None) -> "pandas.DataFrame":

@@ -20,7 +20,7 @@ from mmquant.codes import Market
 from mmquant.models import MODELS, model_params
 from mmquant.own_modules import own_function
 from mmquant.quoting import bind_model, own_params, strategy_params
-from mmquant.settings_rules import check_settings
+from mmquant.settings_rules import DRIFTS, SIGNAL_DRIFT, check_settings
 from mmquant.simulator_settings import simulator_params
 from mmquant.state import MAX_STOIKOV_STATES, PRICING_PARAMS
 from mmquant.stoikov import MicropriceModel
@@ -65,6 +65,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "fair_value_params": (),
         "volatility_half_life_s": 60.0,
         "drift_half_life_s": 60.0,
+        "drift": "ewma",
         "warmup_s": 1.0,
         "max_gap_s": 5.0,
         "jump_sigmas": 6.0,
@@ -87,6 +88,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
             "trade_flow_ticks": 0.0,
             "basis_ticks_per_bp": 0.0,
         },
+        "signal_drift": dict.fromkeys(SIGNAL_DRIFT.values(), 0.0),
         "reference": {"symbol": "", "max_age_s": 2.0},
         "warm_start": {"max_age_s": 600.0, "interval_s": 5.0},
     },
@@ -297,6 +299,8 @@ def pricing_record(values: Mapping[str, Any], folder: Path = Path()) -> NDArray[
         p[f"{name}_weight"] = blend[name]
     for name in _FACTORS:
         p[name] = blend[name]
+    p["drift_source"] = DRIFTS.index(values["drift"])
+    p["signal_drift_ticks_per_s"] = [values["signal_drift"][key] for key in SIGNAL_DRIFT.values()]
     if values["stoikov_file"]:
         _put_table(p, folder / values["stoikov_file"])
     elif blend["stoikov"] > 0:

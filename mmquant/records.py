@@ -215,8 +215,10 @@ PRICING = record(
         ("yang_zhang_ticks_per_sqrt_s", "<f8"),
         ("realised_samples", "<i8"),  # mids of the window that moved, and its first and last
         ("realised_end_ns", "<i8"),  # its end, the time of its last mid
+        ("ewma_drift_ticks_per_s", "<f8"),  # of the mids; drift_ticks_per_s is this or the next
+        ("signal_drift_ticks_per_s", "<f8"),  # the sum of signals times their factors
     ],
-    368,
+    384,
 )
 QUOTES = record(
     [

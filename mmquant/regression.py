@@ -2,6 +2,8 @@
 
 moves = forward_moves(mids, times, horizon_ns=10**9)
 fit = regress_drift(signals, mids, times, horizon_ns=10**9)
+backtest.run(tape, pricing=fit.settings())
+print(fit.to_toml())
 """
 
 import math
@@ -13,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mmquant import _arrays
 from mmquant._checks import whole
 from mmquant.kernels import forward
+from mmquant.settings_rules import SIGNAL_DRIFT
 
 __all__ = ["Regression", "forward_moves", "regress_drift"]
 
@@ -33,6 +36,41 @@ class Regression(NamedTuple):
     errors_per_s: Any
     r_squared: float
     samples: int
+
+    def settings(self) -> dict[str, Any]:
+        """Return the keys of pricing.toml by which the fit is the drift, here and live.
+
+        `backtest.run(tape, pricing=fit.settings())`: what was not fitted has a factor of 0.
+
+        Raises
+        ------
+        TypeError
+            The signals were not the columns of a DataFrame.
+        ValueError
+            A column is no signal of pricing messages.
+        """
+        fitted = self.coefficients_per_s
+        if not hasattr(fitted, "items"):
+            raise TypeError(
+                f"signals must have names, got coefficients {np.ravel(fitted).tolist()}: pass "
+                f"regress_drift a DataFrame, such as columns of backtest.Result.signals()"
+            )
+        for name in fitted.index:
+            if name not in SIGNAL_DRIFT:
+                raise ValueError(
+                    f"signals must be those of [signal_drift] in pricing.toml "
+                    f"({', '.join(SIGNAL_DRIFT)}), got {name!r}: rename the column, or fit without"
+                )
+        factors = {key: float(fitted.get(name, 0.0)) for name, key in SIGNAL_DRIFT.items()}
+        return {"drift": "signals", "signal_drift": factors}
+
+    def to_toml(self) -> str:
+        """Return the table [signal_drift] for pricing.toml, in place of the one that stands there.
+
+        Beside it `drift = "signals"` must be set. Raises what `settings` raises.
+        """
+        factors = self.settings()["signal_drift"]
+        return "\n".join(["[signal_drift]", *(f"{key} = {factors[key]!r}" for key in factors), ""])
 
 
 def forward_moves(

@@ -8,10 +8,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 __all__ = [
+    "DRIFTS",
     "FILL_MODELS",
     "RANGES",
+    "SIGNAL_DRIFT",
     "Range",
+    "check_basis",
     "check_blend",
+    "check_drift",
     "check_jumps",
     "check_settings",
     "check_strategy",
@@ -55,6 +59,19 @@ _LATENCY = Range(0, 60_000)
 _JITTER = Range(0, 3)
 _FEE = Range(-10_000, 100_000, is_whole=True)
 
+DRIFTS = ("ewma", "signals")  # PRICING_PARAMS' drift_source counts them
+# What signals are called in pricing messages -> their factors in [signal_drift]; the kernels add
+# them in this order.
+SIGNAL_DRIFT = {
+    "depth_imbalance": "depth_imbalance_ticks_per_s",
+    "touch_imbalance": "touch_imbalance_ticks_per_s",
+    "order_flow_lots": "order_flow_ticks_per_s_per_lot",
+    "touch_flow_lots": "touch_flow_ticks_per_s_per_lot",
+    "trade_flow_imbalance": "trade_flow_ticks_per_s",
+    "basis_bps": "basis_ticks_per_s_per_bp",
+    "microprice_minus_mid_ticks": "microprice_ticks_per_s_per_tick",
+}
+
 RANGES: dict[str, dict[str, Range]] = {
     "pricing": {
         "volatility_half_life_s": _HALF_LIFE,
@@ -78,6 +95,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "blend.order_flow_ticks_per_lot": _FACTOR,
         "blend.trade_flow_ticks": _FACTOR,
         "blend.basis_ticks_per_bp": _FACTOR,
+        **{f"signal_drift.{key}": _FACTOR for key in SIGNAL_DRIFT.values()},
         "reference.max_age_s": Range(0, 3_600, is_open=True),
         "warm_start.max_age_s": Range(0, 86_400),
         "warm_start.interval_s": Range(0.1, 3_600),
@@ -177,7 +195,8 @@ def check_settings(file: str, values: Mapping[str, Any]) -> None:
         if file == "pricing":
             check_jumps(values)
             check_blend(values["blend"])
-            check_basis(values["blend"]["basis_ticks_per_bp"], values["reference"]["symbol"])
+            check_basis(values)
+            check_drift(values)
         elif file == "strategy":
             check_strategy(values)
         else:
@@ -210,12 +229,26 @@ def check_blend(blend: Mapping[str, Any]) -> None:
         raise ValueError("blend.microprice: some price must have a weight > 0, got none")
 
 
-def check_basis(ticks_per_bp: float, symbol: str) -> None:
-    """Refuse a factor for a basis that is never known."""
-    if ticks_per_bp != 0 and not symbol:
+def check_basis(values: Mapping[str, Any]) -> None:
+    """Refuse a factor for a basis that is never known; ValueError "<key>: rule, got value"."""
+    for key in ("blend.basis_ticks_per_bp", "signal_drift.basis_ticks_per_s_per_bp"):
+        factor = _at(values, key)
+        if factor != 0 and not values["reference"]["symbol"]:
+            raise ValueError(
+                f"{key}: must be 0 where reference.symbol is empty, got {factor:g}: name the other "
+                f"instrument there, or set the factor to 0"
+            )
+
+
+def check_drift(values: Mapping[str, Any]) -> None:
+    """Refuse a drift that there is not, or of no signal; ValueError "drift: rule, got value"."""
+    drift = values["drift"]
+    if drift not in DRIFTS:
+        raise ValueError(f"drift: must be one of {', '.join(map(repr, DRIFTS))}, got {drift!r}")
+    if drift == "signals" and not any(values["signal_drift"].values()):
         raise ValueError(
-            f"blend.basis_ticks_per_bp: must be 0 where reference.symbol is empty, got "
-            f"{ticks_per_bp:g}"
+            "drift: must be 'ewma' where every factor of [signal_drift] is 0, got 'signals': set "
+            "the factor of a signal, as mmquant.regress_drift fits it"
         )
 
 

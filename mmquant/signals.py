@@ -19,6 +19,7 @@ from mmquant import _arrays, _sides
 from mmquant._checks import number, whole
 from mmquant.ewma import warn_of_unit
 from mmquant.kernels import signals as kernels
+from mmquant.settings_rules import SIGNAL_DRIFT
 from mmquant.state import MAX_SIGNAL_LEVELS, ORDER_FLOW, TRADE_FLOW
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "decayed_order_flow",
     "depth_imbalance",
     "order_flow_imbalance",
+    "signal_drift",
     "trade_flow_imbalance",
     "vamp",
 ]
@@ -308,3 +310,42 @@ def blend(
     out = np.empty(n)
     kernels.blend_path(price_rows, weights, signal_rows, ticks_per_unit, out)
     return _arrays.like(_arrays.kind_of(*terms.values()), out, "blend_ticks")
+
+
+def signal_drift(signals: Mapping[str, tuple[ArrayLike, float]]) -> Any:
+    """Return the drift that signals foretell: the sum of each times its factor.
+
+    What mm_pricing publishes as `signal_drift_ticks_per_s`, with the factors of [signal_drift]:
+
+        signal_drift({name: (frame[name], c) for name, c in fit.coefficients_per_s.items()})
+
+    A signal that is NaN adds nothing. Those that have a factor in pricing.toml are added in the
+    order in which they stand there, to the same bits, then others as they come.
+
+    Parameters
+    ----------
+    signals : mapping of name to (values, ticks per s for a unit)
+        Values (n,); names as in pricing messages, or of one's own.
+
+    Returns
+    -------
+    ndarray of float64 or Series, shape (n,)
+        In ticks per s.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the signal, the rule and the value received.
+    """
+    columns, ticks_per_s = _columns("signals", signals, "ticks_per_s", -np.inf)
+    if not columns:
+        raise ValueError("signals must name at least one, got none: pass {name: (values, factor)}")
+    places = {name: place for place, name in enumerate(SIGNAL_DRIFT)}
+    order = np.argsort([places.get(name, len(places)) for name in signals], kind="stable")
+    _arrays.same_index(**columns)
+    arrays = {name: _arrays.floats(name, values) for name, values in columns.items()}
+    n = _arrays.same_length(**arrays)
+    rows = np.column_stack(list(arrays.values()))[:, order]
+    out = np.empty(n)
+    kernels.signal_drift_path(np.ascontiguousarray(rows), ticks_per_s[order], out)
+    return _arrays.like(_arrays.kind_of(*columns.values()), out, "signal_drift_ticks_per_s")

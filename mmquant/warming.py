@@ -80,6 +80,7 @@ def _warm_signals() -> None:
     signals.trade_flow_imbalance(lots, np.ones(8, np.int64), ts, half_life_ns=_S)
     signals.basis_bps(micro, micro, ts, ts, max_age_ns=_S)
     signals.blend({"micro": (micro, 1.0)}, {"flow": (flow, 0.1)})
+    signals.signal_drift({"flow": (flow, 0.1)})
     stoikov.fit_microprice(*touch, buckets=2, max_spread_ticks=1).apply(*touch)
 
 

@@ -160,6 +160,24 @@ def blend(signals, params):
     return fair
 
 
+DRIFT_SIGNALS = (
+    "depth_imbalance",
+    "touch_imbalance",
+    "order_flow_lots",
+    "touch_flow_lots",
+    "trade_flow_imbalance",
+    "basis_bps",
+)
+
+
+def signal_drift(signals, params):
+    """Sum of the signals that there are times ticks per s for a unit; the microprice's last."""
+    factors = params.get("signal_drift_ticks_per_s", (0.0,) * 7)
+    values = [signals[name] for name in DRIFT_SIGNALS]
+    values.append(signals["microprice_ticks"] - signals["mid_ticks"])
+    return reference_signals.signal_drift(values, factors)
+
+
 def stoikov(bid, bid_lots, ask, ask_lots, table, buckets):
     if not table or ask <= bid:
         return math.nan
@@ -318,6 +336,7 @@ class Pricing:
             flags |= REALISED
         flags |= BASIS if math.isfinite(signals["basis_bps"]) else 0
         fair = blend(signals, self.params)
+        drifts = (self.volatility.drift, signal_drift(signals, self.params))
         if both and not math.isfinite(fair):
             flags = (flags | NO_FAIR_VALUE) & ~LIVE
         synced = self.book.synced
@@ -336,7 +355,9 @@ class Pricing:
             **{name: x if math.isfinite(x) else 0.0 for name, x in signals.items()},
             "fair_value_ticks": fair if math.isfinite(fair) else 0.0,
             "volatility_ticks_per_sqrt_s": self.volatility.volatility,
-            "drift_ticks_per_s": self.volatility.drift,
+            "drift_ticks_per_s": drifts[self.params.get("drift_source", 0)],
+            "ewma_drift_ticks_per_s": drifts[0],
+            "signal_drift_ticks_per_s": drifts[1],
             "warm_fraction": self.volatility.warm_fraction,
             "samples": self.volatility.samples,
             "gaps": self.volatility.gaps,

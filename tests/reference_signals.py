@@ -105,3 +105,9 @@ def touch_chain(books, buckets, spreads):
         moves[state, state // buckets * buckets + buckets - 1 - state % buckets] = 1
         visits[state] = 1
     return stays / visits[:, None], moves / visits[:, None], drift / visits
+
+
+def signal_drift(values, ticks_per_s):
+    """Sum of the signals that there are times their factors."""
+    pairs = zip(values, ticks_per_s, strict=True)
+    return sum((c * x for x, c in pairs if not math.isnan(x)), 0.0)

@@ -388,6 +388,16 @@ def test_the_shipped_files_are_read_as_the_services_read_them():
         ({"pricing": {"realised_window_s": 0.5}}, "realised_window_s: must be a number from 1 to"),
         ({"pricing": {"jump_sigmas": 0.5}}, "jump_sigmas: must be 0 or at least 1, got 0.5"),
         ({"pricing": {"blend.stoikov": 1.0}}, "stoikov_file is empty"),
+        ({"pricing": {"drift": "ewm"}}, "drift: must be one of 'ewma', 'signals', got 'ewm'"),
+        ({"pricing": {"drift": "signals"}}, r"drift: must be 'ewma' where every factor of \[sign"),
+        (
+            {"pricing": {"signal_drift": {"depth_imbalance": 1.0}}},
+            "signal_drift.depth_imbalance: unknown key, .* 'depth_imbalance_ticks_per_s'",
+        ),
+        (
+            {"pricing": {"signal_drift.basis_ticks_per_s_per_bp": 1.0}},
+            "signal_drift.basis_ticks_per_s_per_bp: must be 0 where reference.symbol is empty, got",
+        ),
         ({"simulator": {"fill_model": "magic"}}, "magic"),
         ({"simulator": {"fees.usdm_maker_ppm": 10**9}}, "simulator.toml: fees.usdm_maker_ppm: "),
     ],

@@ -130,11 +130,30 @@ def test_numbers_of_a_list_that_are_not_finite_are_refused(tmp_path, value):
         ('fair_value = "blnd"', "fair_value: must be 'blend' or 'module:function', got 'blnd'"),
         (
             "blend.basis_ticks_per_bp = 0.5",
-            "blend.basis_ticks_per_bp: must be 0 where reference.symbol is empty, got 0.5",
+            "blend.basis_ticks_per_bp: must be 0 where reference.symbol is empty, got 0.5: name",
+        ),
+        (
+            "signal_drift.basis_ticks_per_s_per_bp = -0.5",
+            "signal_drift.basis_ticks_per_s_per_bp: must be 0 where reference.symbol is empty, "
+            "got -0.5: name the other instrument there, or set the factor to 0",
+        ),
+        ('drift = "signal"', "drift: must be one of 'ewma', 'signals', got 'signal'"),
+        (
+            'drift = "signals"',
+            "drift: must be 'ewma' where every factor of [signal_drift] is 0, got 'signals': set",
+        ),
+        (
+            "signal_drift.depth_imbalance = 1.0",
+            "signal_drift.depth_imbalance: unknown key, the nearest valid one is "
+            "'depth_imbalance_ticks_per_s'",
+        ),
+        (
+            "signal_drift.trade_flow_ticks_per_s = 1e7",
+            "signal_drift.trade_flow_ticks_per_s: must be <= 1000000.0, got 10000000.0",
         ),
     ],
 )
-def test_a_fair_value_that_cannot_be_says_what_it_should_be(tmp_path, text, complaint):
+def test_a_price_or_drift_that_cannot_be_says_what_it_should_be(tmp_path, text, complaint):
     path = tmp_path / "pricing.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(f"{path}: {complaint}")):

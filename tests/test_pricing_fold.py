@@ -11,6 +11,7 @@ from test_pricing_kernel import PARAMS, S, Service
 
 import mmquant
 from mmquant.kernels.pricing import NEED_SNAPSHOT, PUBLISH
+from mmquant.settings_rules import SIGNAL_DRIFT
 from mmquant.state import REALISED
 
 pytestmark = pytest.mark.kernels
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.kernels
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 MESSAGES = 300 if INTERPRETED else 4_000
 FIELDS = {**PARAMS, "jump_sigmas": 6.0, "order_flow_half_life_ns": 2 * S}
-FIELDS |= {"realised_window_ns": 10 * S}
+FACTORS = dict(zip(SIGNAL_DRIFT, (0.3, -0.7, 0.01, -0.003, 0.9, 0.011, -1.7), strict=True))
+FIELDS |= {"realised_window_ns": 10 * S, "signal_drift_ticks_per_s": list(FACTORS.values())}
 
 
 def invented(n):
@@ -95,6 +97,10 @@ def assert_is_the_library(rows):
     for name in ("volatility_ticks_per_sqrt_s", "drift_ticks_per_s"):
         known = np.nan_to_num(getattr(path, name)[at])  # 0.0 in messages where nothing is known
         assert out[name].tolist() == known.tolist(), name
+    assert out["ewma_drift_ticks_per_s"].tolist() == out["drift_ticks_per_s"].tolist()
+    signals = out.assign(microprice_minus_mid_ticks=out["microprice_ticks"] - out["mid_ticks"])
+    drift = mmquant.signal_drift({name: (signals[name], FACTORS[name]) for name in FACTORS})
+    assert out["signal_drift_ticks_per_s"].tolist() == drift.tolist()
     assert_windows(out, times, touches)
     assert out["microprice_ticks"].tolist() == mmquant.microprice(*touches)[at].tolist()
     assert out["vamp_ticks"].tolist() == mmquant.vamp(*touches)[at].tolist()

@@ -39,6 +39,8 @@ RICH = {
     "order_flow_ticks_per_lot": 0.01,
     "trade_flow_ticks": -0.5,
     "basis_ticks_per_bp": 0.001,
+    "drift_source": 1,
+    "signal_drift_ticks_per_s": [0.5, -0.25, 0.01, 0.02, 0.125, 0.001, -2.0],
     "jump_sigmas": 2.0,
     "publish_ticks": 0.01,
     "depth_levels": 3,

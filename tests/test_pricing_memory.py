@@ -7,10 +7,10 @@ import pytest
 from mm_pricing.memory import Memory
 from mm_pricing.parameters import check_pricing, load_model, load_table, pricing_params
 from mm_runtime.config import ConfigError
-from mm_runtime.settings import BlendSettings, PricingSettings
+from mm_runtime.settings import BlendSettings, PricingSettings, SignalDriftSettings
 from test_pricing_kernel import S, Service
 
-from mmquant.codes import Market, PricingFlag
+from mmquant.codes import Market, PricingFlag, Template
 from mmquant.records import INSTRUMENT
 from mmquant.state import PRICING_STATE
 from mmquant.stoikov import MicropriceModel
@@ -110,8 +110,19 @@ def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
         (6 * S, {"tick_size_e8": 1}, CONFIG, "has another tick_size_e8"),
         (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "has another symbol"),
         (6 * S, {"market": Market.SPOT}, CONFIG, "nothing could be read from /"),
-        (6 * S, {}, PricingSettings(volatility_half_life_s=1.0), "other settings"),
-        (6 * S, {}, PricingSettings(warmup_s=3.0, realised_window_s=61.0), "other settings"),
+        (
+            6 * S,
+            {},
+            PricingSettings(volatility_half_life_s=1.0),
+            "is of other settings: volatility_half_life_s was 60, is 1",
+        ),
+        (
+            6 * S,
+            {},
+            PricingSettings(realised_window_s=60.5, order_flow_levels=4, jump_sigmas=0.0),
+            "is of other settings: order_flow_levels was 3, is 4, jump_sigmas was 6, is 0, "
+            "realised_window_s was 60, is 60.5",
+        ),
     ],
 )
 def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
@@ -121,6 +132,32 @@ def test_what_does_not_fit_is_left_alone(memory, now_ns, rules, config, why):
     stored = other.read(instrument(**rules))
     assert why in other.restore(instrument(**rules), stored, state, now_ns)
     assert not state.tobytes().strip(b"\0")
+
+
+def test_a_file_of_another_version_says_so(memory):
+    memory.save(instrument(), warm_service().state)
+    path = memory.path(instrument())
+    path.write_bytes(b"0123456789abcdef" + path.read_bytes()[16:])
+    state = np.zeros(1, PRICING_STATE)
+    why = memory.restore(instrument(), memory.read(instrument()), state, 6 * S)
+    assert why == f"{path} is of another version"
+    assert not state.tobytes().strip(b"\0")
+
+
+def test_the_drift_is_of_other_signals_behind_a_restart_that_is_warm_at_once(memory):
+    factors = SignalDriftSettings(order_flow_ticks_per_s_per_lot=0.5, trade_flow_ticks_per_s=2.0)
+    config = PricingSettings(warmup_s=3.0, drift="signals", signal_drift=factors)
+    old, new = warm_service(), service(config)
+    trade = {"trade_id": 1, "qty_lots": 3, "aggressor": 1, "now_ns": 5 * S}
+    old.send(Template.TRADE, **trade)
+    old.delta(6 * S, 1, 10, 30, [(97, 40)], [])
+    memory.save(instrument(), old.state)
+    other = Memory(memory.folder, pricing_params(config), MAX_AGE_NS)
+    assert other.restore(instrument(), other.read(instrument()), new.state, 6 * S) == ""
+    new.snapshot(6 * S, 2, 50, [(97, 5)], [(101, 5)])
+    assert new["flags"] == PricingFlag.LIVE | PricingFlag.WARM | PricingFlag.WARM_STARTED
+    assert new["trade_flow_imbalance"] == 1.0
+    assert new["drift_ticks_per_s"] == 0.5 * old["order_flow_lots"] + 2.0 != 0.0
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,15 @@ from mmquant.wire import decode
 
 pytestmark = pytest.mark.kernels
 CONFIG = Path(__file__).parents[1] / "config"
+CHANGED = {
+    "warmup_s = 1.0": "warmup_s = 0.1",
+    'drift = "ewma"': 'drift = "signals"',
+    "touch_imbalance_ticks_per_s = 0.0": "touch_imbalance_ticks_per_s = 0.7",
+    "touch_flow_ticks_per_s_per_lot = 0.0": "touch_flow_ticks_per_s_per_lot = -0.003",
+    "microprice_ticks_per_s_per_tick = 0.0": "microprice_ticks_per_s_per_tick = 0.11",
+}
 STEPS = 160  # before the market loses its first delta, which a tape says otherwise
+# Not trade_flow_imbalance: live a turn takes in all its trades first, then what the book did.
 SEEN = (
     "bid_ticks",
     "bid_lots",
@@ -29,6 +37,14 @@ SEEN = (
     "fair_value_ticks",
     "volatility_ticks_per_sqrt_s",
     "drift_ticks_per_s",
+    "ewma_drift_ticks_per_s",
+    "signal_drift_ticks_per_s",
+    "mid_ticks",
+    "depth_imbalance",
+    "touch_imbalance",
+    "order_flow_lots",
+    "touch_flow_lots",
+    "basis_bps",
     "flags",
     "book_state",
 )
@@ -71,14 +87,15 @@ def tape_of(session):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder of settings, the services' own but for a short warm-up."""
+    """Return a folder of settings: the services' own, soon warm, with a drift of signals."""
     folder = tmp_path_factory.mktemp("settings")
     for path in CONFIG.glob("*.toml"):
         shutil.copy(path, folder)
-    lines = (folder / "pricing.toml").read_text().splitlines()
-    changed = ["warmup_s = 0.1" if line.startswith("warmup_s ") else line for line in lines]
-    assert changed != lines
-    (folder / "pricing.toml").write_text("\n".join(changed) + "\n")
+    text = (folder / "pricing.toml").read_text()
+    for old, new in CHANGED.items():
+        assert text.count(f"\n{old}\n") == 1
+        text = text.replace(f"\n{old}\n", f"\n{new}\n")
+    (folder / "pricing.toml").write_text(text)
     return folder
 
 
@@ -117,3 +134,5 @@ def test_a_session_verified_live_is_priced_the_same_in_a_backtest(folder, tmp_pa
     assert len(both) == len(prices) > STEPS // 2
     for name in SEEN:
         assert samples[name][both].tolist() == [prices[times[row]][name] for row in both], name
+    assert samples["drift_ticks_per_s"].tolist() == samples["signal_drift_ticks_per_s"].tolist()
+    assert len(set(samples["drift_ticks_per_s"].tolist())) > STEPS // 10

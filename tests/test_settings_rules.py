@@ -92,6 +92,8 @@ def test_the_ends_of_every_range_are_taken_and_what_lies_beyond_is_named(file):
         ("pricing", "publish_interval_ms", 1),
         ("pricing", "warmup_s", 1e7),
         ("pricing", "reference.max_age_s", 0),
+        ("pricing", "drift", "signals"),
+        ("pricing", "signal_drift.basis_ticks_per_s_per_bp", 0.5),
         ("simulator", "entry_latency_ms", 1e7),
         ("simulator", "fill_model", "fifo_l3"),
         ("simulator", "bracket.central", "magic"),

@@ -7,7 +7,6 @@ more. A BBO has at most one level a side; a CLEAR has none.
 
 import numpy as np
 
-from mmquant._checks import MOST_WHOLE
 from mmquant._jit import bare_inlined as inlined
 from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode, BookEvent
@@ -21,7 +20,7 @@ CLEAR = int(BookEvent.CLEAR)
 BBO = int(BookEvent.BBO)
 TRUNCATED = int(BookCode.TRUNCATED)
 
-MOST_UPDATE_ID = MOST_WHOLE
+MOST_UPDATE_ID = 1 << 62  # as of `OrderBook.apply`
 LEVEL_WORDS = wire.LEVEL_WORDS
 KIND = 0  # words of an event
 UPDATE_ID = 1

@@ -137,6 +137,8 @@ def _fill_values(state: np.ndarray, out: np.ndarray) -> None:
     o["basis_bps"] = _finite(i["basis_bps"])
     o["volatility_ticks_per_sqrt_s"] = _finite(i["volatility_ticks_per_sqrt_s"])
     o["drift_ticks_per_s"] = _finite(i["drift_ticks_per_s"])
+    o["ewma_drift_ticks_per_s"] = _finite(i["ewma_drift_ticks_per_s"])
+    o["signal_drift_ticks_per_s"] = _finite(i["signal_drift_ticks_per_s"])
     _fill_realised(state, out)
     o["warm_fraction"] = i["warm_fraction"]
     o["samples"] = s["volatility"][0]["samples"]

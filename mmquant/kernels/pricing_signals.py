@@ -16,6 +16,7 @@ from mmquant.kernels.signals import (
     depth_imbalance,
     order_flow_lots,
     order_flow_step,
+    signal_drift_step,
     touch_flow_lots,
     trade_flow_now,
     vamp_ticks,
@@ -150,6 +151,27 @@ def _blend(state: np.ndarray, params: np.ndarray) -> float:
 
 
 @njit
+def _fill_drifts(state: np.ndarray, params: np.ndarray) -> None:
+    """Write the drift of the mids, that of the signals, and the one of both that counts."""
+    s = state[0]
+    p = params[0]
+    i = s["inputs"][0]
+    signals = s["drift_signals"][:]  # in the order of settings_rules.SIGNAL_DRIFT
+    signals[0] = i["depth_imbalance"]
+    signals[1] = i["touch_imbalance"]
+    signals[2] = i["order_flow_lots"]
+    signals[3] = i["touch_flow_lots"]
+    signals[4] = i["trade_flow_imbalance"]
+    signals[5] = i["basis_bps"]
+    signals[6] = i["microprice_ticks"] - i["mid_ticks"]
+    ewma = drift_ticks_per_s(s["volatility"][:])
+    of_signals = signal_drift_step(signals, p["signal_drift_ticks_per_s"][:])
+    i["ewma_drift_ticks_per_s"] = ewma
+    i["signal_drift_ticks_per_s"] = of_signals
+    i["drift_ticks_per_s"] = of_signals if p["drift_source"] == 1 else ewma
+
+
+@njit
 def _fill_realised(state: np.ndarray, params: np.ndarray, now_ns: int) -> int:
     """Write the realised measures into `inputs`, NaN without or stale; return REALISED or 0."""
     s = state[0]
@@ -200,17 +222,16 @@ def fill_signals(state: np.ndarray, params: np.ndarray, now_ns: int, out: np.nda
     i["trade_flow_imbalance"] = trade_flow_now(s["trade_flow"][:])
     estimator = s["volatility"][:]
     i["volatility_ticks_per_sqrt_s"] = volatility_ticks_per_sqrt_s(estimator)
-    i["drift_ticks_per_s"] = drift_ticks_per_s(estimator)
     observed_ns = estimator[0]["observed_ns"]
     i["warm_fraction"] = 0.0
     if observed_ns > 0:
         i["warm_fraction"] = min(observed_ns / max(p["warmup_ns"], 1), 1.0)
     flags = _fill_realised(state, params, now_ns)
-    if o["bid_lots"] <= 0 or o["ask_lots"] <= 0:
-        return flags
-    _fill_prices(state, params, out)
-    if s["reference_ticks"] > 0.0 and now_ns - s["reference_ns"] <= p["reference_max_age_ns"]:
-        i["basis_bps"] = basis_bps(i["mid_ticks"], s["reference_ticks"])
-        flags |= FLAG_BASIS
-    i["blend_ticks"] = _blend(state, params)
+    if o["bid_lots"] > 0 and o["ask_lots"] > 0:
+        _fill_prices(state, params, out)
+        if s["reference_ticks"] > 0.0 and now_ns - s["reference_ns"] <= p["reference_max_age_ns"]:
+            i["basis_bps"] = basis_bps(i["mid_ticks"], s["reference_ticks"])
+            flags |= FLAG_BASIS
+        i["blend_ticks"] = _blend(state, params)
+    _fill_drifts(state, params)
     return flags

@@ -317,6 +317,31 @@ def blend_path(
 
 
 @njit
+def signal_drift_step(signals: np.ndarray, ticks_per_s: np.ndarray) -> float:
+    """Return the drift that signals foretell in ticks per s: sum c_j s_j over finite signals.
+
+    A signal that is missing foretells nothing; 0.0 without any.
+
+    Parameters
+    ----------
+    signals, ticks_per_s : ndarray of float64, shape (k,)
+        Values, and ticks per s for a unit of each.
+    """
+    drift = 0.0
+    for j in range(signals.size):
+        if math.isfinite(signals[j]):
+            drift += ticks_per_s[j] * signals[j]
+    return drift
+
+
+@njit
+def signal_drift_path(signals: np.ndarray, ticks_per_s: np.ndarray, out: np.ndarray) -> None:
+    """Fold `signal_drift_step` over rows of `signals` (n, k) into float64 `out` (n,)."""
+    for i in range(out.size):
+        out[i] = signal_drift_step(signals[i], ticks_per_s)
+
+
+@njit
 def vamp_path(
     bid_ticks: np.ndarray,
     bid_lots: np.ndarray,

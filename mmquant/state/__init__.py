@@ -64,6 +64,7 @@ from mmquant.state.pricing import (
     PRICING_MODEL_INPUTS,
     PRICING_MODEL_PRICE,
     PRICING_PARAMS,
+    PRICING_SHAPE,
     PRICING_STATE,
 )
 from mmquant.state.simulator import (
@@ -165,6 +166,7 @@ __all__ = [
     "PRICING_MODEL_INPUTS",
     "PRICING_MODEL_PRICE",
     "PRICING_PARAMS",
+    "PRICING_SHAPE",
     "PRICING_STATE",
     "REALISED",
     "REALISED_WINDOW",

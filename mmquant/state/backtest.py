@@ -120,6 +120,15 @@ BACKTEST_SAMPLE = record(
         ("position_lots", "<i8"),  # ours, at the venue
         ("flags", "<u4"),
         ("book_state", "<u4"),
+        ("mid_ticks", "<f8"),
+        ("depth_imbalance", "<f8"),
+        ("touch_imbalance", "<f8"),
+        ("order_flow_lots", "<f8"),
+        ("touch_flow_lots", "<f8"),
+        ("trade_flow_imbalance", "<f8"),
+        ("basis_bps", "<f8"),
+        ("ewma_drift_ticks_per_s", "<f8"),
+        ("signal_drift_ticks_per_s", "<f8"),
     ],
-    88,
+    160,
 )

@@ -17,15 +17,18 @@ from mmquant.state.estimators import (
 )
 
 __all__ = [
+    "DRIFT_SIGNALS",
     "MAX_STOIKOV_STATES",
     "PRICING_MEMORY",
     "PRICING_MODEL_INPUTS",
     "PRICING_MODEL_PRICE",
     "PRICING_PARAMS",
+    "PRICING_SHAPE",
     "PRICING_STATE",
 ]
 
 MAX_STOIKOV_STATES = 1_024
+DRIFT_SIGNALS = 7  # signals that a drift may be of: settings_rules.SIGNAL_DRIFT names them
 # Zeroed memory past the fifth field is the microprice alone, of one level, with no limit on jumps.
 PRICING_PARAMS = record(
     [
@@ -52,9 +55,11 @@ PRICING_PARAMS = record(
         ("stoikov_buckets", "<i8"),  # 0: no table
         ("stoikov_states", "<i8"),
         ("realised_window_ns", "<i8"),  # 0: no realised measures
+        ("drift_source", "<i8"),  # 0: drift_ticks_per_s is that of the mids, 1: of the signals
+        ("signal_drift_ticks_per_s", "<f8", (DRIFT_SIGNALS,)),  # a unit of each signal
         ("stoikov_adjustment_ticks", "<f8", (MAX_STOIKOV_STATES,)),
     ],
-    23 * 8 + 8 * MAX_STOIKOV_STATES,
+    24 * 8 + 8 * DRIFT_SIGNALS + 8 * MAX_STOIKOV_STATES,
 )
 # NaN where there is none: `microprice` and the touch are there in every book with two sides.
 PRICING_MODEL_INPUTS = record(
@@ -88,8 +93,10 @@ PRICING_MODEL_INPUTS = record(
         ("garman_klass_ticks_per_sqrt_s", "<f8"),
         ("rogers_satchell_ticks_per_sqrt_s", "<f8"),
         ("yang_zhang_ticks_per_sqrt_s", "<f8"),
+        ("ewma_drift_ticks_per_s", "<f8"),  # of the mids; drift_ticks_per_s is this or the next
+        ("signal_drift_ticks_per_s", "<f8"),  # of the signals, whatever the fair value
     ],
-    232,
+    248,
 )
 PRICING_MODEL_PRICE = record([("fair_value_ticks", "<f8")], 8)
 PRICING_STATE = record(
@@ -129,6 +136,7 @@ PRICING_STATE = record(
         ("weights", "<f8", (5,)),
         ("signals", "<f8", (4,)),
         ("ticks_per_unit", "<f8", (4,)),
+        ("drift_signals", "<f8", (DRIFT_SIGNALS,)),  # what the drift is of, NaN where there is none
         ("bid_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),  # the levels the signals are of
         ("bid_lots", "<i8", (MAX_SIGNAL_LEVELS,)),
         ("ask_ticks", "<i8", (MAX_SIGNAL_LEVELS,)),
@@ -139,26 +147,42 @@ PRICING_STATE = record(
     + ORDER_FLOW.itemsize
     + 40
     + 26 * 8
-    + 232
+    + 248
     + 8
     + 18 * 8
+    + 8 * DRIFT_SIGNALS
     + 4 * 8 * MAX_SIGNAL_LEVELS
     + REALISED_WINDOW.itemsize,
+)
+# The parameters that the stored sums depend on: under others they mean something else.
+PRICING_SHAPE = record(
+    [
+        ("volatility_half_life_ns", "<i8"),
+        ("drift_half_life_ns", "<i8"),
+        ("order_flow_half_life_ns", "<i8"),
+        ("trade_flow_half_life_ns", "<i8"),
+        ("order_flow_levels", "<i8"),
+        ("max_gap_ns", "<i8"),
+        ("jump_sigmas", "<f8"),
+        ("realised_window_ns", "<i8"),
+    ],
+    64,
 )
 # What is stored of an instrument, so that a restart does not begin cold: one record, one file.
 PRICING_MEMORY = record(
     [
-        ("layout", "S32"),  # digest of this record and of the settings behind the sums
+        ("layout", "S32"),  # digest of this record's fields: the version
         ("checksum", "<i8"),  # CRC-32 of the bytes behind it
         ("symbol", "S24"),
         ("market", "<i8"),
         ("tick_size_e8", "<i8"),
         ("lot_size_e8", "<i8"),
         ("now_ns", "<i8"),  # the market's time of the newest output
+        ("settings", PRICING_SHAPE, (1,)),
         ("volatility", VOLATILITY, (1,)),
         ("order_flow", ORDER_FLOW, (1,)),
         ("trade_flow", TRADE_FLOW, (1,)),
         ("realised", REALISED_WINDOW, (1,)),
     ],
-    56 + 5 * 8 + 80 + ORDER_FLOW.itemsize + 40 + REALISED_WINDOW.itemsize,
+    56 + 5 * 8 + 64 + 80 + ORDER_FLOW.itemsize + 40 + REALISED_WINDOW.itemsize,
 )

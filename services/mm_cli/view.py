@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -178,11 +179,18 @@ def _instrument(desk: Desk) -> Panel:
         ("fair value", f"{row['fair_value_ticks'] * tick:,.10g}"),
         ("volatility", f"{row['volatility_ticks_per_sqrt_s'] * tick:.4g} per sqrt(s)"),
         ("drift", f"{row['drift_ticks_per_s'] * tick:+.4g} per s"),
+        *_drifts(row, tick),
     )
     grid.add_row(market, _quotes(desk, tick), _account(desk))
     symbol = desk.instrument[0]["symbol"].decode()
     colour = "green" if flags & PricingFlag.LIVE else "yellow"
     return Panel(Group(grid, _fills(desk, tick)), title=symbol, border_style=colour)
+
+
+def _drifts(row: Any, tick: float) -> list[tuple[str, str]]:
+    """Return both drifts where there are factors of signals: which one counts is a setting."""
+    ewma, of_signals = (row[f"{name}_drift_ticks_per_s"] * tick for name in ("ewma", "signal"))
+    return [("of mids / signals", f"{ewma:+.4g} / {of_signals:+.4g}")] if of_signals else []
 
 
 def _quotes(desk: Desk, tick: float) -> RenderableType:

@@ -11,23 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmquant.codes import Market
-from mmquant.state import PRICING_MEMORY
+from mmquant.state import PRICING_MEMORY, PRICING_SHAPE
 
 __all__ = ["Memory"]
 
 _SUMS = ("volatility", "order_flow", "trade_flow", "realised")
-# What the stored sums depend on: under other settings they mean something else.
-_SHAPING = (
-    "volatility_half_life_ns",
-    "drift_half_life_ns",
-    "order_flow_half_life_ns",
-    "trade_flow_half_life_ns",
-    "order_flow_levels",
-    "max_gap_ns",
-    "jump_sigmas",
-    "realised_window_ns",
-)
 _CHECKED_FROM = PRICING_MEMORY.fields["symbol"][1]  # type: ignore[index]
+_LAYOUT = hashlib.sha256(str(PRICING_MEMORY.descr).encode()).hexdigest()[:32]
 
 
 class Memory:
@@ -45,8 +35,9 @@ class Memory:
     def __init__(self, folder: Path, params: NDArray[Any], max_age_ns: int) -> None:
         self.folder = folder
         self.max_age_ns = max_age_ns
-        shaping = [params[0][name].item() for name in _SHAPING]
-        self.layout = hashlib.sha256(f"{PRICING_MEMORY.descr} {shaping}".encode()).hexdigest()[:32]
+        self.settings = np.zeros(1, PRICING_SHAPE)
+        for name in PRICING_SHAPE.names or ():
+            self.settings[0][name] = params[0][name]
 
     def path(self, instrument: NDArray[Any]) -> Path:
         """Return the file of an INSTRUMENT record of shape (1,)."""
@@ -68,7 +59,8 @@ class Memory:
             return
         record = np.zeros(1, PRICING_MEMORY)
         row, rules = record[0], instrument[0]
-        row["layout"] = self.layout.encode()
+        row["layout"] = _LAYOUT.encode()
+        row["settings"] = self.settings
         for name in ("symbol", "market", "tick_size_e8", "lot_size_e8"):
             row[name] = rules[name]
         row["now_ns"] = state[0]["inputs"][0]["now_ns"]
@@ -125,16 +117,32 @@ class Memory:
 
     def _why_not(self, record: NDArray[Any], rules: Any, now_ns: int) -> str:
         row = record[0]
-        if row["layout"].decode(errors="replace") != self.layout:
-            return "is of another version or of other settings"
+        if row["layout"].decode(errors="replace") != _LAYOUT:
+            return "is of another version"
         if row["checksum"] != zlib.crc32(record.tobytes()[_CHECKED_FROM:]):
             return "is damaged"
         for name in ("symbol", "market", "tick_size_e8", "lot_size_e8"):
             if row[name] != rules[name]:
                 return f"has another {name}: {row[name]!r}, not {rules[name]!r}"
+        others = self._other_settings(row["settings"][0])
+        if others:
+            return f"is of other settings: {', '.join(others)}"
         age_ns = now_ns - int(row["now_ns"])
         if age_ns < 0:
             return f"is {-age_ns / 1e9:.1f} s ahead of the market's clock"
         if age_ns > self.max_age_ns:
             return f"is {age_ns / 1e9:.1f} s old, at most {self.max_age_ns / 1e9:g} s are allowed"
         return ""
+
+    def _other_settings(self, stored: Any) -> list[str]:
+        """Return which settings differ, by the keys and in the units of pricing.toml."""
+        others = []
+        for name in PRICING_SHAPE.names or ():
+            then, now = stored[name].item(), self.settings[0][name].item()
+            if then == now:
+                continue
+            key = name
+            if name.endswith("_ns"):
+                key, then, now = f"{name.removesuffix('_ns')}_s", then / 1e9, now / 1e9
+            others.append(f"{key} was {then:.15g}, is {now:.15g}")
+        return others

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmquant.own_modules import own_function
 from mmquant.pricing_model import PricingSteps, pricing_steps
+from mmquant.settings_rules import DRIFTS, SIGNAL_DRIFT
 from mmquant.state import MAX_STOIKOV_STATES, PRICING_PARAMS
 from mmquant.stoikov import MicropriceModel
 
@@ -49,6 +50,9 @@ def pricing_params(config: PricingSettings, table: MicropriceModel | None = None
         params[f"{name}_weight"] = getattr(config.blend, name)
     for name in _FACTORS:
         params[name] = getattr(config.blend, name)
+    params["drift_source"] = DRIFTS.index(config.drift)
+    factors = [getattr(config.signal_drift, key) for key in SIGNAL_DRIFT.values()]
+    params["signal_drift_ticks_per_s"] = factors
     params["reference_max_age_ns"] = round(config.reference.max_age_s * _S)
     if table is not None:
         rows = table.adjustment_ticks

@@ -17,6 +17,7 @@ from mm_runtime.settings.pricing import (
     BlendSettings,
     PricingSettings,
     ReferenceSettings,
+    SignalDriftSettings,
     WarmStartSettings,
 )
 from mm_runtime.settings.recorder import RecorderSettings
@@ -72,6 +73,7 @@ __all__ = [
     "RuntimeSettings",
     "SessionSettings",
     "Settings",
+    "SignalDriftSettings",
     "SimulatorSettings",
     "StrategySettings",
     "SyncSettings",

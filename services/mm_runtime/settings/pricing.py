@@ -2,16 +2,24 @@
 
 import re
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta, structs
+from msgspec import Meta, structs, to_builtins
 
 from mm_runtime.settings.base import Settings, within
-from mmquant.settings_rules import check_basis, check_blend, check_jumps
+from mmquant.settings_rules import check_basis, check_blend, check_drift, check_jumps
 
-__all__ = ["BlendSettings", "PricingSettings", "ReferenceSettings", "WarmStartSettings"]
+__all__ = [
+    "BlendSettings",
+    "PricingSettings",
+    "ReferenceSettings",
+    "SignalDriftSettings",
+    "WarmStartSettings",
+]
 
 _in = partial(within, "pricing")
+# One range for all: a test holds each key's against the library's.
+_DriftFactor = Annotated[float, _in("signal_drift.depth_imbalance_ticks_per_s")]
 _FAIR_VALUE = r"blend|[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
@@ -36,6 +44,18 @@ class BlendSettings(Settings, frozen=True):
             raise ValueError(str(error).removeprefix("blend.")) from None
 
 
+class SignalDriftSettings(Settings, frozen=True):
+    """Factors of the signals that foretell the drift (pricing.toml, [signal_drift])."""
+
+    depth_imbalance_ticks_per_s: _DriftFactor = 0.0
+    touch_imbalance_ticks_per_s: _DriftFactor = 0.0
+    order_flow_ticks_per_s_per_lot: _DriftFactor = 0.0
+    touch_flow_ticks_per_s_per_lot: _DriftFactor = 0.0
+    trade_flow_ticks_per_s: _DriftFactor = 0.0
+    basis_ticks_per_s_per_bp: _DriftFactor = 0.0
+    microprice_ticks_per_s_per_tick: _DriftFactor = 0.0
+
+
 class ReferenceSettings(Settings, frozen=True):
     """The other instrument, for the basis (pricing.toml, [reference])."""
 
@@ -57,6 +77,7 @@ class PricingSettings(Settings, frozen=True):
     fair_value_params: Annotated[tuple[float, ...], Meta(max_length=1_000)] = ()
     volatility_half_life_s: Annotated[float, _in("volatility_half_life_s")] = 60.0
     drift_half_life_s: Annotated[float, _in("drift_half_life_s")] = 60.0
+    drift: Literal["ewma", "signals"] = "ewma"
     warmup_s: Annotated[float, _in("warmup_s")] = 1.0
     max_gap_s: Annotated[float, _in("max_gap_s")] = 5.0
     jump_sigmas: Annotated[float, _in("jump_sigmas")] = 6.0
@@ -69,6 +90,7 @@ class PricingSettings(Settings, frozen=True):
     publish_ticks: Annotated[float, _in("publish_ticks")] = 0.0
     publish_interval_ms: Annotated[int, _in("publish_interval_ms")] = 1_000
     blend: BlendSettings = BlendSettings()
+    signal_drift: SignalDriftSettings = SignalDriftSettings()
     reference: ReferenceSettings = ReferenceSettings()
     warm_start: WarmStartSettings = WarmStartSettings()
 
@@ -78,5 +100,7 @@ class PricingSettings(Settings, frozen=True):
             raise ValueError(
                 f"fair_value: must be 'blend' or 'module:function', got {self.fair_value!r}"
             )
-        check_jumps(structs.asdict(self))
-        check_basis(self.blend.basis_ticks_per_bp, self.reference.symbol)
+        values = to_builtins(self)
+        check_jumps(values)
+        check_basis(values)
+        check_drift(values)
