@@ -98,6 +98,7 @@ calls = {
     "decayed_order_flow": lambda f: f(*levels, half_life_ns=S),
     "basis_bps": lambda f: f(price, price, max_age_ns=S),
     "blend": lambda f: f({"a": (price, 1.0), "b": (price, 2.0)}),
+    "signal_drift": lambda f: f({"a": (price, 1.0), "b": (price, 2.0)}),
     "fit_microprice": lambda f: f(*touch, buckets=5).apply(*touch),
     "arrival_depths": lambda f: f(price, sides, price),
     "arrival_counts": lambda f: f(price.to_numpy(), 9.0),
