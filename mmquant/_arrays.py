@@ -15,46 +15,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant._checks import MOST_SIZE, MOST_TICKS, MOST_WHOLE
-from mmquant.kernels.scan import first_beyond, first_decrease
+from mmquant._checks import MOST_SIZE, MOST_TICKS
+from mmquant.kernels.scan import first_beyond
 
 __all__ = [
     "any_floats",
     "as_array",
+    "as_int64",
     "by_row",
     "column_wise",
     "floats",
-    "in_order",
+    "frozen",
     "is_pandas",
     "kind_of",
     "labelled",
     "levels",
     "like",
     "like_columns",
-    "like_records",
     "lots",
-    "mean_interval_ns",
+    "one_dimensional",
     "same_index",
     "same_length",
     "same_shape",
     "shaped_floats",
     "ticks",
-    "times_ns",
     "unchecked_floats",
-    "unchecked_times_ns",
     "warn",
     "whole_numbers",
     "without_infinity",
-    "zone_of",
 ]
 
 _LIBRARY = f"{Path(__file__).parent}/"
 _INT64_MOST = 2**63 - 1
-# What a time of the years 2005 to 2096 is in each unit, by how many nanoseconds it has.
-_EPOCHS = {
-    unit_ns: (name, 1_100_000_000 * 10**9 // unit_ns, 4_000_000_000 * 10**9 // unit_ns)
-    for unit_ns, name in ((10**9, "seconds"), (10**6, "milliseconds"), (10**3, "microseconds"))
-}
 
 
 def warn(text: str) -> None:
@@ -72,7 +64,7 @@ def _is_frame(values: object) -> bool:
     return is_pandas(values) and hasattr(values, "columns")
 
 
-def _frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
+def frozen[T: np.generic](array: NDArray[T]) -> NDArray[T]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
@@ -106,7 +98,7 @@ def _nan_for_masked(values: object) -> object:
     return values
 
 
-def _one_dimensional(field: str, values: object) -> NDArray[Any]:
+def one_dimensional(field: str, values: object) -> NDArray[Any]:
     array = as_array(field, values)
     if array.ndim != 1:
         got = f"shape {array.shape}" if array.ndim > 0 else f"one value, {array[()]!r}"
@@ -121,14 +113,14 @@ def floats(field: str, values: object) -> NDArray[np.float64]:
 
 def ticks(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64 that whole ticks could be; NaN stays, what is more is refused."""
-    xs = floats(field, values)
+    xs = unchecked_floats(field, values)
     at = int(first_beyond(xs, MOST_TICKS))
-    if at >= 0:
+    if at >= 0 and not math.isinf(xs[at]):
         raise ValueError(
             f"{field} must be between {-MOST_TICKS} and {MOST_TICKS}, got {xs[at]} at {at}: drop "
             f"what is no price in ticks"
         )
-    return xs
+    return without_infinity(field, xs)
 
 
 def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,13 +134,13 @@ def without_infinity(field: str, xs: NDArray[np.float64]) -> NDArray[np.float64]
 
 def unchecked_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64, whatever they are."""
-    return _frozen(_one_dimensional(field, any_floats(field, values)))
+    return frozen(one_dimensional(field, any_floats(field, values)))
 
 
 def shaped_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` of any shape as float64; NaN (missing) stays, infinity is refused."""
     array = any_floats(field, values)
-    without_infinity(field, _frozen(array.reshape(-1)))
+    without_infinity(field, frozen(array.reshape(-1)))
     return array
 
 
@@ -179,7 +171,7 @@ def any_floats(field: str, values: object) -> NDArray[np.float64]:
 
 def lots(field: str, values: object, least: int) -> NDArray[np.int64]:
     """Return `values` as int64 (ticks, lots, counts) of at least `least`; floats are refused."""
-    return _frozen(whole_numbers(field, _one_dimensional(field, values), least))
+    return frozen(whole_numbers(field, one_dimensional(field, values), least))
 
 
 def whole_numbers(field: str, array: NDArray[Any], least: int) -> NDArray[np.int64]:
@@ -190,124 +182,13 @@ def whole_numbers(field: str, array: NDArray[Any], least: int) -> NDArray[np.int
         at = int(np.argmin(array))
         value = array.reshape(-1)[at]
         raise ValueError(f"{field} must be at least {least}, got {value} at {at}: drop it")
-    return _as_int64(field, array)
+    return as_int64(field, array)
 
 
-def _as_int64(field: str, array: NDArray[Any]) -> NDArray[np.int64]:
+def as_int64(field: str, array: NDArray[Any]) -> NDArray[np.int64]:
     if array.dtype == np.uint64 and array.size > 0 and array.max() > _INT64_MOST:
         raise ValueError(f"{field} must fit int64, got {array.max()}: count in larger units")
     return array.astype(np.int64, copy=False)
-
-
-def _index_times(field: str, values: object) -> object:
-    index = getattr(values, "index", None)
-    if not is_pandas(values) or getattr(getattr(index, "dtype", None), "kind", "") != "M":
-        raise TypeError(
-            f"{field} must be given, got None: pass datetime64 or int64 nanoseconds, or values "
-            f"with a DatetimeIndex"
-        )
-    return index
-
-
-def _datetimes(times: object) -> Any:
-    """Return Arrow's timestamps in a Series or an index as a DatetimeIndex, all else as it is."""
-    if hasattr(getattr(times, "dtype", None), "pyarrow_dtype") and times.dtype.kind == "M":  # type: ignore[attr-defined]
-        return sys.modules["pandas"].DatetimeIndex(times)
-    return times
-
-
-def zone_of(times: object, values: object) -> Any:
-    """Return the time zone of what `times_ns` takes, None for none."""
-    source = _datetimes(getattr(values, "index", None) if times is None else times)
-    return getattr(source, "tz", None) or getattr(getattr(source, "dtype", None), "tz", None)
-
-
-def times_ns(times: object, values: object, field: str = "times") -> NDArray[np.int64]:
-    """Return `times` as int64 nanoseconds in order, or those of the index of `values`.
-
-    Datetimes of any unit and zone become UTC nanoseconds; whole numbers are nanoseconds as they
-    are, with a warning where they look like an epoch in another unit. Equal times may follow each
-    other; times beyond 2^62, of which int64 does not hold the differences, are refused. `field` is
-    what the argument is called.
-    """
-    return in_order(unchecked_times_ns(times, values, field), field)
-
-
-def in_order(ts_ns: NDArray[np.int64], field: str = "times") -> NDArray[np.int64]:
-    """Return `ts_ns`, or say where time goes back."""
-    at = int(first_decrease(ts_ns))
-    if at >= 0:
-        raise ValueError(
-            f"{field} must not decrease, got {ts_ns[at]} after {ts_ns[at - 1]} at {at}: sort by "
-            f"time first"
-        )
-    return ts_ns
-
-
-def _nanoseconds(field: str, times: object) -> NDArray[np.datetime64]:
-    try:
-        return np.asarray(times, "datetime64[ns]")
-    except OverflowError:
-        array = np.asarray(times)
-        raise ValueError(
-            f"{field} must lie in the years 1824 to 2115, got {array.min()} to {array.max()}: "
-            f"drop what does not"
-        ) from None
-
-
-def _held(field: str, ts_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return times of which the first and last, and so all that are in order, are within 2^62."""
-    for at in (0, -1) if ts_ns.size > 0 else ():
-        if not -MOST_WHOLE < ts_ns[at] < MOST_WHOLE:
-            raise ValueError(
-                f"{field} must be within 2^62 nanoseconds of 1970 (the years 1824 to 2115), got "
-                f"{ts_ns[at]} at {at % ts_ns.size}: drop what is not"
-            )
-    return ts_ns
-
-
-def unchecked_times_ns(times: object, values: object, field: str = "times") -> NDArray[np.int64]:
-    """Return what `times_ns` does, in whatever order."""
-    times = _datetimes(_index_times(field, values) if times is None else times)
-    if zone_of(times, None) is not None:
-        times = _nanoseconds(field, times)  # in UTC
-    array = _one_dimensional(field, times)
-    if array.dtype.kind == "M":
-        if np.isnat(array).any():
-            at = int(np.flatnonzero(np.isnat(array))[0])
-            raise ValueError(f"{field} must not be missing, got NaT at {at}: drop that row")
-        return _held(field, _frozen(_nanoseconds(field, array).view(np.int64)))
-    if array.dtype.kind not in "iu" and array.size > 0:
-        remedy = f"pd.DatetimeIndex({field})"
-        if array.dtype.kind == "f":
-            remedy = "(seconds * 1e9).round().astype('int64')"
-        raise TypeError(
-            f"{field} must be datetime64 or whole nanoseconds, got dtype {array.dtype}: convert "
-            f"with {remedy}"
-        )
-    ts_ns = _held(field, _frozen(_as_int64(field, array)))
-    _warn_of_epoch(field, ts_ns)
-    return ts_ns
-
-
-def _warn_of_epoch(field: str, ts_ns: NDArray[np.int64]) -> None:
-    """Warn where the first and last time are nanoseconds of 1970, but of our days in other units.
-
-    Made-up times that begin at one or a thousand seconds span more than a quarter of that; what
-    is known of a market does not span a quarter of the time since 1970.
-    """
-    if ts_ns.size == 0:
-        return
-    first, last = int(ts_ns[0]), int(ts_ns[-1])
-    if not 0 < last - first < first // 4:
-        return
-    for unit_ns, (name, least, most) in _EPOCHS.items():
-        if least <= first and last <= most:
-            day = np.datetime64(first * unit_ns, "ns").astype("M8[D]")
-            warn(
-                f"{field} are taken as nanoseconds, but {first} looks like {name} since 1970 "
-                f"({day}): pass the DatetimeIndex itself, or {field} * {unit_ns}"
-            )
 
 
 def levels(field: str, values: object, least: int) -> NDArray[np.int64]:
@@ -449,13 +330,6 @@ def column_wise(values: object, function: Callable[[object], NDArray[np.float64]
     return out
 
 
-def mean_interval_ns(times: NDArray[np.int64]) -> float:
-    """Return the mean time between samples, NaN for fewer than two."""
-    if times.size < 2:
-        return math.nan
-    return float(times[-1] - times[0]) / (times.size - 1)
-
-
 def aligned_empty(rows: int, columns: int, alignment: int) -> NDArray[np.float64]:
     """Return an array of shape (rows, columns), unset, at a multiple of `alignment` bytes.
 
@@ -473,20 +347,3 @@ def like_columns(template: object, array: NDArray[Any], names: Any) -> Any:
         return array
     index = template.index  # type: ignore[attr-defined]
     return sys.modules["pandas"].DataFrame(array, index=index, columns=names)
-
-
-def like_records(template: object, times: object, records: NDArray[Any], index: str) -> Any:
-    """Return `records` as a DataFrame by their field `<index>_ns`, if `template` is of pandas.
-
-    The index is in the time zone of `times`, or of the template's own index, if it has one.
-    """
-    if not is_pandas(template):
-        return records
-    pandas = sys.modules["pandas"]
-    key = f"{index}_ns"
-    names = records.dtype.names or ()
-    frame = pandas.DataFrame({name: records[name] for name in names if name != key})
-    stamps = pandas.DatetimeIndex(records[key].view("M8[ns]"), name=index)
-    zone = zone_of(times, template)
-    frame.index = stamps if zone is None else stamps.tz_localize("UTC").tz_convert(zone)
-    return frame

@@ -7,7 +7,16 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_SIZE", "MOST_TICKS", "MOST_WHOLE", "flag", "number", "number_or_missing", "one_record", "whole"]
+__all__ = [
+    "MOST_SIZE",
+    "MOST_TICKS",
+    "MOST_WHOLE",
+    "flag",
+    "number",
+    "number_or_missing",
+    "one_record",
+    "whole",
+]
 
 MOST_WHOLE = 2**62  # leaves int64 room for a sum
 MOST_TICKS = 2**53  # of prices: float64 holds each

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import whole
 from mmquant.codes import FillKind, Side, Template
 from mmquant.kernels.accounting import lot_value
@@ -58,8 +58,8 @@ def _fills(fills: Any) -> _Fills:
         raise TypeError(f"fills must be records.FILL or state.EVENT, got dtype {fills.dtype}")
     times = None
     if _arrays.is_pandas(fills) and "now_ns" not in fills:
-        times = _arrays.times_ns(fills["time"] if "time" in fills else None, fills)
-    time_ns = _arrays.times_ns(_column(fills, "now_ns"), None) if times is None else times
+        times = _times.times_ns(fills["time"] if "time" in fills else None, fills)
+    time_ns = _times.times_ns(_column(fills, "now_ns"), None) if times is None else times
     least = {"side": -1, "price_ticks": 1, "qty_lots": 1, "mark_half_ticks": 1, "kind": 0}
     columns = {
         name: _arrays.lots(f"fills {name}", _column(fills, name), least.get(name, -(2**62)))
@@ -77,7 +77,7 @@ def _marks(mids: Any, mid_times: ArrayLike | None) -> tuple[Any, Any]:
     """Return times and twice the mids, which must be whole half ticks."""
     _arrays.same_index(mids=mids, mid_times=mid_times)
     halves = 2.0 * _arrays.floats("mids", mids)
-    ts_ns = _arrays.times_ns(mid_times, mids, "mid_times")
+    ts_ns = _times.times_ns(mid_times, mids, "mid_times")
     if _arrays.same_length(mids=halves, mid_times=ts_ns) == 0:
         raise ValueError("mids must hold at least one, got none: pass the mids of the run")
     wrong = np.flatnonzero(~((halves >= 1.0) & (halves == np.rint(halves))))

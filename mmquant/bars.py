@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import whole
 from mmquant.kernels import bar_ranges, bars
 from mmquant.state import BAR
@@ -35,12 +35,12 @@ def _bars(kind: int, size: int, prices: ArrayLike, lots: ArrayLike, times: Array
         at = int(np.flatnonzero(np.isnan(xs))[0])
         raise ValueError(f"prices must be present, got nan at {at}: a trade has a price")
     sizes = _arrays.lots("lots", lots, 0)
-    ts_ns = _arrays.times_ns(times, prices)
+    ts_ns = _times.times_ns(times, prices)
     n = _arrays.same_length(prices=xs, lots=sizes, times=ts_ns)
     out = np.zeros(n, BAR)
     count = int(bars.bar_path(np.zeros(1, BAR), kind, size, xs, sizes, ts_ns, out))
     out = out[:count].copy()
-    return _arrays.like_records(prices, times, out, "start")
+    return _times.like_records(prices, times, out, "start")
 
 
 def time_bars(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import MOST_WHOLE, whole
 from mmquant.arrival_fits import (
     ArrivalCounts,
@@ -132,7 +132,7 @@ def _orders(
     """Return the number of the order that each trade is of, from 0 on."""
     stamps = ts_ns
     if venue_times is not None:
-        stamps = _arrays.unchecked_times_ns(venue_times, None, "venue_times")
+        stamps = _times.unchecked_times_ns(venue_times, None, "venue_times")
     _arrays.same_length(times=ts_ns, venue_times=stamps)
     orders = np.empty(signs.size, np.int64)
     arrivals.number_orders(signs, stamps, orders)
@@ -183,8 +183,8 @@ def trades_and_mids(tape: "Tape", symbol: str | None = None) -> TradesAndMids:
     whole_touch = touches[(touches["bid_lots"] > 0) & (touches["ask_lots"] > 0)]
     mids = (whole_touch["bid_ticks"] + whole_touch["ask_ticks"]) / 2
     # Those that did not move, too: they say how long a mid is known to have held.
-    mid_times = _arrays.times_ns(tape.events["received_ns"][whole_touch["update_id"]], None)
-    times = _arrays.times_ns(np.ascontiguousarray(trades["received_ns"]), None)
+    mid_times = _times.times_ns(tape.events["received_ns"][whole_touch["update_id"]], None)
+    times = _times.times_ns(np.ascontiguousarray(trades["received_ns"]), None)
     sides = np.where(trades["n_bids"] > 0, 1, -1)
     prices = levels["price_ticks"].astype(np.float64)
     venue_times = np.where(trades["venue_ns"] > 0, trades["venue_ns"], times)
@@ -236,8 +236,8 @@ def arrival_depths(
     _arrays.same_index(mids_ticks=mids_ticks, mid_times=mid_times)
     xs, signs = _arrays.ticks("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.ticks("mids_ticks", mids_ticks)
-    ts_ns = _arrays.times_ns(times, prices_ticks)
-    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks, "mid_times")
+    ts_ns = _times.times_ns(times, prices_ticks)
+    mid_ts_ns = _times.times_ns(mid_times, mids_ticks, "mid_times")
     n = _arrays.same_length(prices_ticks=xs, sides=signs, times=ts_ns)
     _arrays.same_length(mids_ticks=mids, mid_times=mid_ts_ns)
     age_ns = whole("max_age_ns", max_age_ns, 1)
@@ -288,8 +288,8 @@ def markout_curve(
     _arrays.same_index(mids_ticks=mids_ticks, mid_times=mid_times)
     xs, signs = _arrays.ticks("prices_ticks", prices_ticks), _sides(sides)
     mids = _arrays.ticks("mids_ticks", mids_ticks)
-    ts_ns = _arrays.times_ns(times, prices_ticks)
-    mid_ts_ns = _arrays.times_ns(mid_times, mids_ticks, "mid_times")
+    ts_ns = _times.times_ns(times, prices_ticks)
+    mid_ts_ns = _times.times_ns(mid_times, mids_ticks, "mid_times")
     n = _arrays.same_length(prices_ticks=xs, sides=signs, times=ts_ns)
     _arrays.same_length(mids_ticks=mids, mid_times=mid_ts_ns)
     horizons = _horizons(horizons_ns, 0)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import flag, number_or_missing, whole
 from mmquant._jit_blocks import LANES_ALIGNMENT
 from mmquant.kernels import ewma as kernels
@@ -41,7 +41,7 @@ def _half_life(half_life_ns: object) -> int:
 
 def warn_of_unit(half_life_ns: int, times: NDArray[np.int64]) -> None:
     """Warn where a half-life is so short that no sample remembers the one before."""
-    interval_ns = _arrays.mean_interval_ns(times)
+    interval_ns = _times.mean_interval_ns(times)
     if interval_ns > NOTHING_LEFT * half_life_ns:
         _arrays.warn(
             f"half_life_ns={half_life_ns} is below 1/{NOTHING_LEFT} of the mean interval of the "
@@ -113,7 +113,7 @@ def ewm_mean(
     half_life_ns = _half_life(half_life_ns)
     warmup_ns = whole("warmup_ns", warmup_ns, 0)
     _arrays.same_index(values=values, times=times)
-    ts_ns = _arrays.unchecked_times_ns(times, values)
+    ts_ns = _times.unchecked_times_ns(times, values)
     warn_of_unit(half_life_ns, ts_ns)
     if out is not None:
         _check_out(out, values, ts_ns.size)
@@ -127,7 +127,7 @@ def ewm_mean(
         odd = kernels.ewma_path(state, xs, ts_ns, means)
         if odd > 0 or not math.isfinite(state[0]["num"]):  # infinite for good once it is
             _arrays.without_infinity("values", xs)
-            _arrays.in_order(ts_ns)
+            _times.in_order(ts_ns)
         _blank_while_cold(means, xs, ts_ns, warmup_ns)
         return means
 
@@ -158,7 +158,7 @@ def ewm_grid(
     half_lives = _arrays.lots("half_lives_ns", half_lives_ns, 1)
     _arrays.same_index(values=values, times=times)
     xs = _arrays.floats("values", values)
-    ts_ns = _arrays.times_ns(times, values)
+    ts_ns = _times.times_ns(times, values)
     _arrays.same_length(values=xs, times=ts_ns)
     if half_lives.size > 0:
         warn_of_unit(int(half_lives.min()), ts_ns)
@@ -187,7 +187,7 @@ def _moments_of_pairs(
     half_life_ns = _half_life(half_life_ns)
     _arrays.same_index(x=x, y=y, times=times)
     xs, ys = _arrays.floats("x", x), _arrays.floats("y", y)
-    ts_ns = _arrays.times_ns(times, _arrays.kind_of(x, y))
+    ts_ns = _times.times_ns(times, _arrays.kind_of(x, y))
     _arrays.same_length(x=xs, y=ys, times=ts_ns)
     warn_of_unit(half_life_ns, ts_ns)
     return _moments(xs, ys, ts_ns, half_life_ns, bias)
@@ -220,7 +220,7 @@ def ewm_variance(
     """
     half_life_ns = _half_life(half_life_ns)
     _arrays.same_index(values=values, times=times)
-    ts_ns = _arrays.times_ns(times, values)
+    ts_ns = _times.times_ns(times, values)
     warn_of_unit(half_life_ns, ts_ns)
 
     def one(column: object) -> NDArray[np.float64]:
@@ -313,7 +313,7 @@ class Ewma:
         """Take in `values` at `times`, both (n,), and return the mean after each, as `update`."""
         _arrays.same_index(values=values, times=times)
         xs = _arrays.floats("values", values)
-        ts_ns = _arrays.times_ns(times, values)
+        ts_ns = _times.times_ns(times, values)
         _arrays.same_length(values=xs, times=ts_ns)
         warn_of_unit(int(self.state[0]["half_life_ns"]), ts_ns)
         out = np.empty(xs.size)

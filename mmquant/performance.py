@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import number, whole
 
 __all__ = ["Drawdown", "Sharpe", "Turnover", "drawdown", "sharpe", "time_at_limit", "turnover"]
@@ -92,7 +92,7 @@ class Turnover:
 def _curve(field: str, values: ArrayLike, times: ArrayLike | None) -> tuple[Any, Any]:
     _arrays.same_index(**{field: values, "times": times})
     ys = _arrays.floats(field, values)
-    ts_ns = _arrays.times_ns(times, values)
+    ts_ns = _times.times_ns(times, values)
     if _arrays.same_length(**{field: ys, "times": ts_ns}) == 0:
         raise ValueError(f"{field} must hold at least 1 sample, got none: the run is empty")
     if np.isnan(ys).any():
@@ -180,7 +180,7 @@ def sharpe(
 def _held(positions: ArrayLike, times: ArrayLike | None) -> tuple[Any, Any]:
     _arrays.same_index(positions_lots=positions, times=times)
     lots = _arrays.lots("positions_lots", positions, -(2**62))
-    ts_ns = _arrays.times_ns(times, positions)
+    ts_ns = _times.times_ns(times, positions)
     if _arrays.same_length(positions_lots=lots, times=ts_ns) < 2 or ts_ns[-1] == ts_ns[0]:
         raise ValueError("positions_lots must span some time, got one moment: the run is empty")
     return np.abs(lots[:-1]), np.diff(ts_ns)

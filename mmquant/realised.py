@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import number, whole
 from mmquant.kernels import realised as kernels
 
@@ -76,7 +76,7 @@ def _stretches(
     """Return prices and seconds of each stretch without a gap, of two samples or more."""
     _arrays.same_index(prices=prices, times=times)
     xs = _arrays.floats("prices", prices)
-    ts_ns = _arrays.times_ns(times, prices)
+    ts_ns = _times.times_ns(times, prices)
     _arrays.same_length(prices=xs, times=ts_ns)
     gap_ns = whole("max_gap_ns", max_gap_ns, 1)
     there = ~np.isnan(xs)

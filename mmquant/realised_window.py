@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import whole
 from mmquant.kernels import realised_window as kernels
 from mmquant.state import REALISED, REALISED_WINDOW
@@ -68,7 +68,7 @@ def realised_windows(
     """
     _arrays.same_index(mids_ticks=mids_ticks, times=times)
     xs = _arrays.floats("mids_ticks", mids_ticks)
-    ts_ns = _arrays.times_ns(times, mids_ticks)
+    ts_ns = _times.times_ns(times, mids_ticks)
     n = _arrays.same_length(mids_ticks=xs, times=ts_ns)
     window = whole("window_ns", window_ns, 1)
     gap = whole("max_gap_ns", max_gap_ns, 1)
@@ -76,4 +76,4 @@ def realised_windows(
     state = np.zeros(1, REALISED_WINDOW)
     count = int(kernels.realised_window_path(state, xs, ts_ns, window, gap, out))
     out = out[:count].copy()
-    return _arrays.like_records(mids_ticks, times, out, "end")
+    return _times.like_records(mids_ticks, times, out, "end")

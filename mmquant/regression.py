@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import whole
 from mmquant.kernels import forward
 from mmquant.settings_rules import SIGNAL_DRIFT
@@ -103,7 +103,7 @@ def _moves(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the move after each time, and the times."""
     xs = _arrays.ticks("prices_ticks", prices_ticks)
-    ts_ns = _arrays.times_ns(times, prices_ticks)
+    ts_ns = _times.times_ns(times, prices_ticks)
     n = _arrays.same_length(prices_ticks=xs, times=ts_ns)
     later = np.empty(n)
     horizon_ns = whole("horizon_ns", horizon_ns, 1)

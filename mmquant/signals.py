@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays, _sides
+from mmquant import _arrays, _sides, _times
 from mmquant._checks import number, whole
 from mmquant.ewma import warn_of_unit
 from mmquant.kernels import signals as kernels
@@ -166,7 +166,7 @@ def decayed_order_flow(
     book = _book(bid_ticks, bid_lots, ask_ticks, ask_lots, times)
     _sides.check_lots(_sides.MOST_FLOW_LOTS, bid_lots=book[1], ask_lots=book[3])
     whole("levels", book[1].shape[1], 1, MAX_SIGNAL_LEVELS)
-    ts_ns = _arrays.times_ns(times, bid_ticks)
+    ts_ns = _times.times_ns(times, bid_ticks)
     _arrays.same_length(bid_ticks=book[0][:, 0], times=ts_ns)
     state = np.zeros(1, ORDER_FLOW)
     state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
@@ -201,7 +201,7 @@ def trade_flow_imbalance(
     signs = _arrays.lots("sides", sides, -1)
     if signs.size > 0 and signs.max() > 1:
         raise ValueError(f"sides must be 1, 0 or -1, got {signs.max()}: map the venue's flag")
-    ts_ns = _arrays.times_ns(times, lots)
+    ts_ns = _times.times_ns(times, lots)
     n = _arrays.same_length(lots=sizes, sides=signs, times=ts_ns)
     state = np.zeros(1, TRADE_FLOW)
     state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
@@ -245,8 +245,8 @@ def basis_bps(
     _arrays.same_index(references=references, reference_times=reference_times)
     xs = _sides.known_prices("prices", _arrays.floats("prices", prices))
     ys = _sides.known_prices("references", _arrays.floats("references", references))
-    ts_ns = _arrays.times_ns(times, prices)
-    reference_ts_ns = _arrays.times_ns(reference_times, references, "reference_times")
+    ts_ns = _times.times_ns(times, prices)
+    reference_ts_ns = _times.times_ns(reference_times, references, "reference_times")
     _arrays.same_length(prices=xs, times=ts_ns)
     _arrays.same_length(references=ys, reference_times=reference_ts_ns)
     out = np.empty(xs.size)

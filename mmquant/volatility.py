@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmquant import _arrays
+from mmquant import _arrays, _times
 from mmquant._checks import number, number_or_missing, whole
 from mmquant.ewma import warn_of_unit
 from mmquant.kernels import volatility as kernels
@@ -136,7 +136,7 @@ class Volatility:
         """
         _arrays.same_index(xs_ticks=xs_ticks, times=times)
         values = _arrays.floats("xs_ticks", xs_ticks)
-        ts_ns = _arrays.times_ns(times, xs_ticks)
+        ts_ns = _times.times_ns(times, xs_ticks)
         n = _arrays.same_length(xs_ticks=values, times=ts_ns)
         warn_of_unit(min(self.volatility_half_life_ns, self.drift_half_life_ns), ts_ns)
         if self._doubts_unit:

@@ -88,7 +88,7 @@ def test_a_year_out_of_reach_is_refused(year):
 def test_values_of_which_sums_overflow_are_refused(name):
     xs = np.ones(40)
     xs[3:21] = 1.7e308
-    with pytest.raises(ValueError, match=r"must be at most 1e\+140 in size, got 1.7e\+308 at 3"):
+    with pytest.raises(ValueError, match=r"must be (at most 1e|between -).*, got 1.7e.308 at 3"):
         CALLS[name](xs, np.arange(40) * S)
 
 

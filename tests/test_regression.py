@@ -176,12 +176,12 @@ def test_a_sample_without_rows_says_why():
         regress_drift(empty, prices, ts, horizon_ns=S)
 
 
-@pytest.mark.parametrize("value", [1e307, 1e-307])
+@pytest.mark.parametrize("value", [1e130, 1e-307])
 def test_signals_beyond_reason_are_refused(value):
     xs, prices, ts = two_signals()
     with pytest.raises(ValueError, match=r"signals must .* in column 1: scale it"):
         regress_drift(np.sign(xs) * [1.0, value], prices, ts, horizon_ns=S)
-    with pytest.raises(ValueError, match=r"prices_ticks must be between .*, got 1\.\d+e\+303"):
+    with pytest.raises(ValueError, match=r"prices_ticks must be between .*, got 1e\+303"):
         regress_drift(xs, prices * 1e300, ts, horizon_ns=S)
     with pytest.raises(ValueError, match="signals must not be 0 alone, got it in column 0"):
         regress_drift(xs * [0.0, 1.0], prices, ts, horizon_ns=S)
