@@ -85,8 +85,16 @@ def as_array(field: str, values: object) -> NDArray[Any]:
         ) from None
 
 
+def _only_dtype(frame: Any) -> Any:
+    """Return the dtype that all columns of a DataFrame have, None where they differ."""
+    dtypes = list(frame.dtypes)
+    return dtypes[0] if dtypes and all(dtype == dtypes[0] for dtype in dtypes) else None
+
+
 def _of_frame(field: str, frame: Any) -> NDArray[Any]:
     """Return a DataFrame as an array; of nullable columns together numpy makes objects."""
+    if isinstance(_only_dtype(frame), np.dtype):
+        return np.asarray(frame)
     columns = [np.asarray(frame.iloc[:, k]) for k in range(frame.shape[1])]
     return np.column_stack(columns) if columns else np.empty(frame.shape)
 
@@ -146,7 +154,8 @@ def shaped_floats(field: str, values: object) -> NDArray[np.float64]:
 
 def any_floats(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` of any shape as float64, whatever they are."""
-    if _is_frame(values):  # by column, as of pandas' missing values each makes NaN
+    if _is_frame(values) and not isinstance(_only_dtype(values), np.dtype):
+        # By column, as of pandas' missing values each makes NaN.
         frame: Any = values
         columns = [any_floats(field, frame.iloc[:, k]) for k in range(frame.shape[1])]
         return np.column_stack(columns) if columns else np.empty(frame.shape)

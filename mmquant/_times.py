@@ -18,12 +18,13 @@ from mmquant.kernels.scan import first_decrease
 __all__ = [
     "in_order",
     "like_records",
-    "mean_interval_ns",
     "times_ns",
     "unchecked_times_ns",
+    "warn_of_unit",
     "zone_of",
 ]
 
+_TOO_SHORT = 50  # so many in an interval
 # What a time of the years 2005 to 2096 is in each unit, by how many nanoseconds it has.
 _EPOCHS = {
     unit_ns: (name, 1_100_000_000 * 10**9 // unit_ns, 4_000_000_000 * 10**9 // unit_ns)
@@ -142,11 +143,25 @@ def _warn_of_epoch(field: str, ts_ns: NDArray[np.int64]) -> None:
             )
 
 
-def mean_interval_ns(times: NDArray[np.int64]) -> float:
-    """Return the mean time between samples, NaN for fewer than two."""
-    if times.size < 2:
+def _usual_interval_ns(ts_ns: NDArray[np.int64]) -> float:
+    """Return the mean interval, or the median of the first thousand where that is shorter."""
+    if ts_ns.size < 2:
         return math.nan
-    return float(times[-1] - times[0]) / (times.size - 1)
+    mean_ns = float(ts_ns[-1] - ts_ns[0]) / (ts_ns.size - 1)
+    return min(mean_ns, float(np.median(np.diff(ts_ns[:1001]))))
+
+
+def warn_of_unit(field: str, value_ns: int, ts_ns: NDArray[np.int64]) -> None:
+    """Warn where a time is so short beside the intervals of the samples that no two are within it.
+
+    Of a half-life nothing is averaged then: a weight of 2^-50 is left. 0 is meant so.
+    """
+    interval_ns = _usual_interval_ns(ts_ns)
+    if 0 < value_ns * _TOO_SHORT < interval_ns:
+        _arrays.warn(
+            f"{field}={value_ns} is below 1/{_TOO_SHORT} of the usual interval of the samples "
+            f"({interval_ns:.0f} ns): is it in nanoseconds?"
+        )
 
 
 def like_records(template: object, times: object, records: NDArray[Any], index: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays, _times
-from mmquant._checks import whole
+from mmquant._checks import MOST_WHOLE, whole
 from mmquant.kernels import bar_ranges, bars
 from mmquant.state import BAR
 
@@ -37,6 +37,13 @@ def _bars(kind: int, size: int, prices: ArrayLike, lots: ArrayLike, times: Array
     sizes = _arrays.lots("lots", lots, 0)
     ts_ns = _times.times_ns(times, prices)
     n = _arrays.same_length(prices=xs, lots=sizes, times=ts_ns)
+    if kind == bars.BY_TIME:
+        _times.warn_of_unit("interval_ns", size, ts_ns)
+    if float(sizes.sum(dtype=np.float64)) > MOST_WHOLE:
+        raise ValueError(
+            f"lots must sum up to at most {MOST_WHOLE}, got {sizes.max()} at {np.argmax(sizes)}: "
+            f"count in larger lots"
+        )
     out = np.zeros(n, BAR)
     count = int(bars.bar_path(np.zeros(1, BAR), kind, size, xs, sizes, ts_ns, out))
     out = out[:count].copy()

@@ -32,21 +32,10 @@ __all__ = [
 ]
 
 SECOND_NS = 10**9
-NOTHING_LEFT = 50  # half-lives in one interval: a weight of 2^-50
 
 
 def _half_life(half_life_ns: object) -> int:
     return whole("half_life_ns", half_life_ns, 1)
-
-
-def warn_of_unit(half_life_ns: int, times: NDArray[np.int64]) -> None:
-    """Warn where a half-life is so short that no sample remembers the one before."""
-    interval_ns = _times.mean_interval_ns(times)
-    if interval_ns > NOTHING_LEFT * half_life_ns:
-        _arrays.warn(
-            f"half_life_ns={half_life_ns} is below 1/{NOTHING_LEFT} of the mean interval of the "
-            f"samples ({interval_ns:.0f} ns), so nothing is averaged: is it in nanoseconds?"
-        )
 
 
 def _blank_while_cold(
@@ -114,7 +103,7 @@ def ewm_mean(
     warmup_ns = whole("warmup_ns", warmup_ns, 0)
     _arrays.same_index(values=values, times=times)
     ts_ns = _times.unchecked_times_ns(times, values)
-    warn_of_unit(half_life_ns, ts_ns)
+    _times.warn_of_unit("half_life_ns", half_life_ns, ts_ns)
     if out is not None:
         _check_out(out, values, ts_ns.size)
 
@@ -161,7 +150,7 @@ def ewm_grid(
     ts_ns = _times.times_ns(times, values)
     _arrays.same_length(values=xs, times=ts_ns)
     if half_lives.size > 0:
-        warn_of_unit(int(half_lives.min()), ts_ns)
+        _times.warn_of_unit("half_life_ns", int(half_lives.min()), ts_ns)
     out = _arrays.aligned_empty(xs.size, half_lives.size, LANES_ALIGNMENT)
     grid_kernel(half_lives, flag("adjust", adjust), xs, ts_ns, out)
     return _arrays.like_columns(values, out, half_lives)
@@ -189,7 +178,7 @@ def _moments_of_pairs(
     xs, ys = _arrays.floats("x", x), _arrays.floats("y", y)
     ts_ns = _times.times_ns(times, _arrays.kind_of(x, y))
     _arrays.same_length(x=xs, y=ys, times=ts_ns)
-    warn_of_unit(half_life_ns, ts_ns)
+    _times.warn_of_unit("half_life_ns", half_life_ns, ts_ns)
     return _moments(xs, ys, ts_ns, half_life_ns, bias)
 
 
@@ -221,7 +210,7 @@ def ewm_variance(
     half_life_ns = _half_life(half_life_ns)
     _arrays.same_index(values=values, times=times)
     ts_ns = _times.times_ns(times, values)
-    warn_of_unit(half_life_ns, ts_ns)
+    _times.warn_of_unit("half_life_ns", half_life_ns, ts_ns)
 
     def one(column: object) -> NDArray[np.float64]:
         xs = _arrays.floats("values", column)
@@ -315,7 +304,7 @@ class Ewma:
         xs = _arrays.floats("values", values)
         ts_ns = _times.times_ns(times, values)
         _arrays.same_length(values=xs, times=ts_ns)
-        warn_of_unit(int(self.state[0]["half_life_ns"]), ts_ns)
+        _times.warn_of_unit("half_life_ns", int(self.state[0]["half_life_ns"]), ts_ns)
         out = np.empty(xs.size)
         kernels.ewma_path(self.state, xs, ts_ns, out)
         return _arrays.like(_arrays.kind_of(values), out)

@@ -98,7 +98,7 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
     ----------
     model : function compiled by numba.njit
         `model(inputs, params, out) -> int`, see `mmquant.state.pricing`.
-    inputs : DataFrame or mapping of name to array_like, shape (n,)
+    inputs : DataFrame, structured array or mapping of name to array_like, shape (n,)
         Columns named as the fields of PRICING_MODEL_INPUTS, such as recorded pricing messages
         have; others are not looked at. What is missing is NaN, a whole number 0; a price of 0.0
         is none; the basis and the realised measures are there only where `flags`, if given, say so.
@@ -118,6 +118,8 @@ def price_by_model(model: Model, inputs: Mapping[str, ArrayLike], params: ArrayL
     IndexError
         It reads past `params`.
     """
+    if isinstance(inputs, np.ndarray):
+        inputs = {name: inputs[name] for name in inputs.dtype.names or ()}
     rows = _inputs(inputs)
     out = np.empty(rows.size)
     own = np.array(_arrays.unchecked_floats("params", params))  # writable, as models are compiled

@@ -79,6 +79,7 @@ def _stretches(
     ts_ns = _times.times_ns(times, prices)
     _arrays.same_length(prices=xs, times=ts_ns)
     gap_ns = whole("max_gap_ns", max_gap_ns, 1)
+    _times.warn_of_unit("max_gap_ns", gap_ns, ts_ns)
     there = ~np.isnan(xs)
     if not there.all():
         xs, ts_ns = xs[there], ts_ns[there]

@@ -72,6 +72,8 @@ def realised_windows(
     n = _arrays.same_length(mids_ticks=xs, times=ts_ns)
     window = whole("window_ns", window_ns, 1)
     gap = whole("max_gap_ns", max_gap_ns, 1)
+    _times.warn_of_unit("window_ns", window, ts_ns)
+    _times.warn_of_unit("max_gap_ns", gap, ts_ns)
     out = np.zeros(n // 3 + 1, REALISED)
     state = np.zeros(1, REALISED_WINDOW)
     count = int(kernels.realised_window_path(state, xs, ts_ns, window, gap, out))

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays, _sides, _times
-from mmquant._checks import number, whole
-from mmquant.ewma import warn_of_unit
+from mmquant._checks import MOST_SIZE, number, whole
 from mmquant.kernels import signals as kernels
 from mmquant.settings_rules import SIGNAL_DRIFT
 from mmquant.state import MAX_SIGNAL_LEVELS, ORDER_FLOW, TRADE_FLOW
@@ -170,7 +169,7 @@ def decayed_order_flow(
     _arrays.same_length(bid_ticks=book[0][:, 0], times=ts_ns)
     state = np.zeros(1, ORDER_FLOW)
     state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
-    warn_of_unit(int(half_life_ns), ts_ns)
+    _times.warn_of_unit("half_life_ns", int(half_life_ns), ts_ns)
     out = np.empty(ts_ns.size)
     kernels.decayed_order_flow_path(state, *book, ts_ns, out)
     template = _arrays.kind_of(bid_ticks, bid_lots, ask_ticks, ask_lots)
@@ -205,7 +204,7 @@ def trade_flow_imbalance(
     n = _arrays.same_length(lots=sizes, sides=signs, times=ts_ns)
     state = np.zeros(1, TRADE_FLOW)
     state["half_life_ns"] = whole("half_life_ns", half_life_ns, 1)
-    warn_of_unit(int(half_life_ns), ts_ns)
+    _times.warn_of_unit("half_life_ns", int(half_life_ns), ts_ns)
     out = np.empty(n)
     kernels.trade_flow_path(state, sizes, signs, ts_ns, out)
     return _arrays.like(_arrays.kind_of(lots, sides), out, "trade_flow_imbalance")
@@ -251,6 +250,7 @@ def basis_bps(
     _arrays.same_length(references=ys, reference_times=reference_ts_ns)
     out = np.empty(xs.size)
     age_ns = whole("max_age_ns", max_age_ns, 0)
+    _times.warn_of_unit("max_age_ns", age_ns, reference_ts_ns)
     kernels.basis_path(xs, ts_ns, ys, reference_ts_ns, age_ns, out)
     return _arrays.like(_arrays.kind_of(prices), out, "basis_bps")
 
@@ -270,7 +270,9 @@ def _columns(
             raise TypeError(
                 f"{field} {name} must be a pair, got {got}: pass {{{name!r}: (values, {factor})}}"
             )
-    factors = [number(f"factor of {name}", term[1], least) for name, term in terms.items()]
+    factors = [
+        number(f"factor of {name}", term[1], least, MOST_SIZE) for name, term in terms.items()
+    ]
     return {f"{field} {name}": term[0] for name, term in terms.items()}, np.array(factors)
 
 
@@ -297,7 +299,7 @@ def blend(
     if not (weights > 0.0).any():
         raise ValueError(f"prices must have a positive weight, got {weights.tolist()}: give one")
     signals, ticks_per_unit = _columns(
-        "shifts", {} if shifts is None else shifts, "ticks_per_unit", -np.inf
+        "shifts", {} if shifts is None else shifts, "ticks_per_unit", -MOST_SIZE
     )
     terms = columns | signals
     _arrays.same_index(**terms)

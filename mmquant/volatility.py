@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmquant import _arrays, _times
 from mmquant._checks import number, number_or_missing, whole
-from mmquant.ewma import warn_of_unit
 from mmquant.kernels import volatility as kernels
 from mmquant.state import VOLATILITY
 
@@ -138,7 +137,9 @@ class Volatility:
         values = _arrays.floats("xs_ticks", xs_ticks)
         ts_ns = _times.times_ns(times, xs_ticks)
         n = _arrays.same_length(xs_ticks=values, times=ts_ns)
-        warn_of_unit(min(self.volatility_half_life_ns, self.drift_half_life_ns), ts_ns)
+        half_life_ns = min(self.volatility_half_life_ns, self.drift_half_life_ns)
+        _times.warn_of_unit("half_life_ns", half_life_ns, ts_ns)
+        _times.warn_of_unit("max_gap_ns", self.max_gap_ns, ts_ns)
         if self._doubts_unit:
             self._warn_of_logarithms(values)
         volatility, drift, warm = np.empty(n), np.empty(n), np.empty(n, np.uint8)

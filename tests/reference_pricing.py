@@ -337,7 +337,9 @@ class Pricing:
         flags |= BASIS if math.isfinite(signals["basis_bps"]) else 0
         fair = blend(signals, self.params)
         drifts = (self.volatility.drift, signal_drift(signals, self.params))
-        if both and not math.isfinite(fair):
+        if not 0.0 < fair < math.inf:
+            fair = math.nan
+        if both and math.isnan(fair):
             flags = (flags | NO_FAIR_VALUE) & ~LIVE
         synced = self.book.synced
         instrument_id, epoch, frame_ns, collector_sent_ns = self.source

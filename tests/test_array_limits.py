@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import mmquant
+from mmquant import _arrays
 
 S = 10**9
 INDEX = pd.date_range("2026-03-01", periods=4, freq="s", tz="Europe/Berlin")
@@ -72,7 +73,7 @@ def test_times_whose_differences_int64_does_not_hold_are_refused(name, times):
         CALLS[name]([1.0, 2.0], times)
 
 
-@pytest.mark.filterwarnings("ignore:half_life_ns=")
+@pytest.mark.filterwarnings("ignore:.* is below 1/50")
 @pytest.mark.parametrize("name", CALLS)
 def test_the_largest_times_are_taken_without_an_overflow(name):
     CALLS[name]([1.0, 2.0], [1 - 2**62, 2**62 - 1])
@@ -121,3 +122,48 @@ def test_whole_numbers_of_numpy_are_exact_prices():
     assert book.best_bid == (3, 2)
     with pytest.raises(TypeError, match="floats are not exact"):
         book.apply([(np.float64(3), 1)], [], 2)
+
+
+LOTS, MILLISECONDS = np.ones(1000, np.int64), np.arange(1000) * S // 1000
+TOO_SHORT = {
+    "interval_ns": lambda xs, ts: mmquant.time_bars(xs, LOTS, ts, interval_ns=60),
+    "window_ns": lambda xs, ts: mmquant.realised_windows(xs, ts, window_ns=60),
+    "max_gap_ns": lambda xs, ts: mmquant.realised_variance(xs, ts, max_gap_ns=60),
+    "max_age_ns": lambda xs, ts: mmquant.basis_bps(xs, xs, ts, ts, max_age_ns=60),
+}
+
+
+@pytest.mark.parametrize("name", TOO_SHORT)
+def test_a_time_that_looks_like_seconds_is_warned_of(name):
+    xs = 100.0 + np.arange(1000) % 7
+    with pytest.warns(UserWarning, match=f"{name}=60 is below 1/50 .*1000000 ns.*nanoseconds"):
+        TOO_SHORT[name](xs, MILLISECONDS)
+
+
+def test_a_gap_that_is_short_beside_the_night_alone_is_none_to_warn_of():
+    days = (np.arange(10)[:, None] * 86_400 * S + MILLISECONDS[:100]).ravel()
+    xs = 100.0 + np.arange(days.size) % 7
+    assert mmquant.realised_variance(xs, days, max_gap_ns=S).seconds == pytest.approx(0.99)
+
+
+def test_lots_of_which_volumes_overflow_are_refused():
+    with pytest.raises(ValueError, match=r"lots must sum up to at most .* got 4611686018427387904"):
+        mmquant.tick_bars([1.0, 1.0], [2**62, 2**62], [0, 1], trades=3)
+
+
+@pytest.mark.filterwarnings("ignore:.* is below 1/50")
+def test_a_bar_by_time_ends_however_far_the_next_trade_is():
+    bars = mmquant.time_bars([1.0, 2.0], [1, 1], [1 - 2**62, 2**62 - 1], interval_ns=10)
+    assert bars["close"].tolist() == [1.0]
+
+
+def test_a_frame_of_one_dtype_is_read_without_copies_of_its_columns():
+    frame = pd.DataFrame(np.arange(20.0).reshape(10, 2))
+    assert np.shares_memory(_arrays.any_floats("x", frame), frame.to_numpy())
+    whole = pd.DataFrame(np.arange(20).reshape(10, 2))
+    assert np.shares_memory(_arrays.as_array("x", whole), whole.to_numpy())
+
+
+def test_a_factor_of_which_a_blend_overflows_is_refused():
+    with pytest.raises(ValueError, match=r"factor of s must be finite and between -1e\+140"):
+        mmquant.blend({"a": ([1.0], 1.0)}, {"s": ([1e140], 1e200)})

@@ -1,5 +1,6 @@
 """A pricing model of one's own: the same function, and the same bits, in a notebook and live."""
 
+import math
 import os
 from pathlib import Path
 
@@ -40,10 +41,10 @@ def forgetful(inputs, params, out):
 class ModelService(Service):
     """A Service whose steps ask the model."""
 
-    def __init__(self, model, params):
+    def __init__(self, model, params, own=0.25):
         super().__init__(params)
         self.steps = pricing_steps(model)
-        self.own = np.array([0.25])
+        self.own = np.array([own])
 
     def send(self, template, groups=None, **values):
         copied = {"instrument_id": 7, "received_ns": 11, "sent_ns": 13}
@@ -112,6 +113,35 @@ def test_a_model_that_refuses_takes_live_away():
     assert not int(refused["flags"]) & PricingFlag.LIVE
     assert refused["fair_value_ticks"] == 0.0
     assert rows["flags"].iloc[5] & PricingFlag.LIVE
+
+
+@numba.njit
+def always(inputs, params, out):
+    out[0]["fair_value_ticks"] = params[0]
+    return 0
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, -5.0, math.inf, -math.inf, math.nan])
+def test_what_is_no_price_is_no_fair_value_live_and_in_a_notebook(value):
+    rows = live_rows(ModelService(always, PARAMS, value))
+    assert (rows["flags"] & PricingFlag.NO_FAIR_VALUE > 0).all()
+    assert (rows["flags"] & PricingFlag.LIVE == 0).all()
+    assert (rows["fair_value_ticks"] == 0.0).all()
+    assert np.isnan(price_by_model(always, rows, [value])).all()
+
+
+def test_a_blend_that_its_signals_take_below_0_is_none():
+    rows = live_rows(Service({**PARAMS, "depth_imbalance_ticks": 1000.0}))
+    below = rows["microprice_ticks"] + 1000.0 * rows["depth_imbalance"] < 0.0
+    assert 0 < below.sum() < len(rows)
+    assert (rows["flags"] & PricingFlag.NO_FAIR_VALUE > 0).tolist() == below.tolist()
+    assert (rows["fair_value_ticks"] > 0.0).tolist() == (~below).tolist()
+
+
+def test_a_structured_array_is_a_table_as_a_frame_is():
+    rows = live_rows(ModelService(leaning, RICH))
+    prices = price_by_model(leaning, rows.to_records(index=False), [0.25])
+    assert prices.tobytes() == price_by_model(leaning, rows, [0.25]).to_numpy().tobytes()
 
 
 def test_what_is_missing_is_nan_and_a_price_of_nothing_too():

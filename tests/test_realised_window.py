@@ -48,6 +48,7 @@ samples = st.lists(
 )
 
 
+@pytest.mark.filterwarnings("ignore:window_ns=1 is below")
 @settings(max_examples=150, deadline=None)
 @given(samples, st.sampled_from([1, S, 2 * S, 3 * S + 1, 5 * S]))
 def test_the_kernel_equals_its_twin_over_gaps_equal_times_and_boundaries(rows, window_ns):

@@ -58,7 +58,7 @@ def bar_step(
     """
     b = bar[0]
     done = 0
-    if kind == BY_TIME and b["trades"] > 0 and ts_ns - b["start_ns"] >= size:
+    if kind == BY_TIME and b["trades"] > 0 and ts_ns - size >= b["start_ns"]:
         out[at] = b
         done = 1
         b["trades"] = 0

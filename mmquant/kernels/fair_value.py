@@ -1,8 +1,16 @@
 """Fair value of one touch: mid, microprice and imbalance, each as a STEP and a PATH."""
 
+import math
+
 import numpy as np
 
 from mmquant._jit import bare_njit as njit
+
+
+@njit
+def is_price(x_ticks: float) -> bool:
+    """Tell whether it is positive and finite; NaN is not."""
+    return 0.0 < x_ticks < math.inf
 
 
 @njit

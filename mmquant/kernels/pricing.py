@@ -14,7 +14,7 @@ from mmquant._jit import bare_njit as njit
 from mmquant.codes import BookCode, BookState, PricingFlag
 from mmquant.kernels import wire
 from mmquant.kernels.book import book_follow
-from mmquant.kernels.fair_value import mid_ticks
+from mmquant.kernels.fair_value import is_price, mid_ticks
 from mmquant.kernels.pricing_signals import (
     clear_levels,
     fill_signals,
@@ -228,12 +228,12 @@ def _fill(
 
 @njit
 def _fill_fair_value(state: np.ndarray, out: np.ndarray, model_code: int) -> None:
-    """Write the fair value that stands in `price`; without one, LIVE goes."""
+    """Write the fair value that stands in `price`; without one, a price, LIVE goes."""
     s = state[0]
     o = out[0]
     fair = s["price"][0]["fair_value_ticks"]
     two_sided = o["bid_lots"] > 0 and o["ask_lots"] > 0
-    has_value = two_sided and model_code == 0 and math.isfinite(fair)
+    has_value = two_sided and model_code == 0 and is_price(fair)
     o["fair_value_ticks"] = fair if has_value else 0.0
     flags = int(o["flags"])
     if two_sided and not has_value:

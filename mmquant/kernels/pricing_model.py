@@ -10,6 +10,7 @@ import numpy as np
 
 from mmquant._jit import bare_njit as njit
 from mmquant._jit_model import call_model
+from mmquant.kernels.fair_value import is_price
 from mmquant.kernels.pricing import (
     QUIET,
     pricing_close,
@@ -112,4 +113,5 @@ def pricing_model_path(
     for i in range(out.size):
         price[0]["fair_value_ticks"] = np.nan
         code = call_model(model, inputs[i : i + 1], params, price)
-        out[i] = price[0]["fair_value_ticks"] if code == 0 else np.nan
+        fair = price[0]["fair_value_ticks"]
+        out[i] = fair if code == 0 and is_price(fair) else np.nan
