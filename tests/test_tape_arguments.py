@@ -98,3 +98,30 @@ def test_options_that_are_not_for_a_format_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             read_tape(path, **options)
+
+
+@pytest.mark.parametrize("how", ["itself", "another path", "link", "hard link"])
+@pytest.mark.parametrize("kind", ["raw", "tardis"])
+def test_a_file_given_twice_is_refused_by_whatever_name(tmp_path, how, kind):
+    path = write(tmp_path, FRAMES) if kind == "raw" else table(tmp_path)
+    other = tmp_path / "other"
+    if how == "itself":
+        other = path
+    elif how == "another path":
+        (tmp_path / "folder").mkdir()
+        other = tmp_path / "folder" / ".." / path.name
+    elif how == "link":
+        other.symlink_to(path)
+    else:
+        other.hardlink_to(path)
+    with pytest.raises(TapeError, match="given already: name each file once"):
+        read_tape([path, other])
+
+
+def test_so_is_a_copy_of_it_and_no_file_that_is_only_as_long(tmp_path):
+    path, other = write(tmp_path, FRAMES, "plain"), tmp_path / "other"
+    other.write_bytes(path.read_bytes())
+    with pytest.raises(TapeError, match=r"other: its content is that of .*plain: name each"):
+        read_tape([path, other])
+    other.write_bytes(path.read_bytes().replace(b'"100.1"', b'"100.2"'))
+    assert len(read_tape([path, other])) > len(read_tape(path))

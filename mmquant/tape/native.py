@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mmquant._whole_file import written_whole
 from mmquant.codes import Market
 from mmquant.records import LEVEL
 from mmquant.state import TAPE_EVENT
@@ -49,9 +50,12 @@ def publish(tape: Tape, store: DiskStore) -> None:
         "notes": asdict(tape.notes),
         "repairs": list(tape.repairs),
     }
-    (store.folder / HEADER).unlink(missing_ok=True)
-    store.publish()
-    (store.folder / HEADER).write_text(json.dumps(header, indent=1) + "\n")
+    path = store.folder / HEADER
+    with written_whole(path) as file:
+        file.write((json.dumps(header, indent=1) + "\n").encode())
+        file.flush()
+        path.unlink(missing_ok=True)
+        store.publish()
 
 
 def load(path: Path) -> Tape:

@@ -6,15 +6,19 @@ A row is one level; what happened at once is told by the same `event` number. Pr
 quantities lots, the sizes stand in each file's metadata. Any reader of Parquet reads it.
 """
 
+import io
 import json
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._whole_file import written_together
 from mmquant.codes import Market
 from mmquant.records import LEVEL
 from mmquant.state import TAPE_EVENT
@@ -68,9 +72,33 @@ def save(tape: Tape, address: str, **options: Any) -> None:
         are replaced, others stay.
     options
         Passed to fsspec: keys, endpoints, ...
+
+    Raises
+    ------
+    OSError
+        Naming the file that could not be written. In a local folder nothing is changed then;
+        elsewhere each file is whole, and those before it are written.
     """
     fsspec, pa, pq = _modules()
     fs, root = fsspec.core.url_to_fs(address, **options)
+    with written_together() as opened:
+        for name, table in _hours(tape, root.rstrip("/"), pa):
+            if "file" in fs.protocol:
+                with opened(Path(name)) as file:
+                    _write(pq, table, file)
+            else:  # an object store publishes what it has when a file is closed, by an error, too
+                whole = io.BytesIO()
+                _write(pq, table, whole)
+                fs.makedirs(name.rpartition("/")[0], exist_ok=True)
+                fs.pipe_file(name, whole.getvalue())
+
+
+def _write(pq: Any, table: Any, file: Any) -> None:
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def _hours(tape: Tape, root: str, pa: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the files' names and what is to be in them."""
     for index, instrument in enumerate(tape.instruments):
         events = tape.events
         hours = events["received_ns"] // HOUR_NS
@@ -78,10 +106,7 @@ def save(tape: Tape, address: str, **options: Any) -> None:
         for hour in np.unique(hours[own]):
             table = _table(tape, events[own & (hours == hour)], instrument, pa)
             name = str(np.datetime64(int(hour), "h"))
-            folder = f"{root.rstrip('/')}/symbol={instrument.symbol}/hour={name}"
-            fs.makedirs(folder, exist_ok=True)
-            with fs.open(f"{folder}/{_FILE}", "wb") as file:
-                pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+            yield f"{root}/symbol={instrument.symbol}/hour={name}/{_FILE}", table
 
 
 def _table(tape: Tape, events: NDArray[Any], instrument: TapeInstrument, pa: Any) -> Any:

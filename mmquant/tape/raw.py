@@ -82,6 +82,7 @@ class RawReader:
         self._units = np.array([stamp_ns, NS_PER_MS], np.int64)
         self._waiting: dict[int, deque[bytes]] = {}
         self._path = Path()
+        self._is_cut = False  # this file ends before its end
         self._numbers: NDArray[np.int64] | None = None  # of the lines, where they were sorted
         self._plausible = False
         self._market: Market | None = None
@@ -108,26 +109,31 @@ class RawReader:
         self.starts.append(self._written)
         self._cursor[0]["line"] = 0
         self._numbers = None
+        self._is_cut = False
         rest = b""
+        for chunk in self._chunks(path, sort):
+            if not self._cursor[0]["line"]:
+                self._check_market(chunk)
+            data = rest + chunk if rest else chunk
+            end = data.rfind(b"\n") + 1
+            if end:
+                self._take(data, end)
+            rest = data[end:]
+        if rest and not self._is_cut:
+            self._take(rest + b"\n", len(rest) + 1)
+        self._notes.rows += int(self._cursor[0]["line"])
+
+    def _chunks(self, path: Path, sort: bool) -> Iterator[bytes]:
+        """Yield a file's bytes; what is wrong with reading them, not with what is written."""
         try:
-            for chunk in self._sorted(path) if sort else read_chunks(path, self._progress.advance):
-                if not self._cursor[0]["line"]:
-                    self._check_market(chunk)
-                data = rest + chunk if rest else chunk
-                end = data.rfind(b"\n") + 1
-                if end:
-                    self._take(data, end)
-                rest = data[end:]
+            yield from self._sorted(path) if sort else read_chunks(path, self._progress.advance)
         except EOFError as error:
             line = int(self._cursor[0]["line"]) + 1
             self._notes.truncated = f"{path}, line {line}: {error}"
-            rest = b""
+            self._is_cut = True
         except (zlib.error, OSError) as error:
             line = int(self._cursor[0]["line"]) + 1
             raise CaptureError(unreadable(error), path, line) from error
-        if rest:
-            self._take(rest + b"\n", len(rest) + 1)
-        self._notes.rows += int(self._cursor[0]["line"])
 
     def finish(self) -> None:
         """Write what is left."""

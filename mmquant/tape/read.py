@@ -1,5 +1,6 @@
 """Files of market data, of whatever format -> a tape."""
 
+import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -106,6 +107,7 @@ def read_tape(
     _check_options(kind, symbol, is_sized, stamp_unit, latency_ns, out)
     for path in files:
         _check_place(path, kind)
+    _check_once(files)
     sizes = (tick_size, lot_size)
 
     def read(store: Store) -> Tape:
@@ -237,6 +239,31 @@ def _check_place(path: Path | str, kind: str) -> None:
             f"format {kind!r} must be {must}, got {is_what}: leave format= out, or name another",
             path,
         )
+
+
+def _check_once(files: Sequence[Path | str]) -> None:
+    """Refuse a file given twice, by whatever name: its best bids and offers would count twice."""
+    if len(files) < 2:
+        return
+    known: dict[tuple[int, int], Path | str] = {}
+    of_size: dict[int, list[Path | str]] = {}
+    for path in files:
+        stat = Path(path).stat()
+        place = (stat.st_dev, stat.st_ino)
+        if place in known:
+            raise TapeError(f"it is {known[place]}, given already: name each file once", path)
+        known[place] = path
+        of_size.setdefault(stat.st_size, []).append(path)
+    for alike in of_size.values():
+        contents: dict[str, Path | str] = {}
+        for path in alike if len(alike) > 1 else ():
+            with Path(path).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest in contents:
+                raise TapeError(
+                    f"its content is that of {contents[digest]}: name each recording once", path
+                )
+            contents[digest] = path
 
 
 def detect(path: Path | str) -> str:

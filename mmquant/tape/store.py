@@ -2,12 +2,14 @@
 
 import io
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._whole_file import named
 from mmquant.records import LEVEL
 from mmquant.state import TAPE_EVENT
 
@@ -63,7 +65,8 @@ class MemoryStore:
 class DiskStore:
     """Both tables as .npy files in a folder, written block by block and mapped at the end.
 
-    What the folder held stays until `publish`, mapped or not; without it nothing was written.
+    What the folder held stays until `publish`, mapped or not; without it nothing was written. An
+    error of writing, a full disk's, names the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,12 +84,16 @@ class DiskStore:
     def __enter__(self) -> "DiskStore":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         for file, name in zip(self._files, (EVENTS, LEVELS), strict=True):
-            file.close()
+            with suppress(OSError):  # what waits to be written; `finish` was not reached
+                file.close()
             self._unpublished(name).unlink(missing_ok=True)
         if self._is_new and not any(self.folder.iterdir()):
             self.folder.rmdir()
+        # Readers name their own files, so what names none was written here.
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            raise named(error, self.folder) from error
 
     def append(self, events: NDArray[Any], levels: NDArray[Any]) -> None:
         """Write a block."""
