@@ -77,6 +77,9 @@ def _beyond(
     depths_ticks: ArrayLike, seconds: float, least_ticks: float, width_ticks: float
 ) -> NDArray[np.float64]:
     """Return the depths at or beyond `least_ticks`, checked."""
+    if hasattr(depths_ticks, "depths_ticks"):
+        kind = type(depths_ticks).__name__
+        raise TypeError(f"depths_ticks must be one array, got {kind}: pass its depths_ticks")
     depths = _arrays.ticks("depths_ticks", depths_ticks)
     number("seconds", seconds, 1e-9, _MOST_SECONDS)
     number("least_ticks", least_ticks, -MOST_WHOLE, MOST_WHOLE)
