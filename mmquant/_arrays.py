@@ -122,7 +122,7 @@ def floats(field: str, values: object) -> NDArray[np.float64]:
 def ticks(field: str, values: object) -> NDArray[np.float64]:
     """Return `values` as float64 that whole ticks could be; NaN stays, what is more is refused."""
     xs = unchecked_floats(field, values)
-    at = int(first_beyond(xs, MOST_TICKS))
+    at = int(first_beyond(xs, float(MOST_TICKS)))
     if at >= 0 and not math.isinf(xs[at]):
         raise ValueError(
             f"{field} must be between {-MOST_TICKS} and {MOST_TICKS}, got {xs[at]} at {at}: drop "

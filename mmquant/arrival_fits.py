@@ -53,8 +53,14 @@ class ArrivalFit(NamedTuple):
     A and k of Avellaneda and Stoikov (2008), equation 12, with their standard errors.
 
     `dispersion` is Pearson's chi-square of the counts by depth over its `degrees_of_freedom`: about
-    1 where the law holds. Above 1 the errors are multiplied by its root (quasi-likelihood:
+    1 where the law holds. Above 1 both errors are multiplied by its root (quasi-likelihood:
     McCullagh and Nelder 1989, section 4.5). NaN where there are too few orders to tell.
+
+    Errors take orders as independent of each other. That of A is too small where they come in
+    bursts: what comes together in time changes no count by depth, so dispersion does not show it.
+    Of BTCUSDT in 2024 counts in 10 s vary 45 (futures) and 27 times (spot) as much as independent
+    ones: where the law fits, the error of A would be 5 to 7 times what is said. Fit windows that
+    are longer than bursts, and take the spread of their A over the root of their number.
     """
 
     intensity_per_s: float
@@ -77,6 +83,9 @@ def _beyond(
     depths_ticks: ArrayLike, seconds: float, least_ticks: float, width_ticks: float
 ) -> NDArray[np.float64]:
     """Return the depths at or beyond `least_ticks`, checked."""
+    if hasattr(depths_ticks, "depths_ticks"):
+        kind = type(depths_ticks).__name__
+        raise TypeError(f"depths_ticks must be one array, got {kind}: pass its depths_ticks")
     depths = _arrays.ticks("depths_ticks", depths_ticks)
     number("seconds", seconds, 1e-9, _MOST_SECONDS)
     number("least_ticks", least_ticks, -MOST_WHOLE, MOST_WHOLE)
@@ -252,8 +261,7 @@ def fit_arrivals(
     Returns
     -------
     ArrivalFit
-        Errors take orders as independent of each other: where they come in bursts, that of A is
-        too small.
+        Its errors take orders as independent of each other: see there what bursts do to that of A.
 
     Raises
     ------

@@ -95,9 +95,13 @@ class DriftDecay(NamedTuple):
 
 
 def _sides(sides: ArrayLike) -> NDArray[np.int64]:
-    signs = _arrays.lots("sides", sides, -1)
-    if signs.size > 0 and not (abs(signs) == 1).all():
-        raise ValueError("sides must be 1 or -1, got another value: drop trades without a side")
+    signs = _arrays.lots("sides", sides, -MOST_WHOLE)
+    others = np.flatnonzero(abs(signs) != 1)
+    if others.size > 0:
+        at = others[0]
+        raise ValueError(
+            f"sides must be 1 or -1, got {signs[at]} at {at}: drop trades without a side"
+        )
     return signs
 
 
@@ -175,8 +179,11 @@ def trades_and_mids(tape: "Tape", symbol: str | None = None) -> TradesAndMids:
     ValueError
         The tape has no such instrument, or was not received in order.
     """
-    from mmquant.tape.frames import touch_records, trade_records  # the tape's code, if one is used
+    from mmquant.tape.core import Tape  # the tape's code, if one is used
+    from mmquant.tape.frames import touch_records, trade_records
 
+    if not isinstance(tape, Tape):
+        raise TypeError(f"tape must be a Tape, got {tape!r}: pass read_tape of a file")
     index = tape.index_of(symbol)
     trades, levels = trade_records(tape, index)
     touches = touch_records(tape, index)
@@ -231,6 +238,7 @@ def arrival_depths(
     -----
     UserWarning
         The median price is more than a tenth of the mid away from it: not both are in ticks.
+        No trade has a mid before it.
     """
     _arrays.same_index(prices_ticks=prices_ticks, sides=sides, times=times, venue_times=venue_times)
     _arrays.same_index(mids_ticks=mids_ticks, mid_times=mid_times)
@@ -245,6 +253,11 @@ def arrival_depths(
     forward.price_at(mids, mid_ts_ns, ts_ns, 0, 1, age_ns, before)
     _warn_of_unit(xs, before)
     orders = _orders(signs, ts_ns, venue_times)
+    if n > 0 and np.isnan(before).all():
+        _arrays.warn(
+            f"no trade has a mid before it that is younger than max_age_ns={age_ns}: are times and "
+            f"mid_times of one clock?"
+        )
     firsts = np.unique(orders, return_index=True)[1]
     farthest = np.full(firsts.size, np.nan)
     np.fmax.at(farthest, orders, signs * xs)

@@ -274,6 +274,11 @@ def regress_drift(
     ------
     TypeError, ValueError
         Naming the argument, the rule and the value received.
+
+    Warns
+    -----
+    UserWarning
+        No price moves within the horizon.
     """
     _arrays.same_index(signals=signals, prices_ticks=prices_ticks, times=times)
     moves, ts_ns = _moves(prices_ticks, times, horizon_ns, max_age_ns)
@@ -293,6 +298,11 @@ def regress_drift(
     variances = [np.diag(half @ middle @ half.T) for middle in (full, faded)]
     errors = np.sqrt(np.maximum(np.maximum(*variances), 0.0)) / scales
     total = float(ys @ ys)
+    if total == 0.0:
+        _arrays.warn(
+            f"no price moves within horizon_ns={horizon_ns}: coefficients and errors are 0, is it "
+            f"in nanoseconds?"
+        )
     explained = 1.0 - float(residuals @ residuals) / total if total > 0.0 else math.nan
     if names is not None:
         beta = _arrays.labelled(beta, names, "coefficients_per_s")

@@ -51,7 +51,7 @@ def test_an_epoch_in_another_unit_is_warned_of_once(unit, name, factor):
         lambda ts: mmquant.Volatility(S, S).path(xs, ts),
         lambda ts: mmquant.realised_variance(xs, ts),
         lambda ts: mmquant.time_bars(xs, [1, 1, 1, 1], ts, interval_ns=S),
-        lambda ts: mmquant.regress_drift(xs, xs, ts, horizon_ns=1),
+        lambda ts: mmquant.regress_drift(xs, xs, ts, horizon_ns=int(ts[1] - ts[0])),
         lambda ts: mmquant.drawdown(xs, ts),
     ]
     for text in looks_like(unit, calls):

@@ -241,6 +241,25 @@ def test_few_orders_that_stopped_do_not_ask_for_bins_without_end():
     assert fit.decay_per_tick == pytest.approx(4 / 200_001.5, rel=1e-3)
 
 
+def test_bursts_make_the_error_of_the_intensity_too_small_and_windows_tell_the_true_one():
+    rng = np.random.default_rng(4)
+    burst, windows, window_s = 16, 40, 50.0
+    fits, by_windows = [], []
+    for _ in range(60):
+        counts = burst * rng.poisson(2.0 * window_s, windows)
+        depths = [rng.exponential(1 / K, count) for count in counts]
+        fits.append(fit_arrivals(np.concatenate(depths), windows * window_s))
+        rates = [fit_arrivals(one, window_s).intensity_per_s for one in depths]
+        by_windows.append(np.std(rates, ddof=1) / math.sqrt(windows))
+    spread = np.std([fit.intensity_per_s for fit in fits])
+    assert np.mean([fit.dispersion for fit in fits]) == pytest.approx(1.0, abs=0.2)
+    told = np.mean([fit.intensity_error for fit in fits])
+    assert spread / told == pytest.approx(math.sqrt(burst), rel=0.35)
+    assert np.mean(by_windows) == pytest.approx(spread, rel=0.3)
+    ks = [(fit.decay_per_tick - K) / fit.decay_error for fit in fits]
+    assert np.std(ks) == pytest.approx(1.0, abs=0.3)
+
+
 def test_both_sides_together_have_the_intensity_of_one():
     depths = sample(1)
     one, two = fit_arrivals(depths, SECONDS), fit_arrivals(depths, SECONDS, sides=2)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mmquant.calibrate import (
+    ArrivalDepths,
     arrival_depths,
     fit_arrivals,
     fit_arrivals_log_linear,
@@ -353,4 +354,40 @@ def test_a_decay_is_the_same_in_whatever_size_of_errors(scale):
 )
 def test_values_beyond_reason_are_refused_by_name(call, text):
     with pytest.raises(ValueError, match=text):
+        call()
+
+
+def test_trades_that_meet_no_mid_are_said():
+    with pytest.warns(UserWarning, match="no trade has a mid .* are times and mid_times of one"):
+        out = arrival_depths([101.0], [1], [100.0, 100.0], [10], [10**15, 10**15 + 5])
+    assert out.depths_ticks.size == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (
+            lambda: arrival_depths([1.0] * 2, [1, 2], [1.0], [0, 0], [0]),
+            ValueError,
+            "sides must be 1 or -1, got 2 at 1: drop trades without a side",
+        ),
+        (
+            lambda: arrival_depths([1.0] * 2, [-2, 1], [1.0], [0, 0], [0]),
+            ValueError,
+            "sides must be 1 or -1, got -2 at 0",
+        ),
+        (
+            lambda: fit_arrivals(ArrivalDepths(np.ones(5), np.ones(5), 9.0), 9.0),
+            TypeError,
+            "depths_ticks must be one array, got ArrivalDepths: pass its depths_ticks",
+        ),
+        (
+            lambda: trades_and_mids("day.gz"),
+            TypeError,
+            "tape must be a Tape, got 'day.gz': pass read_tape",
+        ),
+    ],
+)
+def test_what_is_easily_mistaken_is_said(call, error, text):
+    with pytest.raises(error, match=text):
         call()

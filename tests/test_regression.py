@@ -176,6 +176,13 @@ def test_a_sample_without_rows_says_why():
         regress_drift(empty, prices, ts, horizon_ns=S)
 
 
+def test_a_horizon_in_which_nothing_moves_is_said():
+    xs, prices, ts = two_signals()
+    with pytest.warns(UserWarning, match="no price moves within horizon_ns=1: .* nanoseconds"):
+        fit = regress_drift(xs, prices, ts, horizon_ns=1)
+    assert fit.coefficients_per_s.tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("value", [1e130, 1e-307])
 def test_signals_beyond_reason_are_refused(value):
     xs, prices, ts = two_signals()
