@@ -165,3 +165,15 @@ for folder in sys.argv[1:]:
     assert run("a") == ["1.0", "0"]
     assert run("b") == ["2.0", "0"]
     assert run("a", "b") == ["1.0", "1", "2.0", "1"]
+
+
+def test_what_is_not_there_is_named_as_its_author_calls_it(tmp_path):
+    (tmp_path / "mine.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(ImportError, match="No module named 'nowhere_to_be_found'"):
+        own_function("mine:f", tmp_path)
+    (tmp_path / "other.py").write_text("def g():\n    return 1\n")
+    with pytest.raises(AttributeError, match=r"other\.py has no function 'f'"):
+        own_function("other:f", tmp_path)
+    with pytest.raises(ImportError) as told:
+        own_function("other.deeper:f", tmp_path)
+    assert "own_" not in str(told.value)

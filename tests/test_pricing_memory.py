@@ -12,7 +12,7 @@ from test_pricing_kernel import S, Service
 
 from mmquant.codes import Market, PricingFlag, Template
 from mmquant.records import INSTRUMENT
-from mmquant.state import PRICING_STATE
+from mmquant.state import PRICING_PARAMS, PRICING_STATE
 from mmquant.stoikov import MicropriceModel
 
 MAX_AGE_NS = 600 * S
@@ -107,8 +107,8 @@ def test_the_flow_goes_on_but_compares_no_books_across_the_restart(memory):
     [
         (4 * S, {}, CONFIG, "1.0 s ahead of the market's clock"),
         (5 * S + MAX_AGE_NS + 1, {}, CONFIG, "600.0 s old, at most 600 s are allowed"),
-        (6 * S, {"tick_size_e8": 1}, CONFIG, "has another tick_size_e8"),
-        (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "has another symbol"),
+        (6 * S, {"tick_size_e8": 1}, CONFIG, "has another tick_size_e8: 10000000, not 1"),
+        (6 * S, {"symbol": b"BTC:USDT"}, CONFIG, "nothing could be read from /"),
         (6 * S, {"market": Market.SPOT}, CONFIG, "nothing could be read from /"),
         (
             6 * S,
@@ -255,3 +255,13 @@ def test_what_pricing_would_not_start_with_is_found_before(tmp_path, text, key):
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(f"{path}: {key}: ")):
         check_pricing(tmp_path, {})
+
+
+def test_symbols_without_ascii_have_files_of_their_own(tmp_path):
+    memory = Memory(tmp_path, np.zeros(1, PRICING_PARAMS), 1)
+    rows = np.zeros(3, INSTRUMENT)
+    rows["symbol"] = [name.encode() for name in ("币安人生USDT", "龙虾你好USDT", "BTC/USDT")]
+    rows["market"] = Market.USDM
+    paths = {memory.path(rows[k : k + 1]) for k in range(3)}
+    assert len(paths) == 3
+    assert all(path.parent == tmp_path for path in paths)

@@ -67,12 +67,19 @@ class Collector:
         self.heartbeats.offer(beat)
 
     def book(
-        self, template, last_update_id, previous=0, instrument_id=1, bid_ticks=100, ask_ticks=0
+        self,
+        template,
+        last_update_id,
+        previous=0,
+        instrument_id=1,
+        bid_ticks=100,
+        ask_ticks=0,
+        sent_ns=0,
     ):
         message = MessageBuffer(template, LEVELS)
         row = message.block[0]
         row["instrument_id"], row["epoch"], row["now_ns"] = instrument_id, 7, last_update_id
-        row["last_update_id"] = last_update_id
+        row["last_update_id"], row["sent_ns"] = last_update_id, sent_ns
         if template is Template.BOOK_SNAPSHOT:
             row["book_state"] = BookState.LIVE
         else:
@@ -252,6 +259,32 @@ def test_a_collector_that_is_back_must_first_say_what_became_of_its_book(system)
     assert "since the collector is back" in dict(collector.states)[Reason.BOOK_NOT_LIVE]
     collector.book(Template.BOOK_DELTA, 11, previous=10)
     work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
+
+
+def test_a_backlog_is_priced_as_stale_until_nothing_waits(system):
+    pricing, collector = system
+    collector.book(Template.BOOK_SNAPSHOT, 10)
+    work_until(pricing, collector, lambda: PricingFlag.LIVE & sum(collector.flags[-1:]))
+    collector.flags.clear()
+    ids = iter(range(11, 10**6))
+
+    def lags():
+        """Let a delta more come that was sent half a minute ago."""
+        last = next(ids)
+        old_ns = time.time_ns() - 30 * 10**9
+        collector.book(Template.BOOK_DELTA, last, last - 1, sent_ns=old_ns)
+        return Reason.UPSTREAM_LAGS in dict(collector.states)
+
+    work_until(pricing, collector, lags)
+    assert "30.0 s old" in dict(collector.states)[Reason.UPSTREAM_LAGS]
+    assert PricingFlag.STALE & collector.flags[0]
+    assert pricing.lag_ns >= 30 * 10**9
+    work_until(pricing, collector, lambda: PricingFlag.LIVE & collector.flags[-1])
+    last = next(ids)
+    collector.book(Template.BOOK_DELTA, last, last - 1, sent_ns=time.time_ns())
+    work_until(pricing, collector, lambda: collector.newest[1]["bid_lots"] == last)
+    assert PricingFlag.LIVE & collector.flags[-1]
+    assert pricing.lag_ns < 10**9
 
 
 def test_a_model_that_raises_or_has_no_number_is_said_and_the_service_goes_on(system):

@@ -2,10 +2,10 @@
 
 import hashlib
 import os
-import re
 import zlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Memory:
     def path(self, instrument: NDArray[Any]) -> Path:
         """Return the file of an INSTRUMENT record of shape (1,)."""
         row = instrument[0]
-        symbol = re.sub(r"[^A-Za-z0-9_-]", "_", row["symbol"].decode())
+        symbol = quote(row["symbol"].decode(), safe="")  # of a name without ASCII too
         return self.folder / f"{symbol}-{Market(int(row['market'])).name.lower()}.state"
 
     def save(self, instrument: NDArray[Any], state: NDArray[Any]) -> None:
@@ -123,7 +123,7 @@ class Memory:
             return "is damaged"
         for name in ("symbol", "market", "tick_size_e8", "lot_size_e8"):
             if row[name] != rules[name]:
-                return f"has another {name}: {row[name]!r}, not {rules[name]!r}"
+                return f"has another {name}: {_plain(row[name])}, not {_plain(rules[name])}"
         others = self._other_settings(row["settings"][0])
         if others:
             return f"is of other settings: {', '.join(others)}"
@@ -146,3 +146,9 @@ class Memory:
                 key, then, now = f"{name.removesuffix('_ns')}_s", then / 1e9, now / 1e9
             others.append(f"{key} was {then:.15g}, is {now:.15g}")
         return others
+
+
+def _plain(value: Any) -> str:
+    """Return what a field holds, as whoever reads the log writes it."""
+    plain = value.item()
+    return plain.decode(errors="replace") if isinstance(plain, bytes) else str(plain)

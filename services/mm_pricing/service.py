@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from mm_runtime.clock import Clock
 from mm_runtime.config import load
+from mm_runtime.market_age import SENT_WORDS, age_ns
 from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import PricingSettings, RuntimeSettings
@@ -114,6 +116,8 @@ class Pricing(Service):
         self._reference: _Engine | None = None
         self._feed_ok = False
         self._feed_since_ns = 0
+        self._is_behind = False  # what is handled was sent longer ago than a silence takes
+        self._has_priced = False  # in this turn
         self._named_reference = False
         self._next_state_ns = 0
 
@@ -124,26 +128,31 @@ class Pricing(Service):
             _warm_model(self._model, self._model_params)
         self._out = self.publish_on(Stream.PRICING, _QUEUED, conflate=not self.waits)
         books = (Template.BOOK_DELTA, Template.BOOK_SNAPSHOT, Template.BEST_BID_OFFER)
-        on_books = dict.fromkeys(books, self._on_market)
+        on_books = {book: partial(self._on_market, SENT_WORDS[book]) for book in books}
+        on_trade = partial(self._on_market, SENT_WORDS[Template.TRADE])
         self.subscribe(Stream.STATE, {Template.INSTRUMENT: self._on_instrument})
-        self.subscribe(Stream.TRADES, {Template.TRADE: self._on_market}, paced=True)
+        self.subscribe(Stream.TRADES, {Template.TRADE: on_trade}, paced=True)
         self.subscribe(Stream.MARKET_DATA, on_books, paced=True)
         self.request(RequestKind.BOOK_SNAPSHOT)
 
     def duty(self, now_ns: int) -> int:
         """Handle market data; look after the feed; publish what is due."""
+        self._has_priced = False
         work = self.poll(blocked=self._out.blocked)
         feed_ok = self.is_alive(Role.MM_COLLECTOR, now_ns)
         changed = feed_ok is not self._feed_ok
         self._feed_ok = feed_ok
         if changed:
             self._feed_since_ns = now_ns
+        if self._is_behind and not self._has_priced:  # nothing waits any more
+            changed = True
+            self._set_behind(False)
         interval_ns = self.config.publish_interval_ms * _MS
         for engine in self._engines.values():
             if changed or now_ns - engine.published_ns >= interval_ns:
                 # A collector that is back, or a new one, has yet to say what became of its book.
                 engine.is_heard = engine.is_heard and not (changed and not feed_ok)
-                engine.state[0]["feed_ok"] = feed_ok and engine.is_heard
+                self._set_feed(engine)
                 # The market's clock, which is not ours in a replay, must not jump here.
                 engine.market_now_ns = max(engine.market_now_ns, int(engine.out.block[0]["now_ns"]))
                 self._refresh(engine)
@@ -178,15 +187,33 @@ class Pricing(Service):
 
     # inner works
 
-    def _on_market(self) -> None:
+    def _note_age(self, received_ns: int, sent_word: int) -> None:
+        """Let the heartbeat say how old the market is that is priced; too old, it is STALE."""
+        self.lag_ns = age_ns(self.inbox.words, sent_word, received_ns)
+        is_behind = self.lag_ns > self._timeout_ns and not self.waits
+        if is_behind is not self._is_behind:
+            self._set_behind(is_behind)
+
+    def _set_behind(self, is_behind: bool) -> None:
+        self._is_behind = is_behind
+        for engine in self._engines.values():
+            self._set_feed(engine)
+
+    def _set_feed(self, engine: _Engine) -> None:
+        ok = self._feed_ok and engine.is_heard and not self._is_behind
+        engine.state[0]["feed_ok"] = ok
+
+    def _on_market(self, sent_word: int) -> None:
         received_ns = self.clock.now_ns()
+        self._note_age(received_ns, sent_word)
+        self._has_priced = True
         instrument_id = int(self.inbox.words[3]) & 0xFFFFFFFF
         engine = self._engine(instrument_id)
         if engine.may_restore and engine.symbol:
             self._restore(engine, int(self.inbox.words[wire.NOW_NS]))
         if not engine.is_heard and self.inbox.header[0]["template_id"] in _BOOKS:
             engine.is_heard = True
-            engine.state[0]["feed_ok"] = self._feed_ok
+            self._set_feed(engine)
         code = self._step(engine, self.inbox.words)
         if code in (PUBLISH, NEED_SNAPSHOT):  # without its book it says so: LIVE is off
             self._publish(engine, received_ns)
@@ -241,7 +268,7 @@ class Pricing(Service):
         engine = self._engines.get(instrument_id)
         if engine is None:
             engine = self._engines[instrument_id] = _Engine(instrument_id)
-            engine.state[0]["feed_ok"] = self._feed_ok
+            self._set_feed(engine)
             engine.stored_ns = self.clock.now_ns()
         return engine
 
@@ -313,6 +340,9 @@ class Pricing(Service):
         self.set_state(ServiceState.READY, Reason.NONE, "fair values are live and warm")
 
     def _why_not_live(self, engine: _Engine, flags: int) -> tuple[Reason, str]:
+        if self._is_behind:
+            seconds = self.lag_ns / _S
+            return Reason.UPSTREAM_LAGS, f"the market that is priced is {seconds:.1f} s old"
         state = BookState(int(engine.out.block[0]["book_state"]))
         if state is not BookState.LIVE:
             return Reason.BOOK_NOT_LIVE, f"book {state.name}"

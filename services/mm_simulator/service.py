@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from mm_runtime.clock import Clock
 from mm_runtime.config import load
+from mm_runtime.market_age import SENT_WORDS, age_ns
 from mm_runtime.metrics_table import Sample
 from mm_runtime.service import Service
 from mm_runtime.settings import RuntimeSettings, SimulatorSettings
@@ -25,7 +26,7 @@ from mmquant.codes import (
     Template,
 )
 from mmquant.position_profit import profit_of
-from mmquant.records import BLOCKS, HEADER, INSTRUMENT, POSITION
+from mmquant.records import INSTRUMENT, POSITION
 from mmquant.state import MAX_LEVELS
 from mmquant.wire import Inbox, MessageBuffer
 
@@ -41,10 +42,6 @@ _QUEUED_FILLS = 65_536
 _POSITION_INTERVAL_NS = 1_000 * _MS
 _REQUEST_INTERVAL_NS = 200 * _MS
 _MARKET_DATA = (Template.BOOK_DELTA, Template.BOOK_SNAPSHOT, Template.BEST_BID_OFFER)
-_SENT_WORDS = {  # where a message says when it was sent
-    template: (HEADER.itemsize + int(BLOCKS[template].fields["sent_ns"][1])) // 8  # type: ignore[index]
-    for template in (*_MARKET_DATA, Template.TRADE)
-}
 _ORDER_FIELDS = (
     "now_ns",
     "instrument_id",
@@ -112,7 +109,7 @@ class Simulator(Service):
         self.subscribe(Stream.STATE, {Template.INSTRUMENT: self._on_instrument})
         self.subscribe(Stream.QUOTES, {Template.QUOTES: self._on_quotes})
         self.subscribe(Stream.TRADES, {Template.TRADE: self._on_trade}, paced=True)
-        on_market = {name: partial(self._on_book, _SENT_WORDS[name]) for name in _MARKET_DATA}
+        on_market = {name: partial(self._on_book, SENT_WORDS[name]) for name in _MARKET_DATA}
         self.subscribe(Stream.MARKET_DATA, on_market, paced=True)
         self.request(RequestKind.BOOK_SNAPSHOT)
 
@@ -195,7 +192,7 @@ class Simulator(Service):
 
     def _on_trade(self) -> None:
         trade = self.inbox.block(Template.TRADE)[0]
-        self._note_age(_SENT_WORDS[Template.TRADE])
+        self._note_age(SENT_WORDS[Template.TRADE])
         desk = self._desks.get(int(trade["instrument_id"]))
         if desk is not None:
             desk.on_trade(trade)
@@ -216,8 +213,7 @@ class Simulator(Service):
 
     def _note_age(self, sent_word: int) -> None:
         """Let the heartbeat say how old the market was that is matched."""
-        sent_ns = int(self.inbox.words[sent_word])
-        self.lag_ns = max(0, self._turn_ns - sent_ns) if sent_ns else 0
+        self.lag_ns = age_ns(self.inbox.words, sent_word, self._turn_ns)
 
     def _settle(self, desk: Desk, now_ns: int) -> None:
         """Write what happened to the ledger, then put it on its way to the trader.

@@ -100,6 +100,11 @@ class PricingSettings(Settings, frozen=True):
             raise ValueError(
                 f"fair_value: must be 'blend' or 'module:function', got {self.fair_value!r}"
             )
+        if self.fair_value == "blend" and self.fair_value_params:
+            raise ValueError(
+                f"fair_value_params: must be empty for the blend, got "
+                f"{list(self.fair_value_params)}: name the function that reads them as fair_value"
+            )
         values = to_builtins(self)
         check_jumps(values)
         check_basis(values)
