@@ -5,7 +5,6 @@ is filed under the name of its folder, not under its own, and imported anew wher
 """
 
 import hashlib
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -91,17 +90,17 @@ def _module(name: str, folder: Path) -> ModuleType:
         parent.__path__ = [str(home)]
     try:
         with _siblings(home, package):
-            return _imported(f"{package}.{name}")
+            return _imported(name, f"{package}.")
     finally:
         files = (getattr(sys.modules[other], "__file__", None) for other in _modules_of(package))
         _read[package] = {Path(file): _content(Path(file)) for file in files if file}
 
 
-def _imported(name: str) -> ModuleType:
+def _imported(name: str, prefix: str = "") -> ModuleType:
     try:
-        return import_module(name)
+        return import_module(prefix + name)
     except (Exception, SystemExit) as error:  # whatever its code raises, it is not to be had
-        told = re.sub(r"\bown_[0-9a-f]{12}\.", "", str(error))  # as its author calls it
+        told = str(error).replace(prefix, "") if prefix else str(error)  # as its author calls it
         raise ImportError(f"{type(error).__name__}: {told}") from error
 
 

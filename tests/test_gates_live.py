@@ -421,7 +421,7 @@ def edit_wrongly(desk):
     for wrong, complaint in (
         ({"levels": 9}, "levels: must be <= 5, got 9"),
         ({"order_qty": "0.0105"}, r"must be a multiple of the lot 0\.001"),
-        ({"model": "own_models:none"}, "has no attribute 'none'"),
+        ({"model": "own_models:none"}, "has no function 'none'"),
         ({"model_parameters": {"skew": 1}}, "among"),
     ):
         with pytest.raises(CannotContinue, match=f"goes on as before: .*{complaint}"):

@@ -192,7 +192,7 @@ def test_settings_become_ticks_lots_and_nanoseconds():
             "must be a function decorated with",
             marks=pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled"),
         ),
-        ("own:none", {}, "has no attribute 'none'"),
+        ("own:none", {}, "has no function 'none'"),
         ("own_wrong:quotes", {}, "SyntaxError: .* was never closed"),
         ("own:plain", {"a": float("nan")}, "model_parameters must be finite"),
     ],
