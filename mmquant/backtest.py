@@ -63,11 +63,18 @@ _MIN_CLEAR_LEVELS = 4_096  # room for the levels that a CLEAR removes
 _LEAST_ROWS, _MOST_ROWS = 16_384, 1 << 20  # to begin with
 _ROWS_A_TURN = 200_000
 _PARTS = 1_000  # of a bar
-_FILTERS = {
+_FILTERS = {  # what the venue may ask for; 0 where it asks nothing
     "min_price_ticks": 1,
     "max_price_ticks": 2**52,
     "min_qty_lots": 1,
     "max_qty_lots": 2**52,
+    "min_notional_e8": 0,
+    "max_notional_e8": 0,
+    "buy_up_e8": 0,
+    "buy_down_e8": 0,
+    "sell_up_e8": 0,
+    "sell_down_e8": 0,
+    "max_orders": 0,
 }
 
 
@@ -117,8 +124,8 @@ def run(
     symbols : sequence of str, optional
         All of the tape's when left out. Each is traded by itself, with an account of its own.
     filters : mapping, optional
-        The venue's filters: fields of records.INSTRUMENT, such as `min_notional_e8`. Without, only
-        tick and lot are held to.
+        The venue's filters: fields of records.INSTRUMENT, such as `min_notional_e8`, whole numbers
+        that are not negative. Without, only tick and lot are held to.
     sample_ms : float
         Least time between two rows of `result.signals()`.
     bracket : bool
@@ -148,11 +155,12 @@ def run(
         raise TypeError(f"config must be a Config, got {config!r}: load_config('config') is one")
     config = (config or Config()).changed(strategy=changes, pricing=pricing, simulator=simulator)
     check_tape(tape)
+    filters = _checked(filters)
     numbers = _numbers(tape, symbols)
     results = []
     with _told(on_progress) as told:
         for k, index in enumerate(numbers):
-            traded = _Traded(tape, index, config, filters or {}, sample_ms, bracket)
+            traded = _Traded(tape, index, config, filters, sample_ms, bracket)
             results.append(traded.run(told, k / len(numbers), 1.0 / len(numbers)))
     doubts = [*doubts_of(tape, numbers), *_reference_doubts(tape, config)]
     return Result(results, config, tape.source, doubts)
@@ -207,10 +215,22 @@ def _as_compiled(array: NDArray[Any]) -> NDArray[Any]:
     return writable
 
 
+def _checked(filters: Mapping[str, int] | None) -> dict[str, int]:
+    """Return all filters, as given or as nothing is asked for; refuse what is none."""
+    if filters is not None and not isinstance(filters, Mapping):
+        raise TypeError(
+            f"filters must be a mapping of names to whole numbers, got {filters!r}: pass a dict"
+        )
+    for name in filters or {}:
+        if name not in _FILTERS:
+            raise ValueError(f"filters must be among {', '.join(_FILTERS)}, got {name!r}")
+    given = {name: whole(f"filters: {name}", n, 0) for name, n in (filters or {}).items()}
+    return {**_FILTERS, **given}
+
+
 def _instrument(row: Any, number_: int, filters: Mapping[str, int]) -> NDArray[Any]:
     record = np.zeros(1, INSTRUMENT)
     values = {
-        **_FILTERS,
         **filters,
         "instrument_id": number_ + 1,
         "symbol": row.symbol.encode(),
@@ -219,8 +239,6 @@ def _instrument(row: Any, number_: int, filters: Mapping[str, int]) -> NDArray[A
         "market": int(row.market),
     }
     for name, value in values.items():
-        if name not in (INSTRUMENT.names or ()):
-            raise ValueError(f"filters must be fields of records.INSTRUMENT, got {name!r}")
         record[name] = value
     return record
 

@@ -373,7 +373,7 @@ class Result:
         return table
 
     def markouts(
-        self, horizons_ns: Sequence[int] = _HORIZONS_NS, symbol: str | None = None
+        self, symbol: str | None = None, horizons_ns: Sequence[int] = _HORIZONS_NS
     ) -> "pandas.DataFrame":
         """Return how fills did against the mid; see mmquant.markouts."""
         one = self.instrument(symbol)

@@ -4,6 +4,7 @@ What a key may say is in mmquant.settings_rules, which the services read, too.
 """
 
 import difflib
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmquant._checks import number
 from mmquant._jit_model import place_of
 from mmquant.codes import Market
 from mmquant.models import MODELS, model_params
@@ -257,6 +259,8 @@ def _merged(
         if head not in result:
             near = difflib.get_close_matches(head, result, n=1, cutoff=0.0)
             raise ValueError(f"{where}: unknown key, the nearest valid one is {near[0]!r}")
+        if head == _FREE and not dot and not isinstance(value, Mapping):
+            raise TypeError(f"{where}: must be a table of names and numbers, got {value!r}")
         if head == _FREE:
             result[head] = {**result[head], rest: value} if dot else dict(value)
         elif isinstance(result[head], dict):
@@ -444,10 +448,10 @@ def load_model(
         params = model_params(model, parameters)
         return bind_model(MODELS[model].step), params
     function = _own(model, folder) if isinstance(model, str) else model
-    params = own_params(list(parameters.values()))
-    if not np.isfinite(params).all():
-        raise ValueError(f"model_parameters must be finite, got {dict(parameters)}")
-    return bind_model(function, boundscheck=True), params
+    numbers = [
+        number(f"model_parameters: {name}", value, -math.inf) for name, value in parameters.items()
+    ]
+    return bind_model(function, boundscheck=True), own_params(numbers)
 
 
 def model_name(model: str | Callable[..., int], folder: Path) -> str:

@@ -197,7 +197,8 @@ def test_money_adds_up_in_every_table():
     assert (equity["net"] == equity["gross"] - equity["fees"]).all()
     assert equity["position_lots"].iloc[-1] == one.positions[-1]["position_lots"]
     assert len(result.orders()) + len(fills) == one.events.size
-    assert set(result.markouts([50 * MS]).index.get_level_values("horizon_ns")) == {50 * MS}
+    markouts = result.markouts(horizons_ns=[50 * MS])
+    assert set(markouts.index.get_level_values("horizon_ns")) == {50 * MS}
 
 
 def test_what_is_said_of_fills_does_not_hang_on_how_often_the_market_is_sampled():
@@ -205,7 +206,7 @@ def test_what_is_said_of_fills_does_not_hang_on_how_often_the_market_is_sampled(
     often, seldom = (backtest.run(tape, sample_ms=ms, **QUICK) for ms in (1.0, 5_000.0))
     assert often.instrument().samples.size > 4 * seldom.instrument().samples.size
     horizons = [10 * MS, 100 * MS, 1_000 * MS]
-    assert often.markouts(horizons).equals(seldom.markouts(horizons))
+    assert often.markouts(horizons_ns=horizons).equals(seldom.markouts(horizons_ns=horizons))
     parts = seldom.decomposition().loc[("all", "all")]
     metrics = seldom.metrics()
     for name in ("spread", "adverse_selection", "inventory"):

@@ -55,7 +55,7 @@ def test_errors_and_reports_name_options_that_the_command_has(tmp_path, capsys):
         ("memory://x", "would be lost when this command ends: name a file"),
         ("o.csv", "its name ends as another format's does"),
         ("none/x.npz", "there is no folder .*none to write"),
-        ("nosuch://x/y", "Protocol not known: nosuch"),
+        ("nosuch://x/y", r"as one that fsspec knows .*, got 'nosuch://x/y'"),
     ],
 )
 def test_a_target_that_cannot_be_is_said_before_the_work(tmp_path, target, message):

@@ -319,6 +319,8 @@ def test_what_is_not_installed_is_said_in_a_line(workshop, monkeypatch):
         (("backtest", "mine", "--set", "levels=1"), "strategy. or simulator.key=value"),
         (("backtest", "mine", "--set", "strategy.level=1"), "nearest valid one is"),
         (("sweep", "mine"), "--vary must name at least one key"),
+        (("sweep", "mine", *VARY, *VARY), "--vary must name strategy.levels once"),
+        (("sweep", "mine", *VARY, "--set", "strategy.levels=1"), "and --set another key"),
         (("backtest", "mine", "--json", "."), "Is a directory"),
         (("sweep", "mine", "--vary", "strategy.levels=1", "--json", "."), "Is a directory"),
     ],
@@ -330,3 +332,21 @@ def test_what_is_wrong_is_said_in_a_line(workshop, monkeypatch, arguments, words
     assert told.exit_code == 2
     assert words in told.stderr.replace("\n", " ")
     assert "Traceback" not in told.stderr
+    assert told.stderr.startswith("mm: "), "a bar is for terminals"
+
+
+def test_a_quantity_needs_no_quotes_to_stay_the_exact_decimal(workshop, monkeypatch):
+    monkeypatch.chdir(workshop)
+    seen = []
+    monkeypatch.setattr(backtests.sweep, "run", lambda tape, sets, **_: seen.extend(sets))
+    for varied in ("0.010,0.020", '"0.010","0.020"'):
+        backtests.run_sweep(
+            Path("mine"), None, [f"strategy.order_qty={varied}"], [], None, processes=1
+        )
+    assert [one["strategy.order_qty"] for one in seen] == ["0.010", "0.020"] * 2
+    config = backtests._config(
+        Path("mine"), ["strategy.order_qty=0.010", "simulator.account.quote_balance=1000.10"]
+    )
+    assert config.strategy["order_qty"] == "0.010"
+    assert config.simulator["account"]["quote_balance"] == "1000.10"
+    assert backtests._config(Path("mine"), ["strategy.levels=2"]).strategy["levels"] == 2

@@ -1,12 +1,14 @@
 """What contradicts a file, or is not for its format, is refused and never passed over."""
 
 import os
+import sys
 
+import numpy as np
 import pytest
 from mm_cli.convert import Conversion, convert
 from recorded_lines import FRAMES, MS, NS, write
 
-from mmquant.tape import TapeError, read_tape, synthetic_tape
+from mmquant.tape import TapeError, npz, read_tape, synthetic_tape
 
 pytestmark = pytest.mark.kernels
 HEAD = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
@@ -125,3 +127,42 @@ def test_so_is_a_copy_of_it_and_no_file_that_is_only_as_long(tmp_path):
         read_tape([path, other])
     other.write_bytes(path.read_bytes().replace(b'"100.1"', b'"100.2"'))
     assert len(read_tape([path, other])) > len(read_tape(path))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("utf-8-sig", r"byte order mark of UTF-8: .* sed '1s/\^\\xEF"),
+        ("utf-16", r"byte order mark of UTF-16: .* iconv -f UTF-16 -t UTF-8 FILE > NEW"),
+    ],
+)
+def test_text_of_another_encoding_is_refused_with_the_command_that_converts_it(
+    tmp_path, encoding, words
+):
+    path = table(tmp_path)
+    path.write_text(path.read_text(), encoding=encoding)
+    with pytest.raises(TapeError, match=words):
+        read_tape(path)
+
+
+def test_a_row_of_both_sides_is_refused(tmp_path):
+    data = np.zeros(2, npz.EVENT)
+    data["ev"] = npz.EXCH | npz.LOCAL | npz.BUY | npz.DEPTH
+    data["ev"][1] |= npz.SELL
+    data["exch_ts"] = data["local_ts"] = NS
+    data["px"], data["qty"] = 100.0, 1.0
+    np.savez(tmp_path / "x.npz", data=data)
+    with pytest.raises(TapeError, match="row 1: of both sides: set BUY_EVENT or SELL_EVENT alone"):
+        read_tape(tmp_path / "x.npz", symbol="X", market="spot")
+
+
+def test_an_address_whose_package_is_missing_says_how_to_go_on(monkeypatch):
+    pytest.importorskip("fsspec")
+    pytest.importorskip("pyarrow")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    tape = synthetic_tape(1)
+    for use in (read_tape, tape.save):
+        with pytest.raises(ImportError, match=r"'s3://b/x' needs the package for s3:// .*s3fs.*"):
+            use("s3://b/x")
+        with pytest.raises(ValueError, match=r"an address must begin .*, got 'foo://b/x': correct"):
+            use("foo://b/x")

@@ -58,7 +58,27 @@ def check_address(address: str) -> None:
     ImportError, ValueError
         A package that is not installed, a kind of address that there is not.
     """
-    _modules()[0].core.url_to_fs(address)
+    _reach(_modules()[0], address)
+
+
+def _reach(fsspec: Any, address: str, **options: Any) -> tuple[Any, str]:
+    """Return an address's file system and the place in it."""
+    kind = address.partition("://")[0]
+    try:
+        fs, root = fsspec.core.url_to_fs(address, **options)
+    except ImportError as error:
+        raise ImportError(
+            f"{address!r} needs the package for {kind}:// addresses ({error}): install it with "
+            f"pip, or copy the files to a local folder"
+        ) from error
+    except ValueError as error:
+        if "Protocol not known" not in str(error):
+            raise
+        raise ValueError(
+            f"an address must begin as one that fsspec knows (s3://, gs://, file://), got "
+            f"{address!r}: correct it, or name a local folder"
+        ) from None
+    return fs, str(root)
 
 
 def save(tape: Tape, address: str, **options: Any) -> None:
@@ -80,7 +100,7 @@ def save(tape: Tape, address: str, **options: Any) -> None:
         elsewhere each file is whole, and those before it are written.
     """
     fsspec, pa, pq = _modules()
-    fs, root = fsspec.core.url_to_fs(address, **options)
+    fs, root = _reach(fsspec, address, **options)
     with written_together() as opened:
         for name, table in _hours(tape, root.rstrip("/"), pa):
             if "file" in fs.protocol:
@@ -154,7 +174,7 @@ def load(
         Nothing there, files of another make, or damaged ones.
     """
     fsspec, _, pq = _modules()
-    fs, root = fsspec.core.url_to_fs(address, **options)
+    fs, root = _reach(fsspec, address, **options)
     names = sorted(fs.glob(f"{root.rstrip('/')}/symbol={symbol or '*'}/hour=*/{_FILE}"))
     if not names:
         wanted = f"symbol={symbol or '*'}/hour=*/{_FILE}"

@@ -28,7 +28,11 @@ __all__ = ["FORMATS", "WRITTEN_WHILE_READ", "detect", "read_tape"]
 FORMATS = ("raw", "tape", "npz", "tardis", "vision", "parquet")
 WRITTEN_WHILE_READ = ("raw", "tardis", "vision", "parquet")
 _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
-_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # UTF-8, UTF-16
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "UTF-8", "sed '1s/^\\xEF\\xBB\\xBF//' FILE > NEW"),
+    (b"\xff\xfe", "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > NEW"),
+    (b"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > NEW"),
+)
 _FOLDERS = ("tape", "parquet")
 _HEAD = 4096
 MOST_LATENCY_NS = 3_600 * 10**9
@@ -306,13 +310,14 @@ def detect(path: Path | str) -> str:
 
 
 def _detect_text(head: bytes, path: Path | str) -> str:
-    if head.startswith(_BYTE_ORDER_MARKS):
-        raise TapeError(
-            f"text must be plain UTF-8, it begins with a byte order mark {head[:3]!r}: write it "
-            f"without one (iconv, or sed '1s/^\\xEF\\xBB\\xBF//' for UTF-8)",
-            path,
-            "line 1",
-        )
+    for mark, name, remedy in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            raise TapeError(
+                f"text must be plain UTF-8, it begins with the byte order mark of {name}: convert "
+                f"it (unpacked) with {remedy}",
+                path,
+                "line 1",
+            )
     line = head.partition(b"\n")[0].strip()
     stamp, space, rest = line.partition(b" ")
     if space and stamp.isdigit() and rest[:1] == b"{":

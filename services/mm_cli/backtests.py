@@ -11,6 +11,7 @@ from mm_cli.outputs import json_text
 from mmquant import backtest, sweep
 from mmquant.backtest import Config, load_config
 from mmquant.backtest_result import Result
+from mmquant.configure import DEFAULTS
 from mmquant.tape import Tape, read_tape
 from mmquant.tape.synthetic import synthetic_tape
 
@@ -139,12 +140,13 @@ def run_sweep(
     for text in varied:
         name, _, listed = text.partition("=")
         section, key, _ = _change(f"{name}=0")
+        is_text = _is_text(section, key)
         if not listed:
             raise ValueError(f"--vary must be file.key=value,value, got {text!r}")
         keyword = f"{section}__{key.replace('.', '__')}"
         if keyword in values or any(change.startswith(f"{name}=") for change in changes):
             raise ValueError(f"--vary must name {name} once, and --set another key, got {text!r}")
-        values[keyword] = [_value(one) for one in listed.split(",")]
+        values[keyword] = [_value(one, is_text) for one in listed.split(",")]
     if not values:
         raise ValueError("--vary must name at least one key, such as strategy.requote_ticks=1,4,8")
     with warnings.catch_warnings(record=True) as said:
@@ -189,12 +191,21 @@ def _change(text: str) -> tuple[str, str, Any]:
         raise ValueError(
             f"a change must be pricing., strategy. or simulator.key=value, got {text!r}"
         )
-    return section, key, _value(value)
+    return section, key, _value(value, _is_text(section, key))
 
 
-def _value(text: str) -> Any:
-    """Return a value as TOML has it; what is no TOML is text."""
+def _is_text(section: str, key: str) -> bool:
+    """Tell whether a key's value is text: a quantity is, so that it stays the exact decimal."""
+    value: Any = DEFAULTS[section]
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return isinstance(value, str)
+
+
+def _value(text: str, is_text: bool) -> Any:
+    """Return a value as TOML has it; what is no TOML is text, and what is text needs no quotes."""
     try:
-        return tomllib.loads(f"x = {text}")["x"]
+        value = tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
         return text
+    return value if isinstance(value, str) or not is_text else text

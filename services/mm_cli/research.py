@@ -12,6 +12,8 @@ from mm_cli.outputs import check_writable, in_command_words, json_text
 from mm_cli.settings_folder import settings_folder, shipped_folder
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from mm_cli.verify import ServiceResult, SessionResult
     from mmquant.backtest_result import Result
 
@@ -116,13 +118,10 @@ def sweep(
 
     The table has what is varied and the main numbers, as many as fit; --json has all of them.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from mm_cli.backtests import run_sweep, tape_of
     from mm_cli.sweep_table import failure_of, lines_of
 
-    with _told(), Progress(console=Console(stderr=True)) as bar:
+    with _told(), _bar() as bar:
         check_writable("--json", json_file)
         check_writable("--results", results)
         task = bar.add_task("sweep", total=None)
@@ -152,12 +151,9 @@ def _backtest(
     bracket: bool,
     json_file: Path | None,
 ) -> "Result":
-    from rich.console import Console
-    from rich.progress import Progress
-
     from mm_cli.backtests import as_json, run_backtest, tape_of
 
-    with _told(), Progress(console=Console(stderr=True)) as bar:
+    with _told(), _bar() as bar:
         check_writable("--json", json_file)
         task = bar.add_task("backtest", total=1.0)
         result = run_backtest(
@@ -177,6 +173,15 @@ def _write(json_file: Path | None, text: str) -> None:
     if json_file is not None:
         with _told():
             json_file.write_text(text)
+
+
+def _bar() -> "Progress":
+    """Return a bar for a terminal: elsewhere it would stand as a line before what is said."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, disable=not console.is_terminal)
 
 
 @contextmanager
