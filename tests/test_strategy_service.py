@@ -261,7 +261,7 @@ def test_a_start_with_a_wrong_file_quotes_on_the_last_one_that_was_right(
         ("own.py", "def quotes(:\n", "SyntaxError"),
         ("own.py", "raise SystemExit('no')\n", "SystemExit: no"),
         ("own.py", "raise OSError('no disk')\n", "OSError: no disk"),
-        ("own.py", "", "no attribute 'quotes'"),
+        ("own.py", "", "no function 'quotes'"),
         ("own.py", None, "No module named"),
         ("sizes.py", "HALF = missing\n", "NameError"),
     ],
