@@ -12,6 +12,8 @@ __all__ = ["named", "written_together", "written_whole"]
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write to, which takes the name of `path` once all is written.
 
+    A link stays one: what it points to is written.
+
     Raises
     ------
     OSError
@@ -21,11 +23,12 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as file:
             yield file
         return
-    part = _part(path)
+    target = path.resolve() if path.is_symlink() else path
+    part = _part(target)
     try:
         with part.open("wb") as file:
             yield file
-        part.replace(path)
+        part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise named(error, path) from error

@@ -13,16 +13,23 @@ if TYPE_CHECKING:
 __all__ = ["page_of"]
 
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">
+<title>{title}</title>
 <style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }}
-pre {{ background: #f4f4f4; padding: 1em; overflow-x: auto; white-space: pre-wrap }}
+:root {{ --page: #fff; --text: #111; --field: #f4f4f4; --line: #ccc }}
+@media (prefers-color-scheme: dark) {{
+:root {{ --page: #1a1a1a; --text: #e6e6e6; --field: #2a2a2a; --line: #555 }}
+.plots {{ filter: invert(0.898) hue-rotate(180deg) }} /* white becomes the page's #1a1a1a */
+}}
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em;
+background: var(--page); color: var(--text) }}
+pre {{ background: var(--field); padding: 1em; overflow-x: auto; white-space: pre-wrap }}
 h2 {{ margin-top: 1.6em; font-size: 1.15em }}
 table {{ border-collapse: collapse; font-size: 13px }}
-td, th {{ border: 1px solid #ccc; padding: 2px 8px; text-align: right }}
-thead th {{ background: #f4f4f4 }}
+td, th {{ border: 1px solid var(--line); padding: 2px 8px; text-align: right }}
+thead th {{ background: var(--field) }}
 </style>{head}</head><body>
-<h1>{title}</h1><pre>{summary}</pre>{plots}{tables}
+<h1>{title}</h1><pre>{summary}</pre><div class="plots">{plots}</div>{tables}
 <details><summary>Settings</summary><pre>{settings}</pre></details></body></html>
 """
 _SHOWN = {  # of metrics: what it is, and how it is written

@@ -437,3 +437,18 @@ def test_the_hash_covers_every_row():
     digest = hashlib.sha256()
     result.instrument().feed(digest)
     assert digest.hexdigest() != result.hash
+
+
+def test_a_report_is_dark_where_the_reader_is_and_keeps_a_link(tmp_path):
+    link = tmp_path / "latest.html"
+    link.symlink_to(tmp_path / "page.html")
+    page = backtest.run(make_tape(60), **QUICK).report(link).read_text()
+    assert link.is_symlink()
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    light, dark, rest = re.fullmatch(
+        r"\s*(:root .*?)\n@media \(prefers-color-scheme: dark\) \{\n(.*?)\n\}\n(.*)", style, re.S
+    ).groups()
+    names = [re.findall(r"--\w+", part) for part in (light, dark)]
+    assert names[0] == names[1] == ["--page", "--text", "--field", "--line"]
+    assert ".plots" in dark
+    assert "#" not in rest, "a colour of one mode alone"

@@ -36,3 +36,18 @@ def test_an_error_of_writing_names_the_file(tmp_path):
         written_whole_with(tmp_path / "none" / "page.html")
     with pytest.raises(IsADirectoryError):
         written_whole_with(tmp_path)
+
+
+def test_a_link_stays_one_and_what_it_points_to_is_written(tmp_path):
+    folder, link = tmp_path / "folder", tmp_path / "link.html"
+    folder.mkdir()
+    link.symlink_to(folder / "page.html")
+    for text in (b"old", b"new"):  # the first makes the page
+        with written_whole(link) as file:
+            file.write(text)
+        assert link.is_symlink()
+        assert (folder / "page.html").read_bytes() == text
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match=r"link\.html'"):
+        written_whole_with(link, full)
+    assert [path.name for path in folder.iterdir()] == ["page.html"]
