@@ -341,8 +341,9 @@ class Pricing(Service):
 
     def _why_not_live(self, engine: _Engine, flags: int) -> tuple[Reason, str]:
         if self._is_behind:
-            seconds = self.lag_ns / _S
-            return Reason.UPSTREAM_LAGS, f"the market that is priced is {seconds:.1f} s old"
+            # Said once: how old exactly is in the heartbeat.
+            seconds = self._timeout_ns / _S
+            return Reason.UPSTREAM_LAGS, f"market data waits here for more than {seconds:g} s"
         state = BookState(int(engine.out.block[0]["book_state"]))
         if state is not BookState.LIVE:
             return Reason.BOOK_NOT_LIVE, f"book {state.name}"
