@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 MOST_WHOLE = 2**62  # leaves int64 room for a sum
-MOST_TICKS = 2**53  # of prices: float64 holds each
+MOST_TICKS = 2**53  # of prices, as MAX_PRICE_TICKS of the book: float64 holds each
 MOST_SIZE = 1e140  # leaves float64 room for sums of squares
 
 

@@ -339,7 +339,7 @@ def signal_drift(signals: Mapping[str, tuple[ArrayLike, float]]) -> Any:
     TypeError, ValueError
         Naming the signal, the rule and the value received.
     """
-    columns, ticks_per_s = _columns("signals", signals, "ticks_per_s", -np.inf)
+    columns, ticks_per_s = _columns("signals", signals, "ticks_per_s", -MOST_SIZE)
     if not columns:
         raise ValueError("signals must name at least one, got none: pass {name: (values, factor)}")
     places = {name: place for place, name in enumerate(SIGNAL_DRIFT)}
